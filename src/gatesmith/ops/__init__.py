@@ -1,0 +1,7 @@
+"""The operator in real arithmetic: one entry, one table of devices."""
+
+from gatesmith.ops.call import Call, Gradients, Outputs
+from gatesmith.ops.devices import DEVICES
+from gatesmith.ops.operator import LSTM, run_on_device
+
+__all__ = ["DEVICES", "LSTM", "Call", "Gradients", "Outputs", "run_on_device"]
