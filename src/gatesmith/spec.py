@@ -209,6 +209,11 @@ class LSTMSpec:
         return self.proj_size or self.hidden_size
 
     @property
+    def derived_gate(self) -> str:
+        """The gate that coupling computes from the other one, or an empty string."""
+        return "" if self.coupled_gates == "none" else self.coupled_gates[0]
+
+    @property
     def is_standard(self) -> bool:
         """Whether the cell is the plain one of ``torch.nn.LSTM`` (any sizes, layers, directions, bias)."""
         base = LSTMSpec(self.input_size, self.hidden_size, self.num_layers, self.direction, self.bias)
@@ -305,7 +310,9 @@ class LSTMSpec:
         known = {field.name for field in fields(cls)}
         unknown = sorted(set(map(str, given)) - known)
         if unknown:
-            raise SpecError(f"the specification has an unknown field {unknown[0]!r}; expected {', '.join(sorted(known))}")
+            raise SpecError(
+                f"the specification has an unknown field {unknown[0]!r}; expected {', '.join(sorted(known))}"
+            )
         for name in ("input_size", "hidden_size"):
             if name not in given:
                 raise SpecError(f"the specification lacks {name!r}; expected an integer of at least 1")

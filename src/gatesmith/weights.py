@@ -111,7 +111,7 @@ class Weights(Mapping[str, Array]):
             arrays = load(content)
         except (SafetensorError, ValueError, KeyError, TypeError) as error:
             raise WeightsError(f"{path} is not a whole safetensors file ({error}); save it again") from None
-        return cls(found, cast("dict[str, Array]", arrays))
+        return cls(found, arrays)
 
 
 def initialise(
@@ -169,6 +169,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 def _check(name: str, array: object, shape: tuple[int, ...]) -> None:
     if not isinstance(array, np.ndarray):
         raise WeightsError(f"{name} is a {type(array).__name__}; expected a NumPy array of shape {shape}")
+    array = cast("Array", array)
     if array.dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise WeightsError(f"{name} has dtype {array.dtype}; expected float32 or float64")
     if array.shape != shape:

@@ -1,8 +1,8 @@
 """The arguments and results of the operator, validated once so that every device can trust them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -107,14 +107,16 @@ def make_call(
 
 
 def _pair(state: object) -> tuple[object, object]:
-    if not isinstance(state, tuple) or len(state) != 2:
-        raise InputError(f"the state is a {type(state).__name__}; expected a pair (h0, c0)")
-    return state
+    if not isinstance(state, tuple | list) or len(cast("Sequence[object]", state)) != 2:
+        raise InputError(f"the state is a {type(cast('object', state)).__name__}; expected a pair (h0, c0)")
+    h0, c0 = cast("Sequence[object]", state)
+    return h0, c0
 
 
 def _state(name: str, value: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     if not isinstance(value, np.ndarray):
         raise InputError(f"{name} is a {type(value).__name__}; expected a NumPy array of shape {shape}")
+    value = cast("Array", value)
     if value.shape != shape:
         raise InputError(f"{name} has shape {value.shape}; expected (L * directions, N, size) = {shape}")
     if value.dtype != dtype:

@@ -80,4 +80,3 @@ def _available() -> str:
     there = ", ".join(name for name, missing in lines.items() if missing is None)
     rest = "".join(f"; {name} needs: {missing}" for name, missing in lines.items() if missing)
     return f"the devices here are {there}{rest}"
-

@@ -63,9 +63,7 @@ class LSTM:
         self, x: Array, state: State | None = None, *, lengths: npt.ArrayLike | None = None, training: bool = True
     ) -> tuple[Array, State, Tape]:
         """Run forward and keep what :meth:`backward` needs. Arguments as for a call, batched."""
-        call = make_call(
-            self.weights, self._time_first(x), state, lengths=lengths, training=training, seed=self.seed
-        )
+        call = make_call(self.weights, self._time_first(x), state, lengths=lengths, training=training, seed=self.seed)
         engine = _engine(self.device, call)
         if not hasattr(engine, "backward"):
             raise UnsupportedError(f"device {self.device!r} has no gradients; use device='reference' or 'cpu'")
