@@ -30,6 +30,10 @@ class FormatError(GatesmithError, ValueError):
     """A fixed-point format or plan is impossible."""
 
 
+class OutputError(GatesmithError, OSError):
+    """A file or a folder can't be written."""
+
+
 class ExportError(GatesmithError):
     """A folder can't be written or isn't a gatesmith export."""
 

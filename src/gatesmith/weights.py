@@ -2,9 +2,7 @@
 
 import json
 import math
-import os
 import struct
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatesmith.errors import SpecError, WeightsError
+from gatesmith.files import write_atomically
 from gatesmith.spec import LSTMSpec
 
 Array = npt.NDArray[Any]
@@ -78,7 +77,7 @@ class Weights(Mapping[str, Array]):
         """Write a safetensors file that holds the spec in its metadata; beside, then renamed.
 
         Raises:
-            WeightsError: the file can't be written.
+            OutputError: the file can't be written.
         """
         from safetensors.numpy import save
 
@@ -140,30 +139,6 @@ def initialise(
         if name.startswith("bias_l") and forget_bias:
             arrays[name][spec.hidden_size : 2 * spec.hidden_size] = forget_bias
     return Weights(spec, arrays)
-
-
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file beside its place and rename it, so that a reader never sees half of it.
-
-    Raises:
-        WeightsError: the folder is missing or not writable.
-    """
-    try:
-        handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise WeightsError(f"can't write {path}: {error.strerror}") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(beside, 0o666 & ~umask)
-        os.replace(beside, path)
-    except BaseException as error:
-        Path(beside).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise WeightsError(f"can't write {path}: {error.strerror}") from None
-        raise
 
 
 def _check(name: str, array: object, shape: tuple[int, ...]) -> None:

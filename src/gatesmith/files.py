@@ -1,0 +1,45 @@
+"""Writing files so that a reader never sees half of one."""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from gatesmith.errors import OutputError
+
+
+def write_atomically(path: Path, content: bytes | str) -> None:
+    """Write a file beside its place and rename it.
+
+    Raises:
+        OutputError: the folder is missing or not writable.
+    """
+    with beside(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def write_json(path: Path, values: object) -> None:
+    """Write plain values as indented JSON, atomically."""
+    write_atomically(path, json.dumps(values, indent=2) + "\n")
+
+
+@contextlib.contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A temporary path in the same folder that becomes ``path`` if the block succeeds and disappears if it fails."""
+    temporary: Path | None = None
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}.", suffix=path.suffix)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"can't write {path}: {error.strerror or error}; expected a writable folder") from None
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
