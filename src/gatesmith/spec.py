@@ -37,6 +37,10 @@ ACTIVATION_DEFAULTS: dict[str, tuple[float | None, float | None]] = {
 """ONNX's eleven activations with their default (alpha, beta); None where it takes no such parameter."""
 
 
+NORM_EPSILON = 1e-5
+"""Added to the variance under the root of every layer normalisation."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Activation:
     """One activation function of ONNX's RNN operators, with its parameters.
@@ -88,22 +92,26 @@ class LSTMSpec:
         full_peepholes: gates whose peephole is a full H x H matrix, a subset of ``"ifo"``; disjoint from ``peepholes``.
         coupled_gates: ``"f=1-i"`` is ONNX's ``input_forget``; ``"i=1-f"`` is TensorFlow's CIFG. The gate that is
             derived has no parameters of its own in the equations; its rows stay in the arrays and are ignored.
-        gate_clip: bound on the absolute pre-activation of every gate (ONNX ``clip``).
-        cell_clip: bound on the absolute cell state (cuDNN, TensorFlow ``cell_clip``).
+        gate_clip: bound on the absolute input of every activation, the output's included, which reads a bounded copy
+            of the cell state (ONNX ``clip``, as ONNX Runtime has it).
+        cell_clip: bound on the absolute new cell state, which is then kept, read and seen by o's peephole (cuDNN,
+            TensorFlow ``cell_clip``).
         proj_clip: bound on the absolute projected output (TensorFlow ``proj_clip``).
         proj_size: R; 0 for no projection (Sak, Senior and Beaufays, 2014).
         proj_bias: whether the projection has a bias.
         activations: of the gates (i, f, o), of the candidate g, and of the cell state in the output.
         reverse_activations: the same for the reverse direction; None for the same as ``activations``.
         layer_norm: ``"gates_and_cell"`` normalises each gate's summed pre-activation and the new cell state
-            (TensorFlow's LayerNormBasicLSTMCell); ``"inputs_and_cell"`` normalises W_ih x and W_hh h apart, over all
-            4H rows, and the cell state where the output reads it (Ba, Kiros and Hinton, 2016).
-        zoneout_h: probability that a unit of h keeps its previous value (Krueger et al., 2016).
-        zoneout_c: the same for c.
+            (TensorFlow's LayerNormBasicLSTMCell); ``"inputs_and_cell"`` normalises W_ih x and W_hh h apart, over the
+            rows of all gates that are not derived, and the cell state where the output reads it (Ba, Kiros and Hinton, 2016).
+        zoneout_h: probability that a unit of h keeps its previous value (Krueger et al., 2016); in evaluation the
+            expectation ``zoneout_h * h_{t-1} + (1 - zoneout_h) * h_t``.
+        zoneout_c: the same for c; the output of the same step still reads the new value, as in the paper.
         dropout: probability of dropping an element between layers.
         recurrent_dropout: probability of dropping an element of h_{t-1}, one mask per sequence (Gal, 2016).
-        forget_bias: added to the forget gate's pre-activation at run time (TensorFlow, Caffe2).
-        drop_states: finished sequences report zero states instead of the last valid ones (Caffe2).
+        forget_bias: added to the forget gate's pre-activation at run time (TensorFlow, Caffe2); after layer
+            normalisation and before ``gate_clip``.
+        drop_states: sequences shorter than T report zero states instead of the last valid ones (Caffe2).
         residual: layer l > 0 adds its input to its output.
 
     Raises:
