@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from gatesmith.errors import OutputError
@@ -26,7 +26,7 @@ def write_json(path: Path, values: object) -> None:
 
 
 @contextlib.contextmanager
-def beside(path: Path) -> Iterator[Path]:
+def beside(path: Path) -> Generator[Path]:
     """A temporary path in the same folder that becomes ``path`` if the block succeeds and disappears if it fails."""
     temporary: Path | None = None
     try:

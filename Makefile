@@ -1,0 +1,50 @@
+# Everything is set up from the package index into .venv; after the first time nothing needs a network.
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+NATIVE := $(wildcard csrc/* CMakeLists.txt pyproject.toml)
+RUN := PYTHONWARNINGS=default $(PY) -m
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check lint test nightly bench docs clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r name what; \
+		do printf '  make %-12s %s\n' "$$name" "$$what"; done
+
+setup: $(VENV)/.installed ## build the kernel and install gatesmith with every tool into .venv
+
+$(VENV)/.requirements: requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gatesmith needs Python 3.11 or newer")'
+	test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --disable-pip-version-check --progress-bar off -q -r requirements.lock
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.requirements $(NATIVE)
+	$(PY) -m pip install --disable-pip-version-check -q --no-index --no-build-isolation --no-deps -e .
+	touch $@
+
+demo: setup ## train on real data, quantise, export, simulate and synthesise: the main job
+	$(PY) -m gatesmith demo --out build/demo
+
+check: setup lint ## static checks: ruff, pyright, import contract, RTL lint, sanitisers
+	$(PY) -m gatesmith lint
+	tests/csrc/sanitize.sh
+
+lint: setup
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m pyright --pythonpath $(PY)
+	$(PY) -m importlinter.cli lint
+
+test: setup ## all tests but the slow tiers
+	$(PY) -m pytest
+
+nightly: setup ## the slow tiers: thousands of sequences, long fuzzing, place and route
+	$(PY) -m pytest -m nightly
+
+bench: setup ## the CPU kernel against its peers, side by side in one run
+	$(PY) -m benchmarks.cpu
+
+clean: ## remove what was built, keep .venv
+	rm -rf build
