@@ -1,0 +1,7 @@
+"""The operator in integers: formats, tables, calibration, and the golden model of the hardware."""
+
+from gatesmith.fixed.calibrate import calibrate
+from gatesmith.fixed.plan import CellPlan, Plan
+from gatesmith.fixed.qformat import QFormat
+
+__all__ = ["CellPlan", "Plan", "QFormat", "calibrate"]

@@ -1,0 +1,201 @@
+"""Choose a plan: a fixed-point format for every tensor, from the ranges that the float reference shows on real data."""
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from gatesmith.errors import FormatError, InputError, UnsupportedError
+from gatesmith.fixed.plan import BOUNDS, CellPlan, Plan, curves_of, unsupported_feature
+from gatesmith.fixed.qformat import QFormat, Reals, format_for_range, require_integer
+from gatesmith.fixed.tables import signed_bits
+from gatesmith.fixed.weights import real_bias
+from gatesmith.ops.call import Array, Call, State, make_call
+from gatesmith.ops.operator import LSTM
+from gatesmith.ops.reference import CellTrace, trace
+from gatesmith.weights import Weights
+
+MULTIPLIER_BITS = 18
+"""Operand width of an FPGA's multiplier; a shifted x or h should fit a whole number of them."""
+
+LEAST_SIGNIFICANT_BITS = 8
+"""What x or h keeps when it gives up fraction bits to fit the multiplier."""
+
+LEAST_CELL_INTEGER_BITS = 2
+"""c keeps a range of [-4, 4) at least: a longer sequence may need it, and zc drops the finest bits anyway."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Widths:
+    """What the user chooses; calibration chooses the fractions."""
+
+    data: int
+    weight: int
+    z: int
+    cell: int
+    table_bits: int
+
+
+@dataclass(kw_only=True)
+class _Fractions:
+    """Fractions of the two products that meet in the accumulator, while they are being matched."""
+
+    x: int
+    w_ih: int
+    h: int
+    w_hh: int
+
+    @property
+    def excess(self) -> int:
+        """How many bits finer h's product is than x's: the left shift of x; negative: of h."""
+        return self.h + self.w_hh - self.x - self.w_ih
+
+
+def calibrate(
+    lstm: LSTM | Weights,
+    x: Array,
+    lengths: npt.ArrayLike | None = None,
+    state: State | None = None,
+    *,
+    data_width: int = 16,
+    weight_width: int = 8,
+    cell_width: int | None = None,
+    z_width: int | None = None,
+    table_bits: int = 8,
+    margin: float = 1.25,
+    hard_activations: bool = False,
+) -> Plan:
+    """Choose a format for every tensor of every cell.
+
+    Args:
+        lstm: the operator, or its weights.
+        x: [T, N, D] real inputs like those that the hardware will see; lengths and state as for calling the operator.
+        data_width: bits of x and h, 8 to 24.
+        weight_width: bits of w_ih and w_hh, 4 to 18.
+        cell_width: bits of c; by default two more than data, at least 18.
+        z_width: bits of the pre-activations; by default as data, at least 16. Activations have two more.
+        table_bits: 2^table_bits segments in each activation table.
+        margin: factor on the observed ranges of x and c, for data that calibration has not seen.
+        hard_activations: replace sigmoid and tanh by their piecewise linear approximations, whatever the spec says.
+
+    Raises:
+        UnsupportedError: the spec has a feature that the integer world can't express.
+        InputError: an argument doesn't fit the spec, or no sequence has a step to calibrate on.
+        FormatError: a width is out of range, or a range is too wide for it.
+    """
+    weights = lstm.weights if isinstance(lstm, LSTM) else lstm
+    spec = weights.spec
+    feature = unsupported_feature(spec)
+    if feature:
+        raise UnsupportedError(f"the fixed-point operator can't express {feature}; use device='reference'")
+    require_integer("data_width", data_width, 8, 24)
+    require_integer("weight_width", weight_width, 4, 18)
+    if not 1 <= margin <= 1024:
+        raise FormatError(f"margin is {margin}; expected a factor from 1 to 1024")
+    widths = Widths(
+        data=data_width,
+        weight=weight_width,
+        z=z_width or max(16, data_width),
+        cell=cell_width or max(18, data_width + 2),
+        table_bits=table_bits,
+    )
+    call = make_call(weights, x, state, lengths=lengths)
+    if not call.lengths.sum():
+        raise InputError(f"x of shape {x.shape} holds no valid step; expected data to calibrate on")
+    traces = trace(call)
+    cells: list[CellPlan] = []
+    for layer in range(spec.num_layers):
+        x_format = cells[-1].h_format if cells else None
+        cell = _layer_plan(call, traces, layer, widths, margin, x_format=x_format)
+        for direction in spec.directions:
+            gate, candidate = ("hard_sigmoid", "hard_tanh") if hard_activations else curves_of(spec, direction)
+            cells.append(replace(cell, gate_activation=gate, cell_activation=candidate))
+    return Plan(cells=tuple(cells))
+
+
+def weight_format(weights: Array, *, width: int) -> QFormat:
+    """The format with the least squared error over ``weights``; it may saturate a few outliers.
+
+    The candidates are the finest format that holds the whole range, and the two finer ones.
+    """
+    bound = _bound(weights)
+    widest = format_for_range(-bound, bound, width=width)
+    candidates = [
+        QFormat(width=width, fraction=fraction)
+        for fraction in range(widest.fraction, min(widest.fraction + 2, BOUNDS["w_ih_frac"][1]) + 1)
+    ] or [QFormat(width=width, fraction=BOUNDS["w_ih_frac"][1])]
+    return min(candidates, key=lambda q: float(np.square(q.dequantise(q.quantise(weights)) - weights).sum()))
+
+
+def _layer_plan(
+    call: Call, traces: list[CellTrace], layer: int, widths: Widths, margin: float, *, x_format: QFormat | None
+) -> CellPlan:
+    """One plan for all directions of a layer. A later layer's x has the format of the h that it reads."""
+    spec = call.spec
+    at = slice(layer * spec.num_directions, (layer + 1) * spec.num_directions)
+    suffixes = [suffix for _, _, suffix in spec.cells()[at]]
+    x_bound = margin * _bound(*(run.x for run in traces[at]))
+    # |h| = o * |tanh(c)| < 1, so h needs an integer bit only where h0 brings one.
+    h_bound = max(1.0, _bound(call.h0[at]))
+    c_bound = max(margin * _bound(*(run.c for run in traces[at])), _bound(call.c0[at]))
+    fractions = _Fractions(
+        x=x_format.fraction if x_format else _fraction("x_frac", x_bound, widths.data),
+        w_ih=weight_format(np.stack([call.weights[f"weight_ih_{s}"] for s in suffixes]), width=widths.weight).fraction,
+        h=_fraction("h_frac", h_bound, widths.data) if h_bound > 1 else widths.data - 1,
+        w_hh=weight_format(np.stack([call.weights[f"weight_hh_{s}"] for s in suffixes]), width=widths.weight).fraction,
+    )
+    _match(fractions, widths.data, x_bound=x_bound, h_bound=h_bound, x_is_free=x_format is None)
+    acc_frac = max(fractions.x + fractions.w_ih, fractions.h + fractions.w_hh)
+    return CellPlan(
+        input_size=spec.layer_input_size(layer),
+        hidden_size=spec.hidden_size,
+        x_width=widths.data,
+        x_frac=fractions.x,
+        h_width=widths.data,
+        h_frac=fractions.h,
+        w_width=widths.weight,
+        w_ih_frac=fractions.w_ih,
+        w_hh_frac=fractions.w_hh,
+        b_width=_bias_width(np.stack([real_bias(call.weights, s) for s in suffixes]), acc_frac),
+        z_width=widths.z,
+        a_width=widths.z + 2,
+        c_width=widths.cell,
+        c_frac=min(_fraction("c_frac", c_bound, widths.cell), widths.cell - 1 - LEAST_CELL_INTEGER_BITS),
+        table_bits=widths.table_bits,
+    )
+
+
+def _match(fractions: _Fractions, width: int, *, x_bound: float, h_bound: float, x_is_free: bool) -> None:
+    """Give up fraction bits of the finer product until the shifted operand fits whole multipliers, where it can.
+
+    The finer product's weights give theirs while their rounding still matters less than half of the coarser
+    product's; then its x or h does, down to 8 significant bits.
+    """
+    spare = -width % MULTIPLIER_BITS
+    least_x, least_h = fractions.x - width + LEAST_SIGNIFICANT_BITS, fractions.h - width + LEAST_SIGNIFICANT_BITS
+    while abs(fractions.excess) > spare:
+        x_noise, h_noise = math.ldexp(x_bound, -fractions.w_ih), math.ldexp(h_bound, -fractions.w_hh)
+        if fractions.excess > 0 and 4 * h_noise <= x_noise:
+            fractions.w_hh -= 1
+        elif fractions.excess < 0 and 4 * x_noise <= h_noise:
+            fractions.w_ih -= 1
+        elif fractions.excess > 0 and fractions.h > max(least_h, 0):
+            fractions.h -= 1
+        elif fractions.excess < 0 and x_is_free and fractions.x > least_x:
+            fractions.x -= 1
+        else:
+            return
+
+
+def _fraction(name: str, bound: float, width: int) -> int:
+    return min(format_for_range(-bound, bound, width=width).fraction, BOUNDS[name][1])
+
+
+def _bias_width(bias: Reals, acc_frac: int) -> int:
+    widest = QFormat(width=BOUNDS["b_width"][1], fraction=acc_frac).quantise(bias)
+    return max(BOUNDS["b_width"][0], signed_bits(int(widest.min())), signed_bits(int(widest.max())))
+
+
+def _bound(*arrays: Array) -> float:
+    return max((float(np.abs(array).max()) for array in arrays if array.size), default=0.0)

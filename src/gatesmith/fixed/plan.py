@@ -1,0 +1,299 @@
+"""The frozen plan of formats between real numbers and integers, named as in docs/fixed-point.md."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, cast
+
+from gatesmith.errors import FormatError
+from gatesmith.fixed.qformat import MAX_BITS, QFormat, require_integer
+from gatesmith.fixed.tables import CURVES, Table, a_format, build_table, z_format
+from gatesmith.spec import SIGMOID, TANH, Activation, LSTMSpec
+
+BOUNDS = {
+    "input_size": (1, 1 << 20),
+    "hidden_size": (1, 1 << 20),
+    "x_width": (4, 24),
+    "x_frac": (-32, 48),
+    "h_width": (4, 24),
+    "h_frac": (0, 23),
+    "w_width": (2, 18),
+    "w_ih_frac": (-32, 48),
+    "w_hh_frac": (-32, 48),
+    "b_width": (2, 60),
+    "z_width": (5, 24),
+    "a_width": (4, 27),
+    "c_width": (4, 32),
+    "c_frac": (0, 31),
+    "table_bits": (1, 12),
+}
+"""Smallest and largest value of every integer of a cell's plan."""
+
+GATE_CURVES = {SIGMOID: "sigmoid", Activation(name="hard_sigmoid"): "hard_sigmoid"}
+"""Gate activations of a spec that a table computes, by the table's name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellPlan:
+    """Every format of one cell (layer and direction), named as in the contract's table.
+
+    Raises:
+        FormatError: a value is out of range, or a sum could leave 63 bits.
+    """
+
+    input_size: int
+    hidden_size: int
+    x_width: int
+    x_frac: int
+    h_width: int
+    h_frac: int
+    w_width: int
+    w_ih_frac: int
+    w_hh_frac: int
+    b_width: int
+    z_width: int
+    a_width: int
+    c_width: int
+    c_frac: int
+    table_bits: int = 8
+    gate_activation: str = "sigmoid"
+    cell_activation: str = "tanh"
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in BOUNDS.items():
+            require_integer(name, getattr(self, name), least, most)
+        if self.h_frac > self.h_width - 1:
+            raise FormatError(f"h_frac is {self.h_frac}; expected at most h_width - 1 = {self.h_width - 1}")
+        if self.c_frac > self.c_width - 1:
+            raise FormatError(f"c_frac is {self.c_frac}; expected at most c_width - 1 = {self.c_width - 1}")
+        if self.h_frac > 2 * self.a_frac:
+            raise FormatError(f"h_frac is {self.h_frac}; expected at most 2 * (a_width - 2) = {2 * self.a_frac}")
+        for name, offset in (("gate_activation", 1), ("cell_activation", 0)):
+            choices = [curve for curve, row in CURVES.items() if row.offset == offset]
+            if getattr(self, name) not in choices:
+                raise FormatError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(choices)}")
+        for name, bits in self.intermediate_widths().items():
+            if bits > MAX_BITS:
+                raise FormatError(f"{name} needs {bits} bits; expected at most {MAX_BITS}, choose narrower formats")
+
+    @property
+    def x_format(self) -> QFormat:
+        return QFormat(width=self.x_width, fraction=self.x_frac)
+
+    @property
+    def h_format(self) -> QFormat:
+        return QFormat(width=self.h_width, fraction=self.h_frac)
+
+    @property
+    def c_format(self) -> QFormat:
+        return QFormat(width=self.c_width, fraction=self.c_frac)
+
+    @property
+    def w_ih_format(self) -> QFormat:
+        return QFormat(width=self.w_width, fraction=self.w_ih_frac)
+
+    @property
+    def w_hh_format(self) -> QFormat:
+        return QFormat(width=self.w_width, fraction=self.w_hh_frac)
+
+    @property
+    def b_format(self) -> QFormat:
+        return QFormat(width=self.b_width, fraction=self.acc_frac)
+
+    @property
+    def z_format(self) -> QFormat:
+        return z_format(self.z_width)
+
+    @property
+    def a_format(self) -> QFormat:
+        return a_format(self.a_width)
+
+    @property
+    def z_frac(self) -> int:
+        return self.z_format.fraction
+
+    @property
+    def a_frac(self) -> int:
+        return self.a_format.fraction
+
+    @property
+    def x_shift(self) -> int:
+        """Left shift that brings products with x to the accumulator's fraction."""
+        return max(0, self.h_frac + self.w_hh_frac - self.x_frac - self.w_ih_frac)
+
+    @property
+    def h_shift(self) -> int:
+        """Left shift that brings products with h to the accumulator's fraction."""
+        return max(0, self.x_frac + self.w_ih_frac - self.h_frac - self.w_hh_frac)
+
+    @property
+    def acc_frac(self) -> int:
+        return self.x_frac + self.x_shift + self.w_ih_frac
+
+    @property
+    def operand_width(self) -> int:
+        """Bits of a shifted x or h, the multiplier's second operand."""
+        return max(self.x_width + self.x_shift, self.h_width + self.h_shift)
+
+    @property
+    def acc_width(self) -> int:
+        """Bits with which the accumulator can't overflow, by the contract's formula."""
+        from_x = self.input_size << (self.w_width - 1 + self.x_width - 1 + self.x_shift)
+        from_h = self.hidden_size << (self.w_width - 1 + self.h_width - 1 + self.h_shift)
+        return 1 + (from_x + from_h + (1 << (self.b_width - 1))).bit_length()
+
+    @property
+    def slope_width(self) -> int:
+        """Bits of a slope in either table."""
+        return max(self.gate_table.slope_width, self.cell_table.slope_width)
+
+    @property
+    def gate_table(self) -> Table:
+        """Of the gates i, f and o."""
+        return self._table(self.gate_activation)
+
+    @property
+    def cell_table(self) -> Table:
+        """Of the candidate g and of the cell state in the output."""
+        return self._table(self.cell_activation)
+
+    def _table(self, name: str) -> Table:
+        return build_table(name, z_width=self.z_width, a_width=self.a_width, table_bits=self.table_bits)
+
+    def intermediate_widths(self) -> dict[str, int]:
+        """Bits of every intermediate of a step, with one more for the rounding constant."""
+        f_times_c = self.a_width + self.c_width - 1 + max(0, self.a_frac - self.c_frac)
+        i_times_g = 2 * self.a_width - 1 + max(0, self.c_frac - self.a_frac)
+        return {
+            "the accumulator": self.acc_width + 1 + max(0, self.z_frac - self.acc_frac),
+            "f * c + i * g": max(f_times_c, i_times_g) + 2,
+            "c in the format of z": self.c_width + 1 + max(0, self.z_frac - self.c_frac),
+            "o * tanh(c)": 2 * self.a_width,
+            "slope * rest": self.slope_width + self.z_width,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The formats of every cell of an LSTM, in the order of :meth:`LSTMSpec.cells`; holds no weights.
+
+    All directions of a layer share their h format, so that the layer's output has one format.
+    """
+
+    cells: tuple[CellPlan, ...]
+
+    def __post_init__(self) -> None:
+        if not self.cells:
+            raise FormatError("the plan has no cells; expected one for each layer and direction")
+
+    def require(self, spec: LSTMSpec) -> None:
+        """Check that the plan belongs to ``spec``.
+
+        Raises:
+            FormatError: the number of cells or a size differs, or directions of one layer differ in h's format.
+        """
+        cells = spec.cells()
+        if len(cells) != len(self.cells):
+            raise FormatError(f"the plan has {len(self.cells)} cells; expected {len(cells)} for {spec}")
+        for (layer, _, name), cell in zip(cells, self.cells, strict=True):
+            sizes, expected = (cell.input_size, cell.hidden_size), (spec.layer_input_size(layer), spec.hidden_size)
+            if sizes != expected:
+                raise FormatError(f"the plan of cell {name} has (D, H) = {sizes}; expected {expected}")
+            first = self.cells[layer * spec.num_directions]
+            if cell.h_format != first.h_format or cell.x_format != first.x_format:
+                raise FormatError(
+                    f"the plan of cell {name} has x in {cell.x_format} and h in {cell.h_format}; expected"
+                    f" {first.x_format} and {first.h_format}, the same for both directions of a layer"
+                )
+
+    @property
+    def x_format(self) -> QFormat:
+        """Of the first layer's input."""
+        return self.cells[0].x_format
+
+    @property
+    def y_format(self) -> QFormat:
+        """Of the last layer's output."""
+        return self.cells[-1].h_format
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON; :meth:`from_dict` reads them back."""
+        return {"cells": [asdict(cell) for cell in self.cells]}
+
+    @classmethod
+    def from_dict(cls, values: object) -> "Plan":
+        """Build a plan from plain, untrusted values.
+
+        Raises:
+            FormatError: a field is missing, unknown or impossible.
+        """
+        given = _object("the plan", values)
+        if set(given) != {"cells"} or not isinstance(given["cells"], list):
+            raise FormatError(f"the plan has the fields {', '.join(sorted(given)) or 'none'}; expected a list 'cells'")
+        cells = cast("list[object]", given["cells"])
+        return cls(cells=tuple(_cell_from(f"cell {at} of the plan", cell) for at, cell in enumerate(cells)))
+
+    def to_json(self) -> str:
+        """Indented JSON, the same text for equal plans."""
+        return json.dumps(self.to_dict(), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        """Read what :meth:`to_json` wrote; the text is untrusted.
+
+        Raises:
+            FormatError: as :meth:`from_dict`, or the text is no JSON.
+        """
+        try:
+            values: object = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise FormatError(f"the plan is not valid JSON ({error}); expected an object") from None
+        return cls.from_dict(values)
+
+
+def unsupported_feature(spec: LSTMSpec) -> str | None:
+    """The feature of ``spec`` that the integer world can't express, named for a message; None where it has all."""
+    if spec.peepholes or spec.full_peepholes:
+        return f"peepholes ({spec.peepholes or spec.full_peepholes})"
+    if spec.coupled_gates != "none":
+        return f"coupled gates ({spec.coupled_gates})"
+    if spec.proj_size:
+        return f"a projection (proj_size = {spec.proj_size})"
+    for name in ("gate_clip", "cell_clip"):
+        if getattr(spec, name) is not None:
+            return f"{name} ({getattr(spec, name)})"
+    if spec.layer_norm != "none":
+        return f"layer normalisation ({spec.layer_norm})"
+    if spec.zoneout_h or spec.zoneout_c:
+        return f"zoneout (zoneout_h = {spec.zoneout_h}, zoneout_c = {spec.zoneout_c})"
+    for name in ("drop_states", "residual"):
+        if getattr(spec, name):
+            return name
+    for direction in spec.directions:
+        gates, candidate, output = spec.activations_of(direction)
+        if gates not in GATE_CURVES or candidate != TANH or output != TANH:
+            return f"the activations ({gates.name}, {candidate.name}, {output.name})"
+    return None
+
+
+def curves_of(spec: LSTMSpec, direction: str) -> tuple[str, str]:
+    """Names of the tables of (gates, candidate and cell) for a supported spec."""
+    return GATE_CURVES[spec.activations_of(direction)[0]], "tanh"
+
+
+def _cell_from(what: str, values: object) -> CellPlan:
+    given = _object(what, values)
+    known = [field.name for field in fields(CellPlan)]
+    for name in given:
+        if name not in known:
+            raise FormatError(f"{what} has an unknown field {name!r}; expected {', '.join(known)}")
+    for name in known:
+        if name not in given:
+            raise FormatError(f"{what} lacks {name!r}; expected all of {', '.join(known)}")
+    return CellPlan(**given)
+
+
+def _object(what: str, values: object) -> dict[str, Any]:
+    if not isinstance(values, Mapping):
+        raise FormatError(f"{what} is a {type(values).__name__}; expected an object with named fields")
+    return {str(name): value for name, value in cast("Mapping[object, Any]", values).items()}

@@ -1,0 +1,1 @@
+"""Driving the hardware: memory files, export, simulation, synthesis."""

@@ -1,0 +1,138 @@
+"""Write a folder that any hardware tool takes as it is: SystemVerilog, memory files, a file list, and a manifest."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import cast
+
+from gatesmith.errors import ExportError, UnsupportedError
+from gatesmith.fixed.plan import Plan, unsupported_feature
+from gatesmith.fixed.weights import quantise_weights
+from gatesmith.hardware.manifest import (
+    FILE_LIST,
+    FORMAT,
+    MANIFEST,
+    Export,
+    exported_cells,
+    load_export,
+    read_export_weights,
+    read_manifest,
+    require_multipliers,
+)
+from gatesmith.hardware.memfile import cell_files
+from gatesmith.hardware.names import require_identifier
+from gatesmith.ops.operator import LSTM
+from gatesmith.weights import Weights
+
+__all__ = ["Export", "export", "load_export", "read_export_weights", "source_files"]
+
+TOOL_FOLDER = "build"
+"""Where simulation and synthesis may leave files inside an export; not part of it, and replaced with it."""
+
+
+def export(
+    lstm: LSTM | Weights, plan: Plan, folder: str | Path, *, multipliers: int = 16, name: str = "lstm"
+) -> Export:
+    """Write SystemVerilog, memory files, a file list and a manifest into ``folder``; beside, then renamed.
+
+    Args:
+        lstm: the operator, or its weights.
+        plan: from :func:`gatesmith.fixed.calibrate`.
+        folder: new, empty, or an earlier export, which is replaced.
+        multipliers: P, products in a clock cycle, for each cell.
+        name: of the design, a SystemVerilog identifier.
+
+    Raises:
+        UnsupportedError: the hardware can't express the spec; nothing is written.
+        FormatError: the plan doesn't belong to the spec.
+        ExportError: the name, the multipliers or the folder can't be used.
+    """
+    weights = lstm.weights if isinstance(lstm, LSTM) else lstm
+    feature = unsupported_feature(weights.spec)
+    if feature:
+        raise UnsupportedError(f"the hardware can't express {feature}; nothing was written")
+    require_identifier(name)
+    require_multipliers(multipliers)
+    contents = {f"rtl/{source.name}": source.read_bytes() for source in source_files()}
+    sources = tuple(contents)
+    contents[FILE_LIST] = "".join(f"{source}\n" for source in sources).encode()
+    cells = exported_cells(weights.spec, plan, multipliers)
+    for cell, codes in zip(cells, quantise_weights(weights, plan), strict=True):
+        for parameter, text in cell_files(cell.plan, codes, multipliers).items():
+            contents[cell.files[parameter]] = text.encode()
+    manifest = {
+        "format": FORMAT,
+        "name": name,
+        "spec": json.loads(weights.spec.to_json()),
+        "plan": plan.to_dict(),
+        "cells": [asdict(cell) for cell in cells],
+        "sources": list(sources),
+        "sha256": {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()},
+    }
+    contents[MANIFEST] = (json.dumps(manifest, indent=2) + "\n").encode()
+    folder = Path(folder)
+    _publish(folder, contents)
+    return Export(
+        folder=folder, name=name, spec=weights.spec, plan=plan, multipliers=multipliers, cells=cells, sources=sources
+    )
+
+
+def source_files() -> tuple[Path, ...]:
+    """The SystemVerilog sources in order of compilation: packages first, then by name.
+
+    Raises:
+        ExportError: this installation has none.
+    """
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "rtl", package.parent.parent / "rtl"):  # installed, and in a checkout
+        sources = sorted(folder.glob("*.sv"), key=lambda path: (not path.stem.endswith("_pkg"), path.name))
+        if sources:
+            return tuple(sources)
+    raise ExportError(
+        f"no SystemVerilog sources stand beside {package}; expected a folder rtl, install gatesmith again"
+    )
+
+
+def _publish(folder: Path, contents: Mapping[str, bytes]) -> None:
+    """Write the files into a folder beside, and rename it; an earlier export moves away first, and back on failure."""
+    _require_replaceable(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as scratch:
+            fresh, earlier = Path(scratch, "fresh"), Path(scratch, "earlier")
+            for path, content in contents.items():
+                (fresh / path).parent.mkdir(parents=True, exist_ok=True)
+                (fresh / path).write_bytes(content)
+            if folder.exists():
+                folder.rename(earlier)
+            try:
+                fresh.rename(folder)
+            except OSError:
+                if earlier.exists():
+                    shutil.move(earlier, folder)
+                raise
+    except OSError as error:
+        raise ExportError(f"can't write the folder {folder}: {error.strerror}; choose another") from None
+
+
+def _require_replaceable(folder: Path) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise ExportError(f"{folder} is a file; expected a new folder, or an earlier export")
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    if not there:
+        return
+    try:
+        ours = {MANIFEST, *cast("Mapping[str, object]", read_manifest(folder)["sha256"])}
+    except ExportError:
+        raise ExportError(
+            f"{folder} holds something else ({min(there)}); expected a new or empty folder, or an earlier export"
+        ) from None
+    foreign = {path for path in there - ours if not path.startswith(f"{TOOL_FOLDER}/")}
+    if foreign:
+        raise ExportError(f"{folder} holds {min(foreign)}, which gatesmith did not write; move it away first")

@@ -1,0 +1,112 @@
+"""Memory images for $readmemh: integers packed into words, words as hexadecimal text, and back."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from gatesmith.errors import ExportError
+from gatesmith.fixed.plan import CellPlan
+from gatesmith.fixed.qformat import Codes
+from gatesmith.fixed.tables import Table
+from gatesmith.fixed.weights import CellWeights
+
+MAX_WORDS = 1 << 26
+"""More words than any memory that these files describe; bounds what an untrusted file makes us read."""
+
+
+def pack(codes: Sequence[int], width: int) -> int:
+    """One word from two's-complement fields of ``width`` bits, the first in the lowest bits."""
+    mask, word = (1 << width) - 1, 0
+    for at, code in enumerate(codes):
+        word |= (int(code) & mask) << (at * width)
+    return word
+
+
+def unpack(word: int, width: int, count: int) -> list[int]:
+    """The first ``count`` fields of a word; undoes :func:`pack`."""
+    sign, fields = 1 << (width - 1), [(word >> (at * width)) & ((1 << width) - 1) for at in range(count)]
+    return [field - 2 * sign if field & sign else field for field in fields]
+
+
+def to_hex(words: Iterable[int], width: int) -> str:
+    """Text for $readmemh: one word of ``width`` bits in each line."""
+    digits = -(-width // 4)
+    return "".join(f"{word:0{digits}x}\n" for word in words)
+
+
+def from_hex(text: str, width: int) -> list[int]:
+    """The words of a file that :func:`to_hex` wrote; the text is untrusted.
+
+    Raises:
+        ExportError: a line is no hexadecimal number, or is wider than ``width`` bits.
+    """
+    lines = text.split()
+    if len(lines) > MAX_WORDS:
+        raise ExportError(f"a memory file has {len(lines)} words; expected at most {MAX_WORDS}")
+    digits, words = set("0123456789abcdefABCDEF"), list[int]()
+    for number, line in enumerate(lines, start=1):
+        if not set(line) <= digits or len(line) > -(-width // 4) or int(line, 16) >> width:
+            raise ExportError(
+                f"word {number} of a memory file is {line[:40]!r}; expected a hexadecimal word of {width} bits"
+            )
+        words.append(int(line, 16))
+    return words
+
+
+def products_per_word(hidden_size: int, multipliers: int) -> int:
+    """How many weights stand in one word: P, or whole columns where P is above 4H."""
+    column = 4 * hidden_size
+    return multipliers if multipliers <= column else multipliers // column * column
+
+
+def weight_words(weights: CellWeights, width: int, multipliers: int) -> list[int]:
+    """The stream of all products of a step, column after column, P to a word; the last word is padded with zeros."""
+    stream = np.concatenate([weights.w_ih, weights.w_hh], axis=1).T.ravel()  # [(D + H) * 4H]
+    size = products_per_word(weights.w_hh.shape[1], multipliers)
+    return [pack(stream[start : start + size].tolist(), width) for start in range(0, stream.size, size)]
+
+
+def bias_words(weights: CellWeights, width: int) -> list[int]:
+    """One word for each unit, ``{b_o, b_g, b_f, b_i}``."""
+    return [pack(unit, width) for unit in weights.b.reshape(-1, 4).tolist()]
+
+
+def table_words(table: Table, slope_width: int) -> list[int]:
+    """One word for each segment, ``{slope, value}``."""
+    pairs = zip(table.value.tolist(), table.slope.tolist(), strict=True)
+    return [pack([value], table.a_width) | pack([slope], slope_width) << table.a_width for value, slope in pairs]
+
+
+def cell_files(cell: CellPlan, weights: CellWeights, multipliers: int) -> dict[str, str]:
+    """The text of a cell's four memory files, by the SystemVerilog parameter that names the file."""
+    word = products_per_word(cell.hidden_size, multipliers) * cell.w_width
+    entry = cell.a_width + cell.slope_width
+    return {
+        "WeightFile": to_hex(weight_words(weights, cell.w_width, multipliers), word),
+        "BiasFile": to_hex(bias_words(weights, cell.b_width), 4 * cell.b_width),
+        "SigmoidFile": to_hex(table_words(cell.gate_table, cell.slope_width), entry),
+        "TanhFile": to_hex(table_words(cell.cell_table, cell.slope_width), entry),
+    }
+
+
+def read_weights(cell: CellPlan, weight_text: str, bias_text: str, multipliers: int) -> CellWeights:
+    """The integer weights in the text of a weight and a bias file; undoes :func:`cell_files`.
+
+    Raises:
+        ExportError: a file holds too few or too many words, or text that is no word.
+    """
+    column, columns = 4 * cell.hidden_size, cell.input_size + cell.hidden_size
+    size = products_per_word(cell.hidden_size, multipliers)
+    words = from_hex(weight_text, size * cell.w_width)
+    _require_count("weight", len(words), -(-column * columns // size))
+    stream: Codes = np.array([unpack(word, cell.w_width, size) for word in words], np.int64).ravel()
+    matrix = stream[: column * columns].reshape(columns, column).T
+    units = from_hex(bias_text, 4 * cell.b_width)
+    _require_count("bias", len(units), cell.hidden_size)
+    b = np.array([unpack(unit, cell.b_width, 4) for unit in units], np.int64).ravel()
+    return CellWeights(w_ih=matrix[:, : cell.input_size], w_hh=matrix[:, cell.input_size :], b=b)
+
+
+def _require_count(what: str, given: int, expected: int) -> None:
+    if given != expected:
+        raise ExportError(f"a {what} file holds {given} words; expected {expected}, export it again")
