@@ -118,12 +118,10 @@ def _read(path: Path) -> dict[str, Array]:
     if path.suffix not in (".npz", ".npy"):
         raise InputError(f"the data {str(path)!r} is not understood; {known}")
     try:
-        content = np.load(path, allow_pickle=False)
-        if path.suffix == ".npy":
-            return {"x": content}
-        with content:
-            return {name: content[name] for name in content.files}
+        with path.open("rb") as file:
+            content: Any = np.load(file, allow_pickle=False)
+            return {"x": content} if path.suffix == ".npy" else {name: content[name] for name in content.files}
     except OSError as error:
         raise InputError(f"can't read the data file {path}: {error.strerror or error}; {known}") from None
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+    except (ValueError, EOFError, KeyError, AttributeError, zipfile.BadZipFile) as error:
         raise InputError(f"the data file {path} is damaged or not NumPy's ({error}); {known}") from None

@@ -20,6 +20,18 @@ def write_atomically(path: Path, content: bytes | str) -> None:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, where they are missing.
+
+    Raises:
+        OutputError: it can't be made, or a file stands in its place.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"can't make the folder {path}: {error.strerror}; expected a place to write to") from None
+
+
 def write_json(path: Path, values: object) -> None:
     """Write plain values as indented JSON, atomically."""
     write_atomically(path, json.dumps(values, indent=2) + "\n")
