@@ -1,0 +1,6 @@
+"""What an LSTM costs, where its time goes, and what its gates do: predicted from the spec, then measured."""
+
+from gatesmith.analysis.inspection import Inspection, inspect
+from gatesmith.analysis.results import Result, load_result, save_result
+
+__all__ = ["Inspection", "Result", "inspect", "load_result", "save_result"]

@@ -1,0 +1,1 @@
+"""Reads result files and draws them; needs none of the tools that made them."""
