@@ -6,7 +6,7 @@ NATIVE := $(wildcard csrc/* CMakeLists.txt pyproject.toml)
 RUN := PYTHONWARNINGS=default $(PY) -m
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check lint test nightly bench docs clean
+.PHONY: help setup demo check lint test nightly bench lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r name what; \
@@ -45,6 +45,15 @@ nightly: setup ## the slow tiers: thousands of sequences, long fuzzing, place an
 
 bench: setup ## the CPU kernel against its peers, side by side in one run
 	$(PY) -m benchmarks.cpu
+
+lock: ## renew requirements.lock from pyproject.toml (needs the package index)
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install -q --upgrade pip
+	build/lock/bin/python -m pip install -q torch==2.13.0
+	build/lock/bin/python -m pip install -q '.[torch,onnx,keras,data,plot,report,rtl]' \
+		--group build --group check --group test --group peers
+	build/lock/bin/python -m pip freeze --exclude gatesmith --exclude pip | sed 's/+cpu$$//' > build/requirements.lock
+	mv build/requirements.lock requirements.lock
 
 clean: ## remove what was built, keep .venv
 	rm -rf build
