@@ -103,7 +103,8 @@ class LSTMSpec:
         reverse_activations: the same for the reverse direction; None for the same as ``activations``.
         layer_norm: ``"gates_and_cell"`` normalises each gate's summed pre-activation and the new cell state
             (TensorFlow's LayerNormBasicLSTMCell); ``"inputs_and_cell"`` normalises W_ih x and W_hh h apart, over the
-            rows of all gates that are not derived, and the cell state where the output reads it (Ba, Kiros and Hinton, 2016).
+            rows of all gates that are not derived, and the cell state where the output reads it (Ba, Kiros and
+            Hinton, 2016).
         zoneout_h: probability that a unit of h keeps its previous value (Krueger et al., 2016); in evaluation the
             expectation ``zoneout_h * h_{t-1} + (1 - zoneout_h) * h_t``.
         zoneout_c: the same for c; the output of the same step still reads the new value, as in the paper.

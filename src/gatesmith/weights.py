@@ -53,6 +53,17 @@ class Weights(Mapping[str, Array]):
             raise WeightsError(f"the parameters mix {' and '.join(kinds)}; expected one dtype, cast them first")
         object.__setattr__(self, "arrays", {name: given[name] for name in shapes})
 
+    @classmethod
+    def trust(cls, spec: LSTMSpec, arrays: Mapping[str, Array]) -> "Weights":
+        """Wrap arrays that already satisfy ``spec``, in its order, without looking at them.
+
+        For frameworks that check shapes when a module is made; a value that is not finite then propagates.
+        """
+        weights = object.__new__(cls)
+        object.__setattr__(weights, "spec", spec)
+        object.__setattr__(weights, "arrays", arrays)
+        return weights
+
     def __getitem__(self, name: str) -> Array:
         return self.arrays[name]
 

@@ -70,13 +70,12 @@ class StepNoise:
 def make_cell(weights: Weights, direction: str, suffix: str) -> Cell:
     """The cell whose parameters carry ``suffix``."""
     spec = weights.spec
-    derived = {"none": "", "f=1-i": "f", "i=1-f": "i"}[spec.coupled_gates]
-    gates = "".join(gate for gate in GATES if gate != derived)
+    gates = "".join(gate for gate in GATES if gate != spec.derived_gate)
     rows = np.flatnonzero(np.repeat([gate in gates for gate in GATES], spec.hidden_size))
     params: dict[str, Array] = {}
     for name, array in weights.items():
         short = name.removesuffix(f"_{suffix}")
-        if short != name and short != f"peephole_{derived}":
+        if short != name and short != f"peephole_{spec.derived_gate}":
             params[short] = (array[rows] if len(array) == 4 * spec.hidden_size else array).astype(np.float64)
     return Cell(spec=spec, activations=spec.activations_of(direction), gates=gates, rows=rows, params=params)
 
@@ -111,10 +110,8 @@ def step(cell: Cell, z_x: Array, h_prev: Array, c_prev: Array, noise: StepNoise)
     before: dict[str, Array] = {}
     for gate in cell.gates.replace("o", ""):
         _gate(cell, gate, z[gate], c_prev, gates, before, norms)
-    if spec.coupled_gates == "f=1-i":
-        gates["f"] = 1.0 - gates["i"]
-    elif spec.coupled_gates == "i=1-f":
-        gates["i"] = 1.0 - gates["f"]
+    if spec.derived_gate:
+        gates[spec.derived_gate] = 1.0 - gates[_partner(spec)]
     cell_state = gates["f"] * c_prev + gates["i"] * gates["g"]
     if spec.layer_norm == "gates_and_cell":
         cell_state, norms["norm_cell"] = _normalise(cell_state, params, "norm_cell")
@@ -170,10 +167,8 @@ def step_gradient(
         dc = _normalise_gradient(dc, taped.norms["norm_cell"], params, "norm_cell", grads)
     dgates = {"i": dc * gates["g"], "f": dc * taped.c_prev, "g": dc * gates["i"]}
     dc_prev = dc_prev + dc * gates["f"]
-    if spec.coupled_gates == "f=1-i":
-        dgates["i"] = dgates["i"] - dgates["f"]
-    elif spec.coupled_gates == "i=1-f":
-        dgates["f"] = dgates["f"] - dgates["i"]
+    if spec.derived_gate:
+        dgates[_partner(spec)] = dgates[_partner(spec)] - dgates[spec.derived_gate]
     for gate in cell.gates.replace("o", ""):
         dc_prev = dc_prev + _gate_gradient(cell, gate, dgates[gate], taped.c_prev, taped, dz, grads)
     dz_x = np.concatenate([dz[gate] for gate in cell.gates], axis=-1)
@@ -223,6 +218,11 @@ def _gate_gradient(
         return d * cell.params[name]
     grads[name] += d.T @ c_seen
     return d @ cell.params[name]
+
+
+def _partner(spec: LSTMSpec) -> str:
+    """The gate that the derived one is computed from."""
+    return "i" if spec.derived_gate == "f" else "f"
 
 
 def _norm_of_gate(cell: Cell, gate: str, arrays: dict[str, Array]) -> dict[str, Array]:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol, cast
 
+import numpy as np
+
 from gatesmith.errors import UnsupportedError
 from gatesmith.ops.call import Array, Call, Gradients, Outputs
 
@@ -73,6 +75,15 @@ def engine_for(name: str, call: Call) -> Engine:
     if feature:
         raise UnsupportedError(f"device {name!r} can't run {feature}; use device='reference'")
     return engine
+
+
+def default_engine(call: Call) -> Engine:
+    """The compiled kernel where x is float32 and the kernel is there and runs this spec, else the reference."""
+    if call.x.dtype == np.float32:
+        kernel = DEVICES["cpu"].engine()
+        if kernel.missing() is None and kernel.unsupported(call) is None:
+            return kernel
+    return DEVICES["reference"].engine()
 
 
 def _available() -> str:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from gatesmith.errors import UnsupportedError
 from gatesmith.ops.call import Array, Call, Gradients, Outputs, State, make_call
-from gatesmith.ops.devices import DEVICES, Tape, engine_for
+from gatesmith.ops.devices import Tape, default_engine, engine_for
 from gatesmith.spec import LSTMSpec
 from gatesmith.weights import Weights, initialise
 
@@ -125,11 +125,4 @@ def _as_asked(outputs: Outputs, *, unbatched: bool, batch_first: bool) -> tuple[
 
 
 def _engine(device: str | None, call: Call) -> Any:
-    """The engine of a device; for None, the kernel where it is there and fits, else the reference."""
-    if device is not None:
-        return engine_for(device, call)
-    if call.x.dtype == np.float32:
-        kernel = DEVICES["cpu"].engine()
-        if kernel.missing() is None and kernel.unsupported(call) is None:
-            return kernel
-    return DEVICES["reference"].engine()
+    return default_engine(call) if device is None else engine_for(device, call)

@@ -1,0 +1,182 @@
+"""The LSTM in differentiable PyTorch operations, batched: second derivatives, and tensors no engine of ours takes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gatesmith.ops import noise
+from gatesmith.spec import NORM_EPSILON, Activation, LSTMSpec
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scene:
+    """What all cells of one call share.
+
+    Attributes:
+        params: by the names of ``spec.parameter_shapes()``.
+        valid: [T, N, 1] bool, whether a step belongs to its sequence.
+        seed: of dropout and zoneout; None in evaluation.
+    """
+
+    spec: LSTMSpec
+    params: Mapping[str, Tensor]
+    valid: Tensor
+    seed: int | None
+
+
+def formulate(
+    spec: LSTMSpec,
+    params: Mapping[str, Tensor],
+    x: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    lengths: Tensor,
+    seed: int | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(y, h_n, c_n) as the engines give them; shapes as in :class:`gatesmith.ops.Call`."""
+    steps = torch.arange(len(x), device=x.device)
+    valid = (steps[:, None] < lengths.to(x.device))[:, :, None]
+    scene = Scene(spec=spec, params=params, valid=valid, seed=seed)
+    finals: list[tuple[Tensor, Tensor]] = []
+    y = torch.where(valid, x, 0.0)
+    for layer in range(spec.num_layers):
+        below, parts = y, list[Tensor]()
+        for index, (at, direction, suffix) in enumerate(spec.cells()):
+            if at == layer:
+                out, h, c = _run_cell(scene, layer, direction, suffix, below, h0[index], c0[index])
+                parts.append(out)
+                finals.append((h, c))
+        y = torch.where(valid, torch.cat(parts, -1), 0.0)
+        if spec.residual and layer > 0:
+            y = y + below
+        if layer < spec.num_layers - 1 and spec.dropout and seed is not None:
+            y = y * _drawn(noise.dropout_scale(seed, layer, "forward", "dropout", tuple(y.shape), spec.dropout), y)
+    h_n, c_n = torch.stack([h for h, _ in finals]), torch.stack([c for _, c in finals])
+    if spec.drop_states:
+        whole = (lengths.to(x.device) == len(x))[:, None]
+        h_n, c_n = torch.where(whole, h_n, 0.0), torch.where(whole, c_n, 0.0)
+    return y, h_n, c_n
+
+
+def _run_cell(
+    scene: Scene, layer: int, direction: str, suffix: str, x: Tensor, h: Tensor, c: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(h of every step [T, N, R], final h, final c) of one layer and direction."""
+    spec = scene.spec
+    params = {
+        name.removesuffix(f"_{suffix}"): value for name, value in scene.params.items() if name.endswith(f"_{suffix}")
+    }
+    rows = torch.arange(4 * spec.hidden_size, device=x.device).view(4, -1)
+    rows = rows[["ifgo".index(gate) for gate in "ifgo" if gate != spec.derived_gate]].flatten()
+    from_x = x @ params["weight_ih"][rows].T
+    if spec.layer_norm == "inputs_and_cell":
+        from_x = _norm(from_x, params, "norm_ih", rows)
+    if spec.bias:
+        from_x = from_x + params["bias"][rows]
+    scale, keep_h, keep_c = _noise_of_cell(scene, layer, direction, h, c)
+    outs: dict[int, Tensor] = {}
+    for t in range(len(x)) if direction == "forward" else reversed(range(len(x))):
+        from_h = (h if scale is None else h * scale) @ params["weight_hh"][rows].T
+        if spec.layer_norm == "inputs_and_cell":
+            from_h = _norm(from_h, params, "norm_hh", rows)
+        new_h, new_c = _step(spec, direction, params, from_x[t] + from_h, c)
+        new_h = new_h if keep_h is None else keep_h[t] * h + (1 - keep_h[t]) * new_h
+        new_c = new_c if keep_c is None else keep_c[t] * c + (1 - keep_c[t]) * new_c
+        h, c = torch.where(scene.valid[t], new_h, h), torch.where(scene.valid[t], new_c, c)
+        outs[t] = h
+    stacked = torch.stack([outs[t] for t in range(len(x))]) if outs else h.new_zeros((0, *h.shape))
+    return stacked, h, c
+
+
+def _step(spec: LSTMSpec, direction: str, params: Mapping[str, Tensor], z: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    """New h and c from the summed pre-activations of all gates that are not derived."""
+    gate_activation, candidate_activation, output_activation = spec.activations_of(direction)
+    names = [gate for gate in "ifgo" if gate != spec.derived_gate]
+    parts = dict(zip(names, z.chunk(len(names), -1), strict=True))
+
+    def gate(name: str, seen: Tensor) -> Tensor:
+        value = parts[name]
+        peephole = params.get(f"peephole_{name}")
+        if peephole is not None:
+            value = value + (seen * peephole if peephole.ndim == 1 else seen @ peephole.T)
+        if spec.layer_norm == "gates_and_cell":
+            at = "ifgo".index(name) * spec.hidden_size
+            value = _norm(value, params, "norm_gates", slice(at, at + spec.hidden_size))
+        if name == "f":
+            value = value + spec.forget_bias
+        return _activate(candidate_activation if name == "g" else gate_activation, _clip(value, spec.gate_clip))
+
+    gates = {name: gate(name, c) for name in names if name != "o"}
+    if spec.derived_gate:
+        gates[spec.derived_gate] = 1 - gates["i" if spec.derived_gate == "f" else "f"]
+    c = gates["f"] * c + gates["i"] * gates["g"]
+    everything = slice(0, spec.hidden_size)
+    if spec.layer_norm == "gates_and_cell":
+        c = _norm(c, params, "norm_cell", everything)
+    c = _clip(c, spec.cell_clip)
+    read = _norm(c, params, "norm_cell", everything) if spec.layer_norm == "inputs_and_cell" else c
+    h = gate("o", c) * _activate(output_activation, _clip(read, spec.gate_clip))
+    if spec.proj_size:
+        h = _clip(functional.linear(h, params["weight_hr"], params.get("bias_hr")), spec.proj_clip)
+    return h, c
+
+
+def _noise_of_cell(
+    scene: Scene, layer: int, direction: str, h: Tensor, c: Tensor
+) -> tuple[Tensor | None, list[Tensor] | None, list[Tensor] | None]:
+    """(factors of h_{t-1}, kept shares of h per step, kept shares of c per step); None where there are none."""
+    spec, seed, steps = scene.spec, scene.seed, len(scene.valid)
+    scale = None
+    if spec.recurrent_dropout and seed is not None:
+        shape = tuple(h.shape)
+        scale = _drawn(
+            noise.dropout_scale(seed, layer, direction, "recurrent_dropout", shape, spec.recurrent_dropout), h
+        )
+    keeps: list[list[Tensor] | None] = []
+    kinds: tuple[tuple[noise.Kind, float, Tensor], ...] = (
+        ("zoneout_h", spec.zoneout_h, h),
+        ("zoneout_c", spec.zoneout_c, c),
+    )
+    for kind, rate, state in kinds:
+        if not rate:
+            keeps.append(None)
+        elif seed is None:
+            keeps.append([state.new_tensor(rate)] * steps)
+        else:
+            drawn = noise.zoneout_keep(seed, layer, direction, kind, (steps, *state.shape), rate)
+            keeps.append(list(_drawn(drawn, state)))
+    return scale, keeps[0], keeps[1]
+
+
+def _drawn(values: noise.Array, like: Tensor) -> Tensor:
+    return torch.from_numpy(values).to(like)
+
+
+def _norm(x: Tensor, params: Mapping[str, Tensor], name: str, rows: Tensor | slice) -> Tensor:
+    gain, shift = params[f"{name}_gain"][rows], params[f"{name}_shift"][rows]
+    return functional.layer_norm(x, x.shape[-1:], gain, shift, NORM_EPSILON)
+
+
+def _clip(x: Tensor, bound: float | None) -> Tensor:
+    return x if bound is None else x.clamp(-bound, bound)
+
+
+def _activate(activation: Activation, x: Tensor) -> Tensor:
+    alpha, beta = activation.alpha or 0.0, activation.beta or 0.0
+    functions = {
+        "sigmoid": lambda: torch.sigmoid(x),
+        "tanh": lambda: torch.tanh(x),
+        "scaled_tanh": lambda: alpha * torch.tanh(beta * x),
+        "hard_sigmoid": lambda: functional.hardtanh(alpha * x + beta, 0.0, 1.0),
+        "affine": lambda: alpha * x + beta,
+        "relu": lambda: torch.relu(x),
+        "leaky_relu": lambda: functional.leaky_relu(x, alpha),
+        "thresholded_relu": lambda: functional.threshold(x, alpha, 0.0),
+        "elu": lambda: functional.elu(x, alpha),
+        "softsign": lambda: functional.softsign(x),
+        "softplus": lambda: torch.logaddexp(x, torch.zeros_like(x)),
+    }
+    return functions[activation.name]()

@@ -1,0 +1,318 @@
+"""``gatesmith.torch.LSTM`` and ``LSTMCell``: the modules of ``torch.nn`` with our forward and backward."""
+
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
+
+from gatesmith.errors import InputError
+from gatesmith.spec import LSTMSpec
+from gatesmith.torch.operator import lstm as lstm_operator
+
+State = tuple[Tensor, Tensor]
+
+
+class LSTM(nn.Module):
+    """``torch.nn.LSTM``: same signature, ``state_dict`` and initial weights; forward and backward are gatesmith's.
+
+    Beyond it: ``lengths=`` in the call (0 to T per sequence, no packing needed), every variant of
+    :class:`gatesmith.LSTMSpec` through :meth:`from_spec`, and learned initial states.
+
+    Float32 tensors on the CPU run on the compiled kernel where it can run the spec, float64 ones on the reference;
+    half-precision ones are computed in float32; other devices run a formulation in PyTorch operations.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        if dropout and num_layers == 1:
+            warnings.warn(
+                f"dropout={dropout} acts between layers, so it does nothing with num_layers=1",
+                UserWarning,
+                stacklevel=2,
+            )
+        spec = LSTMSpec(
+            input_size,
+            hidden_size,
+            num_layers,
+            "bidirectional" if bidirectional else "forward",
+            bias,
+            proj_size=proj_size,
+            dropout=dropout,
+        )
+        super().__init__()
+        self._build(spec, batch_first=batch_first, learned_state=False, device=device, dtype=dtype)
+
+    @classmethod
+    def from_spec(
+        cls,
+        spec: LSTMSpec,
+        *,
+        batch_first: bool = False,
+        learned_state: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> "LSTM":
+        """A module of any variant.
+
+        Args:
+            spec: its parameters keep their names; ``bias_l0`` is the pair ``bias_ih_l0``, ``bias_hh_l0``.
+            batch_first: sequences are (N, T, D).
+            learned_state: the initial state is a parameter (``initial_h``, ``initial_c``) for calls that give none.
+        """
+        module = cls.__new__(cls)
+        nn.Module.__init__(module)
+        module._build(spec, batch_first=batch_first, learned_state=learned_state, device=device, dtype=dtype)
+        return module
+
+    def _build(
+        self,
+        spec: LSTMSpec,
+        *,
+        batch_first: bool,
+        learned_state: bool,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ) -> None:
+        self.spec = spec
+        self.batch_first = batch_first
+        self.learned_state = learned_state
+        self._spec_text = spec.to_json()
+        shapes = module_shapes(spec)
+        if learned_state:
+            cells = len(spec.cells())
+            shapes |= {"initial_h": (cells, spec.output_size), "initial_c": (cells, spec.hidden_size)}
+        for name, shape in shapes.items():
+            self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
+        self.reset_parameters()
+
+    input_size = property(lambda self: self.spec.input_size)
+    hidden_size = property(lambda self: self.spec.hidden_size)
+    num_layers = property(lambda self: self.spec.num_layers)
+    bias = property(lambda self: self.spec.bias)
+    dropout = property(lambda self: self.spec.dropout)
+    bidirectional = property(lambda self: self.spec.direction == "bidirectional")
+    proj_size = property(lambda self: self.spec.proj_size)
+
+    def reset_parameters(self) -> None:
+        """Uniform in [-1/sqrt(H), 1/sqrt(H)], drawn in the order of ``torch.nn.LSTM``; gains 1, shifts and states 0."""
+        bound = 1.0 / math.sqrt(self.spec.hidden_size)
+        for name, parameter in self.named_parameters():
+            if name.startswith("norm_"):
+                nn.init.constant_(parameter, 1.0 if "_gain_" in name else 0.0)
+            elif name.startswith("initial_"):
+                nn.init.zeros_(parameter)
+            else:
+                nn.init.uniform_(parameter, -bound, bound)
+
+    def flatten_parameters(self) -> None:
+        """For programs that call it; the layout needs no flattening here."""
+
+    @property
+    def all_weights(self) -> list[list[nn.Parameter]]:
+        """The parameters of each cell, as ``torch.nn.LSTM`` lists them."""
+        named = dict(self.named_parameters())
+        return [[named[name] for name in named if name.endswith(f"_{suffix}")] for _, _, suffix in self.spec.cells()]
+
+    def extra_repr(self) -> str:
+        return f"{self.spec}, batch_first={self.batch_first}"
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: State | None = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+    ) -> tuple[Tensor | PackedSequence, State]:
+        """Run the LSTM.
+
+        Args:
+            input: [T, N, D] ([N, T, D] where ``batch_first``), [T, D] unbatched, or packed.
+            hx: (h0, c0), [L * directions, N, R] and [L * directions, N, H] (no N where unbatched).
+            lengths: [N], valid steps of each sequence, 0 to T; outputs beyond are zero.
+
+        Returns:
+            y and (h_n, c_n), of the kind that was given.
+
+        Raises:
+            InputError: a shape, dtype or length doesn't fit.
+        """
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, hx, lengths)
+        if input.ndim not in (2, 3) or input.shape[-1] != self.spec.input_size:
+            raise InputError(
+                f"input has shape {tuple(input.shape)}; expected (T, N, D), (N, T, D) where batch_first, or (T, D), "
+                f"with D = {self.spec.input_size}"
+            )
+        if input.ndim == 2:
+            state = None if hx is None else (hx[0].unsqueeze(1), hx[1].unsqueeze(1))
+            y, (h_n, c_n) = self._run(input.unsqueeze(1), state, lengths)
+            return y.squeeze(1), (h_n.squeeze(1), c_n.squeeze(1))
+        y, state = self._run(input.transpose(0, 1) if self.batch_first else input, hx, lengths)
+        return (y.transpose(0, 1) if self.batch_first else y), state
+
+    def _forward_packed(
+        self, packed: PackedSequence, hx: State | None, lengths: object
+    ) -> tuple[PackedSequence, State]:
+        if lengths is not None:
+            raise InputError("a PackedSequence carries its lengths; expected no lengths= beside it")
+        order, back = packed.sorted_indices, packed.unsorted_indices
+        x, sizes = pad_packed_sequence(PackedSequence(packed.data, packed.batch_sizes))
+        if hx is not None and order is not None:
+            hx = hx[0].index_select(1, order), hx[1].index_select(1, order)
+        y, (h_n, c_n) = self._run(x, hx, sizes)
+        data = pack_padded_sequence(y, sizes).data
+        if back is not None:
+            h_n, c_n = h_n.index_select(1, back), c_n.index_select(1, back)
+        return PackedSequence(data, packed.batch_sizes, order, back), (h_n, c_n)
+
+    def _run(self, x: Tensor, hx: State | None, lengths: Tensor | Sequence[int] | None) -> tuple[Tensor, State]:
+        """y [T, N, directions * R] and (h_n, c_n) from x [T, N, D]."""
+        h0, c0 = self._state(x, hx)
+        weights = self._weights()
+        tensors = (x, h0, c0, *weights)
+        keep_tape = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+        if lengths is not None:
+            lengths = torch.as_tensor(lengths, dtype=torch.int64, device="cpu")
+        spec = self.spec
+        seed = None
+        if self.training and (spec.dropout or spec.recurrent_dropout or spec.zoneout_h or spec.zoneout_c):
+            seed = torch.randint(2**62, ())
+        y, h_n, c_n = _call_operator(x, h0, c0, lengths, seed, weights, self._spec_text, keep_tape)
+        return y, (h_n, c_n)
+
+    def _state(self, x: Tensor, hx: State | None) -> State:
+        spec, batch = self.spec, x.shape[1]
+        cells = len(spec.cells())
+        shapes = ((cells, batch, spec.output_size), (cells, batch, spec.hidden_size))
+        if hx is None:
+            if self.learned_state:
+                initial = cast("State", (self.initial_h, self.initial_c))
+                return initial[0].unsqueeze(1).expand(shapes[0]), initial[1].unsqueeze(1).expand(shapes[1])
+            return x.new_zeros(shapes[0]), x.new_zeros(shapes[1])
+        for name, tensor, shape in zip(("h0", "c0"), hx, shapes, strict=True):
+            if tuple(tensor.shape) != shape:
+                raise InputError(
+                    f"{name} has shape {tuple(tensor.shape)}; expected (L * directions, N, size) = {shape}"
+                )
+            if tensor.dtype != x.dtype:
+                raise InputError(f"{name} has dtype {tensor.dtype}; expected {x.dtype} like the input")
+        return hx
+
+    def _weights(self) -> list[Tensor]:
+        """The parameters in the order of ``spec.parameter_shapes()``; inside gatesmith there is one bias."""
+        parameters = self._parameters
+        weights: list[Tensor] = []
+        for name in self.spec.parameter_shapes():
+            if name.startswith("bias_l"):
+                suffix = name.removeprefix("bias_")
+                weights.append(cast("Tensor", parameters[f"bias_ih_{suffix}"] + parameters[f"bias_hh_{suffix}"]))  # type: ignore[operator]
+            else:
+                weights.append(cast("Tensor", parameters[name]))
+        return weights
+
+
+class LSTMCell(nn.Module):
+    """``torch.nn.LSTMCell``: one step, with its signature and ``state_dict``."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        super().__init__()
+        self.spec = LSTMSpec(input_size, hidden_size, bias=bias)
+        self.input_size, self.hidden_size, self.bias = input_size, hidden_size, bias
+        for name, shape in module_shapes(self.spec).items():
+            parameter = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
+            self.register_parameter(name.removesuffix("_l0"), parameter)
+        self._spec_text = self.spec.to_json()
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Uniform in [-1/sqrt(H), 1/sqrt(H)]."""
+        bound = 1.0 / math.sqrt(self.hidden_size)
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -bound, bound)
+
+    def extra_repr(self) -> str:
+        return f"{self.input_size}, {self.hidden_size}, bias={self.bias}"
+
+    def forward(self, input: Tensor, hx: State | None = None) -> State:
+        """(h, c) after one step; input [N, D] or [D], states [N, H] or [H].
+
+        Raises:
+            InputError: a shape doesn't fit.
+        """
+        if input.ndim not in (1, 2) or input.shape[-1] != self.input_size:
+            raise InputError(
+                f"input has shape {tuple(input.shape)}; expected (N, D) or (D,) with D = {self.input_size}"
+            )
+        x = input if input.ndim == 2 else input.unsqueeze(0)
+        shape = (*input.shape[:-1], self.hidden_size)
+        if hx is None:
+            hx = x.new_zeros(shape), x.new_zeros(shape)
+        for name, tensor in zip(("h0", "c0"), hx, strict=True):
+            if tensor.shape != shape:
+                raise InputError(f"{name} has shape {tuple(tensor.shape)}; expected {tuple(shape)}")
+        h0, c0 = (tensor.reshape(1, -1, self.hidden_size) for tensor in hx)
+        named = cast("dict[str, Tensor]", self._parameters)
+        weights = [named["weight_ih"], named["weight_hh"]]
+        if self.bias:
+            weights.append(named["bias_ih"] + named["bias_hh"])
+        keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, h0, c0, *weights))
+        _, h_n, c_n = _call_operator(x.unsqueeze(0), h0, c0, None, None, weights, self._spec_text, keep)
+        return h_n.reshape(shape), c_n.reshape(shape)
+
+
+def module_shapes(spec: LSTMSpec) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the module's parameters, in the order of ``torch.nn.LSTM``."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, shape in spec.parameter_shapes().items():
+        if name.startswith("bias_l"):
+            suffix = name.removeprefix("bias_")
+            shapes[f"bias_ih_{suffix}"] = shapes[f"bias_hh_{suffix}"] = shape
+        else:
+            shapes[name] = shape
+    return shapes
+
+
+def _call_operator(
+    x: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    lengths: Tensor | None,
+    seed: Tensor | None,
+    weights: list[Tensor],
+    spec: str,
+    keep_tape: bool,
+) -> list[Tensor]:
+    """(y, h_n, c_n); half precision, and what autocast covers, is computed in float32."""
+    given = x.dtype
+    compute = given
+    if torch.is_autocast_enabled(x.device.type) or given in (torch.float16, torch.bfloat16):
+        compute = torch.float64 if given == torch.float64 else torch.float32
+    if any(weight.dtype != given for weight in weights) and compute == given:
+        raise InputError(f"input has dtype {given} and the weights {weights[0].dtype}; cast one of them")
+    if compute != given or any(weight.dtype != compute for weight in weights):
+        x, h0, c0 = x.to(compute), h0.to(compute), c0.to(compute)
+        weights = [weight.to(compute) for weight in weights]
+    results: list[Any] = lstm_operator(x, h0, c0, lengths, seed, weights, spec, keep_tape)
+    return [result.to(given) if compute != given else result for result in results[:3]]
