@@ -1,0 +1,115 @@
+"""Commands on the way to silicon: quantize, export, simulate, synthesize."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gatesmith.cli.console import JsonFlag, out, progress_bar, show
+from gatesmith.errors import InputError
+from gatesmith.weights import Weights
+
+ModelArgument = Annotated[Path, typer.Argument(help="Weights, as written by `gatesmith train` or `convert`.")]
+DataOption = Annotated[str, typer.Option("--data", help="japanese-vowels, or a .npz or .npy file with x [T, N, D].")]
+FolderArgument = Annotated[Path, typer.Argument(help="A folder written by `gatesmith export`.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register this room's commands."""
+    app.command()(quantize)
+    app.command()(export)
+    app.command()(simulate)
+    app.command()(synthesize)
+
+
+def quantize(
+    model: ModelArgument,
+    plan_file: Annotated[Path, typer.Option("--out", help="Where the plan of formats goes, as JSON.")],
+    data: DataOption = "japanese-vowels",
+    data_width: Annotated[int, typer.Option(help="Bits of x and h, 8 to 24.")] = 16,
+    weight_width: Annotated[int, typer.Option(help="Bits of the weights, 4 to 18.")] = 8,
+    cell_width: Annotated[int | None, typer.Option(help="Bits of the cell state.")] = None,
+    table_bits: Annotated[int, typer.Option(help="2^bits segments in each activation table.")] = 8,
+    as_json: JsonFlag = False,
+) -> None:
+    """Choose a fixed-point format for every tensor, from the ranges on calibration data."""
+    from gatesmith.datasets import load
+    from gatesmith.files import write_atomically
+    from gatesmith.fixed import assess, calibrate
+
+    weights, sequences = Weights.load(model), load(data)
+    plan = calibrate(
+        weights,
+        sequences.x,
+        sequences.lengths,
+        data_width=data_width,
+        weight_width=weight_width,
+        cell_width=cell_width,
+        table_bits=table_bits,
+    )
+    report = assess(weights, plan, sequences.x, sequences.lengths)
+    write_atomically(plan_file, plan.to_json() + "\n")
+    show(report.to_dict(), as_json=as_json, title=f"Quantised, plan in {plan_file}")
+
+
+def export(
+    model: ModelArgument,
+    plan_file: Annotated[Path, typer.Option("--plan", help="The plan, from `gatesmith quantize`.")],
+    folder: Annotated[Path, typer.Option("--out", help="New folder, or an earlier export to replace.")],
+    multipliers: Annotated[int, typer.Option("--multipliers", "-P", help="Products in each clock cycle.")] = 16,
+    name: Annotated[str, typer.Option(help="Name of the design, a SystemVerilog identifier.")] = "lstm",
+    as_json: JsonFlag = False,
+) -> None:
+    """Write SystemVerilog, memory files and a manifest."""
+    from gatesmith.fixed import Plan
+    from gatesmith.hardware.export import export as run
+
+    try:
+        plan = Plan.from_json(plan_file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"can't read the plan {plan_file}: {error}; expected one from `gatesmith quantize`") from None
+    exported = run(Weights.load(model), plan, folder, multipliers=multipliers, name=name)
+    files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    values = {
+        "folder": str(folder),
+        "name": name,
+        "cells": ", ".join(cell.name for cell in exported.cells),
+        "multipliers": multipliers,
+        "files": files,
+    }
+    show(values, as_json=as_json, title=f"Exported to {folder}")
+
+
+def simulate(
+    folder: FolderArgument,
+    data: DataOption = "japanese-vowels",
+    limit: Annotated[int | None, typer.Option(help="Only the first so many sequences.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds after which the simulator is stopped.")] = 600.0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run the exported hardware on real sequences and compare every element with the integer model."""
+    from gatesmith.datasets import load
+    from gatesmith.hardware.verify import verify
+
+    sequences = load(data)[slice(limit)]
+    with progress_bar("simulating", enabled=not as_json) as progress:
+        result = verify(folder, sequences.x, sequences.lengths, timeout_s=timeout, progress=progress)
+    show(result.to_dict(), as_json=as_json, title=f"Simulated {folder}")
+    result.require_equal()
+
+
+def synthesize(
+    folder: FolderArgument,
+    target: Annotated[str, typer.Option(help="ecp5, xilinx7, ice40, gowin or nexus.")] = "ecp5",
+    pnr: Annotated[bool, typer.Option("--pnr", help="Place and route too (ECP5), for the clock frequency.")] = False,
+    seeds: Annotated[int, typer.Option(help="How many placements to try.")] = 1,
+    as_json: JsonFlag = False,
+) -> None:
+    """Map the exported hardware onto an FPGA with open tools."""
+    from gatesmith.hardware.synthesize import synthesize as run
+
+    with progress_bar("synthesising", enabled=not as_json) as progress:
+        result = run(folder, target=target, pnr=pnr, seeds=seeds, progress=progress)
+    show(result.to_dict(), as_json=as_json, title=f"Synthesised {folder} for {target}")
+    if not as_json and not pnr:
+        out.print("hint: add --pnr for the clock frequency")

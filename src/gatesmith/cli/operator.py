@@ -1,0 +1,104 @@
+"""Commands about the operator itself: describe, train, convert."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gatesmith.cli.console import JsonFlag, out, progress_bar, show, show_json
+from gatesmith.errors import InputError
+from gatesmith.spec import LSTMSpec
+from gatesmith.weights import Weights
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register this room's commands."""
+    app.command()(describe)
+    app.command()(train)
+    app.command()(convert)
+
+
+def describe(
+    model: Annotated[Path | None, typer.Argument(help="A weight file, or a specification as .json.")] = None,
+    inputs: Annotated[int, typer.Option("--inputs", "-D", help="D, where no file is given.")] = 12,
+    hidden: Annotated[int, typer.Option("--hidden", "-H", help="H, where no file is given.")] = 32,
+    layers: Annotated[int, typer.Option("--layers", "-L", help="L, where no file is given.")] = 1,
+    direction: Annotated[str, typer.Option(help="forward, reverse or bidirectional.")] = "forward",
+    peepholes: Annotated[str, typer.Option(help="Gates with a diagonal peephole, such as ifo.")] = "",
+    full_peepholes: Annotated[str, typer.Option(help="Gates with a full-matrix peephole, such as o.")] = "",
+    latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX instead of Unicode.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Print the exact mathematics of an LSTM: gates, shapes, parameters."""
+    if model is None:
+        spec = LSTMSpec.from_dict(
+            {
+                "input_size": inputs,
+                "hidden_size": hidden,
+                "num_layers": layers,
+                "direction": direction,
+                "peepholes": peepholes,
+                "full_peepholes": full_peepholes,
+            }
+        )
+    else:
+        spec = _spec_of(model)
+    if as_json:
+        shapes = {name: list(shape) for name, shape in spec.parameter_shapes().items()}
+        show_json(
+            {
+                "spec": json.loads(spec.to_json()),
+                "parameters": spec.parameter_count(),
+                "shapes": shapes,
+                "equations": spec.equations(),
+                "latex": spec.equations("latex"),
+            }
+        )
+        return
+    out.print(spec.equations("latex" if latex else "unicode"), markup=False)
+
+
+def train(
+    out_folder: Annotated[Path, typer.Option("--out", help="Folder for the weights; made if it is missing.")],
+    data: Annotated[str, typer.Option(help="japanese-vowels, or a .npz file with x, lengths and labels.")] = (
+        "japanese-vowels"
+    ),
+    hidden: Annotated[int, typer.Option("--hidden", "-H", help="Hidden units.")] = 32,
+    epochs: Annotated[int, typer.Option(help="At most this many.")] = 150,
+    seed: Annotated[int, typer.Option(help="Of initial weights, order and noise.")] = 0,
+    as_json: JsonFlag = False,
+) -> None:
+    """Train a sequence classifier with PyTorch, stopped early on a split of the data."""
+    from gatesmith.datasets import load
+    from gatesmith.files import make_folder, write_json
+    from gatesmith.train import Recipe
+    from gatesmith.train import train as run
+
+    sequences = load(data)
+    with progress_bar("training", enabled=not as_json) as progress:
+        training = run(sequences, Recipe(hidden_size=hidden, epochs=epochs, seed=seed), progress=progress)
+    make_folder(out_folder)
+    training.classifier.save(out_folder)
+    write_json(out_folder / "training.json", training.to_dict())
+    show(training.to_dict(), as_json=as_json, title=f"Trained, weights in {out_folder}")
+
+
+def convert(
+    source: Annotated[Path, typer.Argument(help="Model to read; its suffix tells the format.")],
+    target: Annotated[Path, typer.Argument(help="Model to write; its suffix tells the format.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Convert weights between frameworks; what was written is read again and compared."""
+    from gatesmith.convert import convert as run
+
+    show(run(source, target).to_dict(), as_json=as_json, title=f"{source} → {target}")
+
+
+def _spec_of(path: Path) -> LSTMSpec:
+    if path.suffix != ".json":
+        return Weights.load(path).spec
+    try:
+        return LSTMSpec.from_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"can't read the specification {path}: {error}; expected a JSON file") from None

@@ -1,0 +1,196 @@
+"""The main job, end to end on real data: train an LSTM, ship it as verified hardware, one timed stage after another."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from gatesmith.classifier import Classifier
+from gatesmith.datasets import Sequences, japanese_vowels
+from gatesmith.errors import MismatchError, OutputError
+from gatesmith.files import make_folder, write_atomically, write_json
+from gatesmith.fixed import Plan, calibrate
+from gatesmith.fixed.model import CodeOutputs, quantise_inputs
+from gatesmith.fixed.model import run as run_fixed
+from gatesmith.fixed.weights import quantise_weights
+from gatesmith.hardware.export import Export, export
+from gatesmith.hardware.synthesize import Synthesis, synthesize
+from gatesmith.hardware.verify import Verification, verify
+from gatesmith.ops import LSTM, run_on_device
+from gatesmith.ops.call import Call, make_call
+from gatesmith.ops.reference import trace
+from gatesmith.report.pictures import draw_gates
+from gatesmith.spec import GATES
+from gatesmith.train import Recipe, train
+
+Array = npt.NDArray[Any]
+
+STAGES = ("data", "train", "quantise", "export", "simulate", "synthesise", "report")
+SUMMARY = "summary.json"
+MULTIPLIERS = 16
+PICTURED_UTTERANCE = 0
+
+
+class Watcher(Protocol):
+    """Somebody who looks on: told when a stage begins, how far it is, and what came out of it."""
+
+    def begin(self, stage: str) -> None: ...
+
+    def progress(self, done: int, total: int, message: str = "") -> None: ...
+
+    def end(self, stage: str, seconds: float, outcome: str) -> None: ...
+
+
+@dataclass(kw_only=True)
+class _Run:
+    """What the stages hand on."""
+
+    folder: Path
+    watcher: Watcher
+    seconds: dict[str, float] = field(default_factory=dict[str, float])
+
+    @contextlib.contextmanager
+    def stage(self, name: str) -> Iterator[Callable[[str], None]]:
+        outcome: list[str] = [""]
+        self.watcher.begin(name)
+        start = time.perf_counter()
+        yield lambda text: outcome.__setitem__(0, text)
+        self.seconds[name] = round(time.perf_counter() - start, 2)
+        self.watcher.end(name, self.seconds[name], outcome[0])
+
+
+def run_demo(folder: Path, watcher: Watcher, *, recipe: Recipe | None = None) -> dict[str, Any]:
+    """Run every stage and leave its results in ``folder``.
+
+    Returns:
+        What ``summary.json`` holds.
+
+    Raises:
+        OutputError: the folder holds something that is no earlier demo.
+        MismatchError: the hardware and its integer model differ; the summary is written all the same.
+        MissingToolError: an extra is not installed.
+    """
+    _claim(folder)
+    run = _Run(folder=folder, watcher=watcher)
+    with run.stage("data") as outcome:
+        training_data, test = japanese_vowels()
+        outcome(f"{len(training_data)} training and {len(test)} test utterances, 12 channels, 7 to 29 steps")
+    classifier = _train(run, training_data, recipe or Recipe())
+    lstm = LSTM(classifier.lstm)
+    with run.stage("quantise") as outcome:
+        plan = calibrate(lstm, training_data.x, training_data.lengths)
+        write_atomically(folder / "plan.json", plan.to_json() + "\n")
+        outcome(f"x {plan.x_format}, c {plan.cells[0].c_format}, h {plan.y_format}, w_ih {plan.cells[0].w_ih_format}")
+    with run.stage("export") as outcome:
+        exported = export(lstm, plan, folder / "export", multipliers=MULTIPLIERS)
+        outcome(f"{len(exported.sources)} SystemVerilog files and {len(exported.cells[0].files)} memory files")
+    verification = _simulate(run, test)
+    synthesis = _synthesise(run)
+    with run.stage("report") as outcome:
+        call = make_call(lstm.weights, test.x, lengths=test.lengths)
+        fixed = run_fixed(
+            call.spec, plan, quantise_weights(lstm.weights, plan), quantise_inputs(plan, call), keep_cells=True
+        )
+        accuracies = _accuracies(classifier, lstm, plan, test, fixed, verification)
+        _draw(folder / "gates.svg", call, plan, fixed, test)
+        outcome(f"{folder / SUMMARY} and {folder / 'gates.svg'}")
+    summary = _summary(run, test, accuracies, exported, verification, synthesis)
+    write_json(folder / SUMMARY, summary)
+    if verification.mismatched_elements:
+        raise MismatchError(f"{verification.mismatched_elements} elements of the hardware differ from the model")
+    return summary
+
+
+def _claim(folder: Path) -> None:
+    """Make the folder, or take over that of an earlier demo; anything else in it is left alone."""
+    known = {SUMMARY, "plan.json", "model", "export", "gates.svg", "report.html"}
+    make_folder(folder)
+    foreign = sorted(path.name for path in folder.iterdir() if path.name not in known)
+    if foreign:
+        raise OutputError(f"{folder} holds {foreign[0]!r}, which is no result of the demo; expected an empty folder")
+    (folder / SUMMARY).unlink(missing_ok=True)
+
+
+def _train(run: _Run, data: Sequences, recipe: Recipe) -> Classifier:
+    with run.stage("train") as outcome:
+        training = train(data, recipe, progress=run.watcher.progress)
+        make_folder(run.folder / "model")
+        training.classifier.save(run.folder / "model")
+        write_json(run.folder / "model" / "training.json", training.to_dict())
+        outcome(
+            f"{recipe.hidden_size} units, best of {training.epochs_run} epochs, "
+            f"validation accuracy {training.validation_accuracy:.1%}"
+        )
+    return training.classifier
+
+
+def _simulate(run: _Run, test: Sequences) -> Verification:
+    with run.stage("simulate") as outcome:
+        result = verify(run.folder / "export", test.x, test.lengths, progress=run.watcher.progress)
+        outcome(
+            f"{result.compared_elements:,} elements compared, {result.mismatched_elements} differ; "
+            f"{result.cycles_per_step:.0f} cycles per step"
+        )
+    return result
+
+
+def _synthesise(run: _Run) -> Synthesis:
+    with run.stage("synthesise") as outcome:
+        result = synthesize(run.folder / "export", target="ecp5", progress=run.watcher.progress)
+        outcome(f"{result.luts:,} LUTs, {result.dsps} DSP blocks, {result.brams} block RAMs")
+    return result
+
+
+def _accuracies(
+    classifier: Classifier, lstm: LSTM, plan: Plan, test: Sequences, fixed: CodeOutputs, rtl: Verification
+) -> dict[str, float]:
+    """Test accuracy with the float operator, the integer model and the simulated hardware under the same head."""
+    assert test.labels is not None
+    outputs = {
+        "float_accuracy": run_on_device(lstm, test.x, lengths=test.lengths)[0],
+        "fixed_accuracy": plan.y_format.dequantise(fixed.y),
+        "rtl_accuracy": plan.y_format.dequantise(rtl.y),
+    }
+    return {name: classifier.accuracy(y, test.lengths, test.labels) for name, y in outputs.items()}
+
+
+def _draw(path: Path, call: Call, plan: Plan, fixed: CodeOutputs, test: Sequences) -> None:
+    utterance, steps = PICTURED_UTTERANCE, int(test.lengths[PICTURED_UTTERANCE])
+    real, codes, cell = trace(call)[0], fixed.cells[0], plan.cells[0]
+    draw_gates(
+        path,
+        {gate: np.asarray(getattr(real, gate))[:steps, utterance] for gate in GATES},
+        {gate: cell.a_format.dequantise(getattr(codes, gate))[:steps, utterance] for gate in GATES},
+        title=f"JapaneseVowels, test utterance {utterance}: the four gates over {steps} steps",
+    )
+
+
+def _summary(
+    run: _Run,
+    test: Sequences,
+    accuracies: dict[str, float],
+    exported: Export,
+    verification: Verification,
+    synthesis: Synthesis,
+) -> dict[str, Any]:
+    return {
+        "test_sequences": len(test),
+        **accuracies,
+        "compared_elements": verification.compared_elements,
+        "mismatched_elements": verification.mismatched_elements,
+        "cycles_per_step": verification.cycles_per_step,
+        "mac_utilisation": verification.mac_utilisation,
+        "multipliers": exported.multipliers,
+        "luts": synthesis.luts,
+        "ffs": synthesis.ffs,
+        "dsps": synthesis.dsps,
+        "brams": synthesis.brams,
+        "input_size": exported.spec.input_size,
+        "hidden_size": exported.spec.hidden_size,
+        "seconds_per_stage": run.seconds,
+    }
