@@ -122,6 +122,10 @@ def run(
             factors [N, R], ``zoneout_h_{suffix}`` [T, N, R] and ``zoneout_c_{suffix}`` [T, N, H] kept shares.
     """
     steps, batch, _ = x.shape
+    cells = len(spec.cells())
+    if batch == 0:
+        width = spec.num_directions * spec.output_size
+        return x.new_zeros(steps, 0, width), torch.zeros_like(h0), torch.zeros_like(c0)
     h_n, c_n = [], []
     layer_in = x
     for layer in range(spec.num_layers):
@@ -147,7 +151,6 @@ def run(
         if masks and f"dropout_{layer}" in masks:
             layer_out = layer_out * masks[f"dropout_{layer}"]
         layer_in = layer_out
-    cells = len(spec.cells())
     return layer_in, torch.stack(h_n).view(cells, batch, -1), torch.stack(c_n).view(cells, batch, -1)
 
 
