@@ -142,7 +142,7 @@ def step(cell: CellPlan, weights: CellWeights, x: Codes, h: Codes, c: Codes) -> 
     acc = (x << cell.x_shift) @ weights.w_ih.T + (h << cell.h_shift) @ weights.w_hh.T + weights.b  # [N, 4H]
     z_wide = round_shift(acc, cell.acc_frac - cell.z_frac)
     z = saturate(z_wide, cell.z_width)
-    gates = z.reshape(len(z), -1, 4)  # [N, H, 4], interleaved by unit
+    gates = z.reshape(len(z), cell.hidden_size, 4)  # [N, H, 4], interleaved by unit
     i, f, o = (cell.gate_table(gates[..., k]) for k in (0, 1, 3))
     g = cell.cell_table(gates[..., 2])
     c_wide = cell_state(cell, i, f, g, c)

@@ -161,15 +161,16 @@ class CellPlan:
         return build_table(name, z_width=self.z_width, a_width=self.a_width, table_bits=self.table_bits)
 
     def intermediate_widths(self) -> dict[str, int]:
-        """Bits of every intermediate of a step, with one more for the rounding constant."""
+        """Bits of every intermediate of a step, inside :func:`round_shift` too."""
         f_times_c = self.a_width + self.c_width - 1 + max(0, self.a_frac - self.c_frac)
         i_times_g = 2 * self.a_width - 1 + max(0, self.c_frac - self.a_frac)
+        c_shift = max(2 * self.a_frac, self.a_frac + self.c_frac) - self.c_frac
         return {
-            "the accumulator": self.acc_width + 1 + max(0, self.z_frac - self.acc_frac),
-            "f * c + i * g": max(f_times_c, i_times_g) + 2,
-            "c in the format of z": self.c_width + 1 + max(0, self.z_frac - self.c_frac),
-            "o * tanh(c)": 2 * self.a_width,
-            "slope * rest": self.slope_width + self.z_width,
+            "the accumulator": _bits_in_round_shift(self.acc_width, self.acc_frac - self.z_frac),
+            "f * c + i * g": _bits_in_round_shift(max(f_times_c, i_times_g) + 1, c_shift),
+            "c in the format of z": _bits_in_round_shift(self.c_width, self.c_frac - self.z_frac),
+            "o * tanh(c)": _bits_in_round_shift(2 * self.a_width - 1, 2 * self.a_frac - self.h_frac),
+            "slope * rest": _bits_in_round_shift(self.slope_width + self.z_width - 1, self.gate_table.segment_bits),
         }
 
 
@@ -279,6 +280,11 @@ def unsupported_feature(spec: LSTMSpec) -> str | None:
 def curves_of(spec: LSTMSpec, direction: str) -> tuple[str, str]:
     """Names of the tables of (gates, candidate and cell) for a supported spec."""
     return GATE_CURVES[spec.activations_of(direction)[0]], "tanh"
+
+
+def _bits_in_round_shift(width: int, shift: int) -> int:
+    """Signed bits of ``value + 2^(shift - 1)``, or of ``value << -shift``, for a value of ``width`` bits."""
+    return max(width, shift + 1) + 1 if shift > 0 else width - shift
 
 
 def _cell_from(what: str, values: object) -> CellPlan:

@@ -112,7 +112,8 @@ def format_for_range(low: float, high: float, *, width: int) -> QFormat:
     fraction = min(width - math.frexp(bound)[1], 64)  # |bound| < 2^exponent, so this is right or one too many
     while fraction > -64:
         candidate = QFormat(width=width, fraction=fraction)
-        if low >= candidate.min and high < candidate.max + candidate.resolution / 2:
+        half = candidate.resolution / 2
+        if low >= candidate.min - half and high < candidate.max + half:
             return candidate
         fraction -= 1
     raise FormatError(f"the range [{low}, {high}] is too wide for {width} bits; scale the data")

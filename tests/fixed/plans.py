@@ -1,0 +1,78 @@
+"""Hypothesis strategies for plans, codes and weights, also far from what calibration would choose."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from gatesmith.errors import FormatError
+from gatesmith.fixed.plan import CellPlan, Plan
+from gatesmith.fixed.qformat import Codes, QFormat
+from gatesmith.fixed.weights import CellWeights
+from gatesmith.spec import LSTMSpec
+
+RAILS, RANDOM = "rails", "random"
+
+
+@st.composite
+def cell_plans(draw: st.DrawFn, *, input_size: int, hidden_size: int) -> CellPlan:
+    """Any legal plan of one cell."""
+
+    def integers(least: int, most: int) -> int:
+        return draw(st.integers(least, most))
+
+    h_width, c_width = integers(4, 24), integers(4, 32)
+    z_width, a_width = integers(5, 20), integers(4, 22)
+    values = {
+        "input_size": input_size,
+        "hidden_size": hidden_size,
+        "x_width": integers(4, 24),
+        "x_frac": integers(-2, 24),
+        "h_width": h_width,
+        "h_frac": integers(0, min(h_width - 1, 2 * (a_width - 2))),
+        "w_width": integers(2, 18),
+        "w_ih_frac": integers(0, 20),
+        "w_hh_frac": integers(0, 20),
+        "b_width": integers(2, 32),
+        "z_width": z_width,
+        "a_width": a_width,
+        "c_width": c_width,
+        "c_frac": integers(0, c_width - 1),
+        "table_bits": integers(1, 9),
+        "gate_activation": draw(st.sampled_from(["sigmoid", "hard_sigmoid"])),
+        "cell_activation": draw(st.sampled_from(["tanh", "hard_tanh"])),
+    }
+    try:
+        return CellPlan(**values)
+    except FormatError:  # too wide: bring the products' fractions together, which always fits
+        values |= {
+            "x_frac": values["h_frac"],
+            "w_ih_frac": values["w_hh_frac"],
+            "c_frac": min(c_width - 1, a_width - 2),
+        }
+        return CellPlan(**values | {"c_width": c_width, "a_width": a_width})
+
+
+@st.composite
+def plans(draw: st.DrawFn, spec: LSTMSpec) -> Plan:
+    """Any legal plan for a spec; directions of one layer share x and h."""
+    cells: list[CellPlan] = []
+    for layer in range(spec.num_layers):
+        cell = draw(cell_plans(input_size=spec.layer_input_size(layer), hidden_size=spec.hidden_size))
+        cells += [cell] * spec.num_directions
+    return Plan(cells=tuple(cells))
+
+
+def codes(generator: np.random.Generator, form: QFormat, shape: tuple[int, ...], kind: str) -> Codes:
+    """Codes anywhere in a format, or at its two rails only."""
+    if kind == RAILS:
+        return generator.choice(np.array([form.min_code, form.max_code]), size=shape)
+    return generator.integers(form.min_code, form.max_code + 1, size=shape)
+
+
+def cell_weights(generator: np.random.Generator, cell: CellPlan, kind: str) -> CellWeights:
+    """Weights of a cell, as :func:`codes`."""
+    rows = 4 * cell.hidden_size
+    return CellWeights(
+        w_ih=codes(generator, cell.w_ih_format, (rows, cell.input_size), kind),
+        w_hh=codes(generator, cell.w_hh_format, (rows, cell.hidden_size), kind),
+        b=codes(generator, cell.b_format, (rows,), kind),
+    )

@@ -1,0 +1,241 @@
+"""The golden model against a second implementation in plain integers, against the float reference, and mutated."""
+
+from dataclasses import asdict, replace
+from itertools import chain
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.fixed.plans import RAILS, RANDOM, cell_weights, codes, plans
+from tests.fixed.scalar import clip, round_half_up, run_cell, to_fraction
+from tests.tolerances import TOLERANCES
+
+from gatesmith.errors import FormatError, InputError
+from gatesmith.fixed import calibrate
+from gatesmith.fixed.model import FLAGS, CodeInputs, CodeOutputs, convert, quantise_inputs, run
+from gatesmith.fixed.plan import CellPlan, Plan
+from gatesmith.fixed.qformat import Codes, QFormat
+from gatesmith.fixed.weights import CellWeights, quantise_weights
+from gatesmith.ops.call import make_call
+from gatesmith.ops.operator import LSTM, run_on_device
+from gatesmith.spec import Direction, LSTMSpec
+
+DIRECTIONS: list[Direction] = ["forward", "reverse", "bidirectional"]
+
+
+def random_inputs(generator: np.random.Generator, plan: Plan, steps: int, lengths: list[int], kind: str) -> CodeInputs:
+    batch, cells = len(lengths), plan.cells
+    return CodeInputs(
+        x=codes(generator, plan.x_format, (steps, batch, cells[0].input_size), kind),
+        h0=np.stack([codes(generator, cell.h_format, (batch, cell.hidden_size), kind) for cell in cells]),
+        c0=np.stack([codes(generator, cell.c_format, (batch, cell.hidden_size), kind) for cell in cells]),
+        lengths=np.array(lengths, np.int64),
+    )
+
+
+def scalar_cell(
+    cell: CellPlan, weights: CellWeights, xs: list[list[int]], h: list[int], c: list[int]
+) -> tuple[list[list[int]], list[int], list[int], set[str]]:
+    tables = {
+        kind: list(zip(table.value.tolist(), table.slope.tolist(), strict=True))
+        for kind, table in (("gate", cell.gate_table), ("cell", cell.cell_table))
+    }
+
+    def stacked(rows: Codes) -> list[list[int]]:
+        return [rows[4 * unit + gate].tolist() for gate in range(4) for unit in range(cell.hidden_size)]
+
+    named = {"w_ih": stacked(weights.w_ih), "w_hh": stacked(weights.w_hh), "b": stacked(weights.b)}
+    return run_cell(asdict(cell), tables, named, xs, h, c)
+
+
+def check_against_scalar(
+    spec: LSTMSpec, plan: Plan, weights: tuple[CellWeights, ...], inputs: CodeInputs, outputs: CodeOutputs
+) -> None:
+    for n, length in enumerate(inputs.lengths.tolist()):
+        layer_input = inputs.x[:length, n].tolist()
+        for layer in range(spec.num_layers):
+            parts: list[list[list[int]]] = []
+            for at, direction in enumerate(spec.directions, start=layer * spec.num_directions):
+                xs = layer_input[::-1] if direction == "reverse" else layer_input
+                cell, states = plan.cells[at], (inputs.h0[at, n].tolist(), inputs.c0[at, n].tolist())
+                ys, h_n, c_n, flags = scalar_cell(cell, weights[at], xs, *states)
+                assert outputs.h_n[at, n].tolist() == h_n
+                assert outputs.c_n[at, n].tolist() == c_n
+                assert {name for name, raised in zip(FLAGS, outputs.saturated[at, n], strict=True) if raised} == flags
+                parts.append(ys[::-1] if direction == "reverse" else ys)
+            layer_output = [list(chain(*rows)) for rows in zip(*parts, strict=True)]
+            if layer + 1 < spec.num_layers:
+                source, target = plan.cells[at].h_format, plan.cells[at + 1].x_format
+                layer_input = [
+                    [clip(round_half_up(to_fraction(v, source.fraction - target.fraction)), target.width) for v in row]
+                    for row in layer_output
+                ]
+        assert outputs.y[:length, n].tolist() == layer_output
+        assert not outputs.y[length:, n].any()
+
+
+@settings(derandomize=True, deadline=None, max_examples=150)
+@given(st.data())
+def test_equals_plain_integers(data: st.DataObject) -> None:
+    spec = LSTMSpec(
+        data.draw(st.integers(1, 4), "D"),
+        data.draw(st.integers(1, 4), "H"),
+        data.draw(st.integers(1, 3), "L"),
+        data.draw(st.sampled_from(DIRECTIONS)),
+    )
+    plan = data.draw(plans(spec))
+    generator = np.random.default_rng(data.draw(st.integers(0, 2**32)))
+    kinds = [data.draw(st.sampled_from([RANDOM, RAILS])) for _ in range(2)]
+    lengths = data.draw(st.lists(st.integers(0, 4), min_size=0, max_size=3))
+    weights = tuple(cell_weights(generator, cell, kinds[0]) for cell in plan.cells)
+    inputs = random_inputs(generator, plan, 4, lengths, kinds[1])
+    check_against_scalar(spec, plan, weights, inputs, run(spec, plan, weights, inputs))
+
+
+def test_equals_plain_integers_on_a_calibrated_plan() -> None:
+    spec = LSTMSpec(3, 5, 2, "bidirectional")
+    lstm, x = LSTM(spec, seed=4), np.random.default_rng(0).normal(size=(6, 3, 3))
+    plan = calibrate(lstm, x)
+    weights = quantise_weights(lstm.weights, plan)
+    inputs = quantise_inputs(plan, make_call(lstm.weights.astype(np.float64), x, lengths=[6, 2, 0]))
+    check_against_scalar(spec, plan, weights, inputs, run(spec, plan, weights, inputs))
+
+
+@pytest.mark.parametrize(
+    ("data_width", "weight_width", "tolerance"), [(16, 8, "fixed_8_bit_weights"), (24, 18, "fixed_18_bit_weights")]
+)
+@pytest.mark.parametrize("direction", DIRECTIONS)
+@pytest.mark.parametrize(("inputs", "hidden", "layers"), [(12, 32, 1), (3, 7, 3), (1, 40, 2)])
+def test_stays_close_to_the_float_reference(
+    data_width: int, weight_width: int, tolerance: str, direction: Direction, inputs: int, hidden: int, layers: int
+) -> None:
+    generator = np.random.default_rng(hidden)
+    lstm = LSTM(LSTMSpec(inputs, hidden, layers, direction), seed=1)
+    x, lengths = generator.normal(size=(30, 16, inputs)), generator.integers(0, 31, size=16)
+    cells = len(lstm.spec.cells())
+    state = (generator.uniform(-1, 1, (cells, 16, hidden)), generator.normal(size=(cells, 16, hidden)))
+    plan = calibrate(lstm, x, lengths, state, data_width=data_width, weight_width=weight_width)
+    y, (h_n, c_n) = run_on_device(lstm, x, state, device="fixed", lengths=lengths, plan=plan)
+    expected, (eh_n, ec_n) = run_on_device(lstm, x, state, device="reference", lengths=lengths)
+    for name, given_, reference in (("y", y, expected), ("h_n", h_n, eh_n), ("c_n", c_n, ec_n)):
+        error = float(np.abs(given_ - reference).max())
+        print(f"{name}: {error:.1e}")
+        assert error < TOLERANCES[tolerance] * max(1.0, float(np.abs(reference).max()))
+
+
+@pytest.fixture(scope="module")
+def small() -> tuple[LSTMSpec, Plan, tuple[CellWeights, ...], CodeInputs]:
+    spec = LSTMSpec(3, 5)
+    lstm, x = LSTM(spec, seed=4), np.random.default_rng(0).normal(size=(8, 3, 3))
+    plan = calibrate(lstm, x)
+    call = make_call(lstm.weights.astype(np.float64), x)
+    return spec, plan, quantise_weights(lstm.weights, plan), quantise_inputs(plan, call)
+
+
+Small = tuple[LSTMSpec, Plan, tuple[CellWeights, ...], CodeInputs]
+
+
+def test_states_carry_from_call_to_call(small: Small) -> None:
+    spec, plan, weights, inputs = small
+    whole = run(spec, plan, weights, inputs)
+    half = np.full(3, 4)
+    first = run(spec, plan, weights, replace(inputs, x=inputs.x[:4], lengths=half))
+    rest = replace(inputs, x=inputs.x[4:], h0=first.h_n, c0=first.c_n, lengths=half)
+    second = run(spec, plan, weights, rest)
+    assert (np.concatenate([first.y, second.y]) == whole.y).all()
+    assert (second.c_n == whole.c_n).all()
+
+
+@pytest.mark.parametrize("direction", DIRECTIONS)
+def test_what_stands_beyond_a_length_changes_nothing(direction: Direction) -> None:
+    spec = LSTMSpec(3, 5, 2, direction)
+    lstm, x = LSTM(spec, seed=4), np.random.default_rng(0).normal(size=(8, 3, 3))
+    plan = calibrate(lstm, x)
+    weights = quantise_weights(lstm.weights, plan)
+    inputs = quantise_inputs(plan, make_call(lstm.weights.astype(np.float64), x, lengths=[8, 3, 0]))
+    clean = run(spec, plan, weights, inputs)
+    dirty = inputs.x.copy()
+    dirty[3:, 1] = plan.x_format.max_code
+    dirty[:, 2] = plan.x_format.min_code
+    outputs = run(spec, plan, weights, replace(inputs, x=dirty))
+    for name in ("y", "h_n", "c_n", "saturated"):
+        assert (getattr(outputs, name) == getattr(clean, name)).all()
+
+
+def test_kept_cells_explain_the_output(small: Small) -> None:
+    spec, plan, weights, inputs = small
+    outputs = run(spec, plan, weights, inputs, keep_cells=True)
+    (cell,) = outputs.cells
+    assert (cell.h == outputs.y).all()
+    assert (cell.c[-1] == outputs.c_n[0]).all()
+    assert (cell.x == inputs.x).all()
+    real = {gate: plan.cells[0].a_format.dequantise(getattr(cell, gate)) for gate in "ifgo"}
+    c = plan.cells[0].c_format.dequantise(cell.c)
+    previous = np.concatenate([np.zeros_like(c[:1]), c[:-1]])
+    error = np.abs(real["f"] * previous + real["i"] * real["g"] - c)
+    assert error.max() <= plan.cells[0].c_format.resolution / 2
+    assert run(spec, plan, weights, inputs).cells == ()
+
+
+@pytest.mark.parametrize("flag", FLAGS)
+def test_each_flag_rises_alone(small: Small, flag: str) -> None:
+    spec, plan, (weights,), inputs = small
+    cell, zero = plan.cells[0], np.zeros_like(inputs.c0)
+    mute = replace(weights, w_ih=weights.w_ih * 0, w_hh=weights.w_hh * 0, b=weights.b * 0)  # every gate is 1/2, g is 0
+    bias = mute.b.copy()
+    if flag == "z":
+        cell = replace(cell, b_width=30)
+        bias[0] = 9 << cell.acc_frac  # i of unit 0, beyond [-8, 8)
+    elif flag == "c":
+        cell = replace(cell, c_frac=17)  # [-1, 1)
+        bias[1], bias[2] = 7 << cell.acc_frac, 7 << cell.acc_frac
+        cell = replace(cell, b_width=30)
+    else:
+        cell = replace(cell, b_width=30, h_width=4, h_frac=3, z_width=16)
+        bias[3] = 7 << cell.acc_frac
+        zero = zero + (4 << cell.c_frac) - 1
+    outputs = run(spec, Plan(cells=(cell,)), (replace(mute, b=bias),), replace(inputs, c0=zero, h0=inputs.h0 * 0))
+    assert outputs.saturated.any(axis=(0, 1)).tolist() == [name == flag for name in FLAGS]
+
+
+def mutations(weights: CellWeights) -> dict[str, CellWeights]:
+    def swap(rows: Codes) -> Codes:
+        return rows.reshape(-1, 4, *rows.shape[1:])[:, [1, 0, 2, 3]].reshape(rows.shape)
+
+    flipped = weights.w_ih.copy()
+    flipped[7, 1] ^= 1 << 3
+    square = weights.w_hh.reshape(-1, 4, weights.w_hh.shape[1]).transpose(2, 1, 0).reshape(weights.w_hh.shape)
+    return {
+        "two gates swapped": CellWeights(w_ih=swap(weights.w_ih), w_hh=swap(weights.w_hh), b=swap(weights.b)),
+        "W_hh transposed": replace(weights, w_hh=square),
+        "a bias dropped": replace(weights, b=weights.b * 0),
+        "one weight bit flipped": replace(weights, w_ih=flipped),
+    }
+
+
+@pytest.mark.parametrize("name", ["two gates swapped", "W_hh transposed", "a bias dropped", "one weight bit flipped"])
+def test_every_mutation_of_the_weights_shows(small: Small, name: str) -> None:
+    spec, plan, weights, inputs = small
+    mutated = run(spec, plan, (mutations(weights[0])[name],), inputs)
+    assert (mutated.y != run(spec, plan, weights, inputs).y).any()
+
+
+def test_convert_is_one_rounding_and_one_saturation() -> None:
+    source, target = QFormat(width=16, fraction=15), QFormat(width=8, fraction=7)
+    assert convert(np.array([128, 127, -32768, 32767]), source, target).tolist() == [1, 0, -128, 127]
+    assert convert(np.array([5]), target, source).tolist() == [5 << 8]
+
+
+def test_codes_outside_their_format_are_refused(small: Small) -> None:
+    spec, plan, weights, inputs = small
+    with pytest.raises(InputError, match=r"x holds codes of dtype int64 outside Q2\.13; expected int64 from -32768"):
+        run(spec, plan, weights, replace(inputs, x=inputs.x + (1 << 15)))
+    with pytest.raises(InputError, match="c0 holds codes of dtype float64"):
+        run(spec, plan, weights, replace(inputs, c0=inputs.c0.astype(np.float64)))
+
+
+def test_a_plan_of_another_spec_is_refused(small: Small) -> None:
+    _, plan, weights, inputs = small
+    with pytest.raises(FormatError, match="the plan has 1 cells; expected 2"):
+        run(LSTMSpec(3, 5, 2), plan, weights, inputs)

@@ -1,0 +1,126 @@
+"""Reading an export back: every lie in a folder is found before anything uses it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.fixed.test_plan import PLAIN
+
+from gatesmith.errors import ExportError, GatesmithError
+from gatesmith.fixed import calibrate
+from gatesmith.fixed.weights import quantise_weights
+from gatesmith.hardware.export import export
+from gatesmith.hardware.manifest import load_export, module_parameters, read_export_weights
+from gatesmith.ops.operator import LSTM
+from gatesmith.spec import LSTMSpec
+
+X = np.random.default_rng(0).normal(size=(6, 4, 3))
+Manifest = dict[str, Any]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    lstm = LSTM(LSTMSpec(3, 5, 2, "bidirectional"), seed=1)
+    export(lstm, calibrate(lstm, X), tmp_path / "out", multipliers=7)
+    return tmp_path / "out"
+
+
+def test_parameters_are_those_of_the_contract() -> None:
+    assert module_parameters(PLAIN, 16) == {
+        "InputSize": 3,
+        "HiddenSize": 5,
+        "Multipliers": 16,
+        "XWidth": 16,
+        "XShift": 2,
+        "HWidth": 16,
+        "HShift": 0,
+        "HFrac": 15,
+        "WeightWidth": 8,
+        "BiasWidth": 20,
+        "AccWidth": 28,
+        "AccFrac": 21,
+        "ZWidth": 16,
+        "ZFrac": 12,
+        "ActWidth": 18,
+        "ActFrac": 16,
+        "CellWidth": 18,
+        "CellFrac": 15,
+        "TableBits": 8,
+        "SlopeWidth": 13,
+    }
+
+
+@pytest.mark.parametrize("multipliers", [1, 7, 20, 23, 40, 61])
+@pytest.mark.parametrize("spec", [LSTMSpec(3, 5), LSTMSpec(3, 2, 3, "bidirectional", False)])
+def test_weights_come_back_from_the_files(tmp_path: Path, spec: LSTMSpec, multipliers: int) -> None:
+    lstm = LSTM(spec, seed=1)
+    plan = calibrate(lstm, X)
+    export(lstm, plan, tmp_path / "out", multipliers=multipliers)
+    for again, codes in zip(read_export_weights(tmp_path / "out"), quantise_weights(lstm.weights, plan), strict=True):
+        for name in ("w_ih", "w_hh", "b"):
+            assert (getattr(again, name) == getattr(codes, name)).all()
+
+
+def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"can't read .*manifest\.json: No such file"):
+        load_export(tmp_path)
+    (tmp_path / "manifest.json").write_text("{")
+    with pytest.raises(ExportError, match="is not valid JSON"):
+        load_export(tmp_path)
+    (tmp_path / "manifest.json").write_text('{"format": 1}')
+    with pytest.raises(ExportError, match="is no manifest of gatesmith"):
+        load_export(tmp_path)
+
+
+@pytest.mark.parametrize("path", ["weights/l0_weight.hex", "weights/l1_reverse_tanh.hex", "files.f"])
+def test_a_stale_file_is_refused(folder: Path, path: str) -> None:
+    target = folder / path
+    target.write_text(target.read_text().replace("0", "1", 1) + "\n")
+    with pytest.raises(ExportError, match=f"{path} has changed since it was exported"):
+        load_export(folder)
+    target.unlink()
+    with pytest.raises(ExportError, match=f"can't read .*{path}: No such file"):
+        load_export(folder)
+
+
+def set_(*keys: Any, to: Any) -> Callable[[Manifest], None]:
+    def change(manifest: Manifest) -> None:
+        place: Any = manifest
+        for key in keys[:-1]:
+            place = place[key]
+        place[keys[-1]] = to
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (set_("format", to=2), "has format 2; expected 1"),
+        (set_("name", to="a b"), "no SystemVerilog identifier"),
+        (set_("spec", to=[]), "can't be used: the specification is a list"),
+        (set_("spec", "hidden_size", to=6), "can't be used: the plan of cell l0"),
+        (set_("plan", "cells", 0, "w_width", to=99), "can't be used: w_width is 99"),
+        (set_("plan", "cells", 0, "w_width", to=9), "cells that don't follow from its plan"),
+        (set_("cells", to=[]), "lack the parameter Multipliers"),
+        (set_("cells", 0, "parameters", "Multipliers", to=0), "multipliers is 0; expected an integer from 1"),
+        (set_("cells", 0, "parameters", "AccWidth", to=3), "cells that don't follow from its plan"),
+        (set_("cells", 0, "module", to="other"), "cells that don't follow from its plan"),
+        (set_("cells", 0, "files", "WeightFile", to="/etc/passwd"), "cells that don't follow from its plan"),
+        (set_("sources", to="rtl/lstm.sv"), "has a source that is no rtl/name.sv"),
+        (set_("sources", 0, to="../../secret.sv"), "has a source that is no rtl/name.sv"),
+        (set_("sha256", to=[]), "lists hashes that don't match its files"),
+        (set_("sha256", "../x", to="0"), "lists hashes that don't match its files"),
+        (set_("sha256", "files.f", to=7), "files.f has changed"),
+    ],
+)
+def test_a_lying_manifest_is_refused(folder: Path, change: Callable[[Manifest], None], message: str) -> None:
+    path = folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    change(manifest)
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(GatesmithError, match=message):
+        load_export(folder)
