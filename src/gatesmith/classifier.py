@@ -37,12 +37,14 @@ class Classifier:
 
     def classify(self, y: Array, lengths: Array) -> Array:
         """Classes [N] from the operator's output y [T, N, directions * R], whichever device computed it."""
-        last = y[np.maximum(lengths, 1) - 1, np.arange(y.shape[1])]  # [N, directions * R]
-        return np.argmax(last @ self.head_weight.T + self.head_bias, axis=1)
+        last: Array = y[np.maximum(lengths, 1) - 1, np.arange(y.shape[1])]  # [N, directions * R]
+        scores: Array = last @ self.head_weight.T + self.head_bias  # [N, K]
+        return scores.argmax(axis=1)
 
     def accuracy(self, y: Array, lengths: Array, labels: Array) -> float:
         """Share of sequences whose class is right, 0 to 1."""
-        return float(np.mean(self.classify(y, lengths) == labels))
+        right: Array = self.classify(y, lengths) == labels
+        return float(right.mean())
 
     def save(self, folder: Path) -> None:
         """Write ``lstm.safetensors`` and ``head.safetensors`` into an existing folder."""
@@ -60,11 +62,11 @@ class Classifier:
             WeightsError: a file is missing, damaged, or doesn't fit the other one.
         """
         from safetensors import SafetensorError
-        from safetensors.numpy import load_file
+        from safetensors.numpy import load
 
         path = folder / "head.safetensors"
         try:
-            head = load_file(path)
+            head: dict[str, Array] = load(path.read_bytes())
             return cls(
                 lstm=Weights.load(folder / "lstm.safetensors"), head_weight=head["weight"], head_bias=head["bias"]
             )

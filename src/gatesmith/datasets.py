@@ -99,7 +99,7 @@ def load(source: str | Path) -> Sequences:
         raise InputError(f"x in {source} has shape {x.shape} and dtype {x.dtype}; expected floating (T, N, D)")
     if not np.isfinite(x).all():
         raise InputError(f"x in {source} holds values that are not finite; expected finite numbers only")
-    lengths = arrays.get("lengths", np.full(x.shape[1], x.shape[0]))
+    lengths = arrays["lengths"] if "lengths" in arrays else np.array([x.shape[0]] * x.shape[1], np.int64)
     labels = arrays.get("labels")
     for name, array in (("lengths", lengths), ("labels", labels)):
         if array is not None and (array.shape != (x.shape[1],) or not np.issubdtype(array.dtype, np.integer)):

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -55,7 +55,7 @@ class _Run:
     seconds: dict[str, float] = field(default_factory=dict[str, float])
 
     @contextlib.contextmanager
-    def stage(self, name: str) -> Iterator[Callable[[str], None]]:
+    def stage(self, name: str) -> Generator[Callable[[str], None]]:
         outcome: list[str] = [""]
         self.watcher.begin(name)
         start = time.perf_counter()

@@ -10,7 +10,8 @@ import numpy as np
 from gatesmith.classifier import Array, Classifier
 from gatesmith.datasets import Sequences
 from gatesmith.errors import InputError, MissingToolError
-from gatesmith.weights import Weights
+from gatesmith.spec import LSTMSpec
+from gatesmith.weights import Weights, initialise
 
 Progress = Callable[[int, int, str], None]
 """Called with (done, total, a short line about the state)."""
@@ -76,7 +77,7 @@ def train(data: Sequences, recipe: Recipe | None = None, *, progress: Progress |
         raise MissingToolError(
             "training needs PyTorch, which is not installed; run `pip install 'gatesmith[torch]'`"
         ) from None
-    from gatesmith.torch import LSTM, from_torch
+    from gatesmith.torch import from_torch, from_weights
 
     recipe = recipe or Recipe()
     labels = _checked_labels(data)
@@ -84,11 +85,9 @@ def train(data: Sequences, recipe: Recipe | None = None, *, progress: Progress |
     mean, deviation = _moments(fit)
     torch.manual_seed(recipe.seed)
     shuffle = np.random.default_rng(recipe.seed)
-    lstm = LSTM(data.x.shape[2], recipe.hidden_size)
+    spec = LSTMSpec(data.x.shape[2], recipe.hidden_size)
+    lstm = from_weights(initialise(spec, seed=recipe.seed, forget_bias=recipe.forget_bias))
     head = torch.nn.Linear(recipe.hidden_size, int(labels.max()) + 1)
-    with torch.no_grad():
-        lstm.bias_ih_l0[recipe.hidden_size : 2 * recipe.hidden_size] = recipe.forget_bias
-        lstm.bias_hh_l0[recipe.hidden_size : 2 * recipe.hidden_size] = 0
     model = torch.nn.ModuleDict({"lstm": lstm, "head": head})
     optimiser = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.epochs)

@@ -104,5 +104,5 @@ def test_a_fixed_point_run_on_other_sequences_is_refused() -> None:
 def test_progress_names_each_part() -> None:
     weights, x = model_and_sequences()
     said: list[str] = []
-    inspect(weights, x, lengths=LENGTHS, progress=said.append)
+    inspect(weights, x, lengths=LENGTHS, progress=lambda _done, _total, part: said.append(part))
     assert said == ["gates", "gradients"]

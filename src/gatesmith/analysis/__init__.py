@@ -1,6 +1,7 @@
 """What an LSTM costs, where its time goes, and what its gates do: predicted from the spec, then measured."""
 
+from gatesmith.analysis.footprint import Footprint, footprint
 from gatesmith.analysis.inspection import Inspection, inspect
 from gatesmith.analysis.results import Result, load_result, save_result
 
-__all__ = ["Inspection", "Result", "inspect", "load_result", "save_result"]
+__all__ = ["Footprint", "Inspection", "Result", "footprint", "inspect", "load_result", "save_result"]

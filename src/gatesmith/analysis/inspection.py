@@ -17,7 +17,8 @@ from gatesmith.ops.call import State, make_call
 from gatesmith.spec import LSTMSpec
 from gatesmith.weights import Weights
 
-Progress = Callable[[str], None]
+Progress = Callable[[int, int, str], None]
+"""Called with (parts done, parts in all, what comes now)."""
 
 KEPT_SEQUENCES = 8
 """How many sequences' signals :meth:`Inspection.save` keeps; the summaries are over all of them."""
@@ -98,7 +99,7 @@ def inspect(
         dy: [T, N, directions * R] gradient of the output that is sent back, or dh_n [L * directions, N, R] that of the
             final h; without both, a gradient of norm 1 on the last layer's final h, so that norms read as gains.
         fixed: traces of the fixed-point model on the same sequences as real values, one per cell.
-        progress: called with the name of each part before it begins.
+        progress: called before each part.
 
     Raises:
         InputError: an argument doesn't fit the spec, or the traces of the fixed-point model don't fit the sequences.
@@ -106,13 +107,13 @@ def inspect(
     say = progress or _silent
     call = make_call(weights, x, state, lengths=lengths)
     spec = call.spec
-    say("gates")
+    say(0, 3, "gates")
     cells = look_at_cells(spec, reference.trace(call), call.lengths)
-    say("gradients")
+    say(1, 3, "gradients")
     flows = gradient_flow(call, dy, dh_n)
     if fixed is None:
         return Inspection(spec=spec, lengths=call.lengths, cells=cells, flows=flows)
-    say("fixed-point gates")
+    say(2, 3, "fixed-point gates")
     _check_shapes(cells, fixed)
     fixed_cells = look_at_cells(spec, fixed, call.lengths)
     errors = ()
@@ -124,7 +125,7 @@ def inspect(
     return Inspection(spec=spec, lengths=call.lengths, cells=cells, flows=flows, fixed=fixed_cells, errors=errors)
 
 
-def _silent(_: str) -> None:
+def _silent(_: int, __: int, ___: str) -> None:
     """Progress that nobody asked for."""
 
 

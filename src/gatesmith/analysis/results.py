@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from gatesmith.analysis.machine import this_machine
 from gatesmith.errors import InputError
-from gatesmith.weights import write_atomically
+from gatesmith.files import write_atomically
 
 Array = npt.NDArray[Any]
 
@@ -57,7 +57,7 @@ def save_result(
 
     Raises:
         InputError: the data holds what JSON can't.
-        WeightsError: the folder is missing or not writable.
+        OutputError: the folder is missing or not writable.
     """
     path = Path(path)
     content: dict[str, Any] = {

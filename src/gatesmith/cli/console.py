@@ -2,8 +2,8 @@
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Generator, Mapping
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -35,7 +35,7 @@ def show_json(values: object) -> None:
 
 
 @contextlib.contextmanager
-def progress_bar(title: str, *, enabled: bool = True) -> Iterator[Callable[..., None]]:
+def progress_bar(title: str, *, enabled: bool = True) -> Generator[Callable[..., None]]:
     """A progress bar on standard error, as a callback (done, total, message)."""
     columns = (
         TextColumn("{task.description}"),
@@ -57,5 +57,5 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_cell(item)}" for name, item in value.items())
+        return ", ".join(f"{name} {_cell(item)}" for name, item in cast("Mapping[str, object]", value).items())
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
