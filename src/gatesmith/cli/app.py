@@ -2,8 +2,8 @@
 
 import sys
 from collections.abc import Sequence
+from typing import cast
 
-import click
 import typer
 
 from gatesmith.cli import analyse, demo, hardware, operator
@@ -12,10 +12,12 @@ from gatesmith.errors import GatesmithError
 
 INTERRUPTED = 130
 
+# Typer carries click inside; from what it makes public, this is the way to the root of all wrong use.
+WrongUse: type[Exception] = typer.BadParameter.__mro__[2]
+
 app = typer.Typer(
     name="gatesmith",
     help="The LSTM operator, from equations to silicon.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -27,18 +29,20 @@ for module in (operator, hardware, analyse, demo):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0, 2 for wrong use, others as in ``errors.py``, 130 for Ctrl-C."""
     try:
-        result = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+        words = sys.argv[1:] if arguments is None else list(arguments)
+        result = app(args=words or ["--help"], prog_name="gatesmith", standalone_mode=False)
     except GatesmithError as error:
         talk.print(f"[bold red]error:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
         return error.exit_code
-    except click.exceptions.Exit as error:
+    except typer.Exit as error:
         return error.exit_code
-    except click.ClickException as error:
-        command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "gatesmith"
-        talk.print(f"[bold red]error:[/] {_plain(error.format_message())}", highlight=False, soft_wrap=True)
-        talk.print(f"hint: see `{command} --help`", highlight=False)
+    except WrongUse as error:
+        message = cast("typer.BadParameter", error).format_message()
+        context = cast("typer.Context | None", getattr(error, "ctx", None))
+        talk.print(f"[bold red]error:[/] {_plain(message)}", highlight=False, soft_wrap=True)
+        talk.print(f"hint: see `{context.command_path if context else 'gatesmith'} --help`", highlight=False)
         return 2
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         talk.print("interrupted; nothing half-written is left", highlight=False)
         return INTERRUPTED
     except BrokenPipeError:

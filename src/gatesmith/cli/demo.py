@@ -73,14 +73,15 @@ def doctor(as_json: JsonFlag = False) -> None:
     if as_json:
         show_json([finding.to_dict() for finding in findings])
         return
-    table = Table()
-    for heading in ("", "name", "version", "enables", "to get it"):
-        table.add_column(heading)
-    for finding in findings:
-        mark = "[green]✓[/]" if finding.found else "[red]✗[/]"
-        hint = "" if finding.found else finding.hint.replace("[", r"\[")
-        table.add_row(mark, f"{finding.kind} {finding.name}", finding.version, finding.enables, hint)
-    out.print(table)
+    for kind in dict.fromkeys(finding.kind for finding in findings):
+        out.print(f"[bold]{kind}s[/]")
+        for finding in (finding for finding in findings if finding.kind == kind):
+            mark = "[green]✓[/]" if finding.found else "[red]✗[/]"
+            name = f"{finding.name} {finding.version}".strip()
+            out.print(f"  {mark} {name:<42} {finding.enables}")
+            if not finding.found:
+                hint = finding.hint.replace("[", r"\[")
+                out.print(f"    {'':<42} [yellow]missing: {hint}[/]")
 
 
 def lint(as_json: JsonFlag = False) -> None:

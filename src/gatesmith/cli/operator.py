@@ -43,7 +43,7 @@ def describe(
             }
         )
     else:
-        spec = _spec_of(model)
+        spec = spec_of(model)
     if as_json:
         shapes = {name: list(shape) for name, shape in spec.parameter_shapes().items()}
         show_json(
@@ -95,7 +95,8 @@ def convert(
     show(run(source, target).to_dict(), as_json=as_json, title=f"{source} → {target}")
 
 
-def _spec_of(path: Path) -> LSTMSpec:
+def spec_of(path: Path) -> LSTMSpec:
+    """The specification in a weight file, or in a JSON file of its own."""
     if path.suffix != ".json":
         return Weights.load(path).spec
     try:

@@ -1,0 +1,64 @@
+"""Commands that tell what an LSTM costs and what it does: footprint, profile, inspect, report."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gatesmith.cli.console import JsonFlag, out, progress_bar, show_json
+from gatesmith.cli.operator import spec_of
+from gatesmith.weights import Weights
+
+SpecArgument = Annotated[Path, typer.Argument(help="A weight file, or a specification as .json.")]
+BatchOption = Annotated[int, typer.Option("--batch", "-N", help="Sequences at once.")]
+StepsOption = Annotated[int, typer.Option("--steps", "-T", help="Steps of each sequence.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register this room's commands."""
+    app.command()(footprint)
+    app.command()(inspect)
+
+
+def footprint(
+    model: SpecArgument,
+    batch: BatchOption = 1,
+    steps: StepsOption = 1,
+    dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
+    training: Annotated[bool, typer.Option("--training", help="Count what training keeps, too.")] = False,
+    recompute: Annotated[bool, typer.Option("--recompute", help="Keep h and c, and do the gates again.")] = False,
+    device: Annotated[str, typer.Option(help="cpu or reference.")] = "cpu",
+    predict_only: Annotated[bool, typer.Option("--predict-only", help="Don't run anything.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Tell what memory a run takes, predicted and measured, line by line."""
+    from gatesmith.analysis import footprint as run
+    from gatesmith.report.tables import footprint_tables
+
+    result = run(spec_of(model), batch, steps, dtype, training, device, recompute=recompute, measure=not predict_only)
+    if as_json:
+        show_json(result.to_dict())
+        return
+    out.print(footprint_tables(result))
+
+
+def inspect(
+    model: Annotated[Path, typer.Argument(help="Weights, as written by `gatesmith train` or `convert`.")],
+    data: Annotated[str, typer.Option(help="japanese-vowels, or a .npz or .npy file with x [T, N, D].")] = (
+        "japanese-vowels"
+    ),
+    limit: Annotated[int, typer.Option(help="Only the first so many sequences.")] = 50,
+    as_json: JsonFlag = False,
+) -> None:
+    """Look at gates, memory and gradients of a model on real sequences."""
+    from gatesmith.analysis import inspect as run
+    from gatesmith.datasets import load
+    from gatesmith.report.tables import inspection_tables
+
+    weights, sequences = Weights.load(model), load(data)[slice(limit)]
+    with progress_bar("inspecting", enabled=not as_json) as progress:
+        result = run(weights, sequences.x, lengths=sequences.lengths, progress=progress)
+    if as_json:
+        show_json(result.to_dict())
+        return
+    out.print(inspection_tables(result))

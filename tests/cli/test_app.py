@@ -1,0 +1,116 @@
+"""Wrong use ends with a sentence and an exit code, data goes to standard output alone, Ctrl-C leaves nothing behind."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gatesmith import LSTMSpec, Weights, initialise
+from gatesmith.cli import main
+from gatesmith.cli.app import app
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "model.safetensors"
+    initialise(LSTMSpec(3, 4), seed=1).save(path)
+    return path
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = tmp_path / "data.npz"
+    generator = np.random.default_rng(0)
+    np.savez(path, x=generator.normal(size=(9, 20, 3)), lengths=generator.integers(5, 10, 20), labels=np.arange(20) % 2)
+    return path
+
+
+def test_no_words_and_help_list_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([], ["--help"]):
+        assert main(words) == 0
+        listed = capsys.readouterr().out
+        for command in app.registered_commands:
+            assert command.callback is not None
+            assert command.callback.__name__ in listed
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["describ"], "No such command 'describ'"),
+        (["describe", "-D", "x"], "not a valid integer|valid integer"),
+        (["describe", "-H", "0"], "hidden_size is 0; expected an integer of at least 1"),
+        (["describe", "--direction", "up"], "direction is 'up'; expected one of forward, reverse, bidirectional"),
+        (["describe", "missing.safetensors"], "can't read the weight file missing.safetensors"),
+        (["describe", "missing.json"], "can't read the specification missing.json"),
+        (["quantize", "model", "--data", "none.csv"], "Missing option '--out'"),
+        (["footprint"], "Missing argument '?MODEL"),
+        (["train", "--out", "somewhere", "--data", "none.npz"], "can't read the data file none.npz"),
+    ],
+)
+def test_wrong_use_is_one_sentence_and_exit_code_2(
+    words: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "Traceback" not in captured.err
+    assert captured.err.startswith("error: ")
+    assert re.search(sentence, captured.err)
+
+
+def test_ctrl_c_leaves_no_file(
+    model: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gatesmith.fixed.plan.Plan.to_json", interrupt)
+    plan = tmp_path / "plan.json"
+    assert main(["quantize", str(model), "--data", str(data), "--out", str(plan)]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert not plan.exists()
+
+
+def test_describe_speaks_three_languages(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["describe", str(model)]) == 0
+    assert "i_t = σ(W_ii·x_t" in capsys.readouterr().out
+    assert main(["describe", str(model), "--latex"]) == 0
+    assert r"\begin{align*}" in capsys.readouterr().out
+    assert main(["describe", str(model), "--json"]) == 0
+    described = json.loads(capsys.readouterr().out)
+    assert described["shapes"]["weight_ih_l0"] == [16, 3]
+    assert described["parameters"] == LSTMSpec(3, 4).parameter_count()
+
+
+def test_specification_in_a_json_file_is_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "spec.json"
+    path.write_text(LSTMSpec(3, 4, peepholes="ifo").to_json())
+    assert main(["describe", str(path)]) == 0
+    assert "w_oc ⊙ c_t" in capsys.readouterr().out
+    path.write_text("[" * 100_000)
+    assert main(["describe", str(path)]) == 2
+
+
+def test_train_quantize_export_by_hand(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, plan, rtl = tmp_path / "model", tmp_path / "plan.json", tmp_path / "rtl"
+    words = ["train", "--out", str(folder), "--data", str(data), "-H", "5", "--epochs", "2", "--json"]
+    assert main(words) == 0
+    assert json.loads(capsys.readouterr().out)["epochs_run"] == 2
+    weights = folder / "lstm.safetensors"
+    assert Weights.load(weights).spec == LSTMSpec(3, 5)
+    assert main(["quantize", str(weights), "--data", str(data), "--out", str(plan), "--json"]) == 0
+    json.loads(capsys.readouterr().out)
+    assert main(["export", str(weights), "--plan", str(plan), "--out", str(rtl), "-P", "3", "--json"]) == 0
+    assert "manifest.json" in json.loads(capsys.readouterr().out)["files"]
+
+
+def test_doctor_names_every_device(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--json"]) == 0
+    found = {(row["kind"], row["name"]): row["found"] for row in json.loads(capsys.readouterr().out)}
+    assert found["device", "reference"]
+    assert found["device", "fixed"]
+    assert main(["doctor"]) == 0
+    assert "reference" in capsys.readouterr().out
