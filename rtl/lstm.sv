@@ -1,0 +1,261 @@
+// One LSTM layer in one direction as a stream: x in, h out, sequences of any length, states in and out.
+//
+// Golden model: docs/fixed-point.md. Data sheet: README.md beside this file, with the cycle formula.
+// Throughput: ceil(4H(D + H) / P) clocks per step, where the latency of a step hides behind its D columns of x.
+`default_nettype none
+module lstm #(
+  parameter int InputSize = 32,    // D
+  parameter int HiddenSize = 64,   // H
+  parameter int Multipliers = 16,  // P
+  parameter int XWidth = 16,
+  parameter int XShift = 0,
+  parameter int HWidth = 16,
+  parameter int HShift = 0,
+  parameter int HFrac = 15,
+  parameter int WeightWidth = 8,
+  parameter int BiasWidth = 24,
+  parameter int AccWidth = 32,
+  parameter int AccFrac = 22,
+  parameter int ZWidth = 16,
+  parameter int ZFrac = 12,
+  parameter int ActWidth = 18,
+  parameter int ActFrac = 16,
+  parameter int CellWidth = 18,
+  parameter int CellFrac = 14,
+  parameter int TableBits = 8,
+  parameter int SlopeWidth = 16,
+  parameter WeightFile = "",
+  parameter BiasFile = "",
+  parameter SigmoidFile = "",
+  parameter TanhFile = "",
+  parameter int InElements = 1,    // elements of x per beat; divides Multipliers / (4 * HiddenSize) where above 1
+  parameter int OutElements = 1,   // elements of h per beat; likewise
+  parameter int MemoryStages = 2,  // read latency of memories: 0, 1 or 2
+  parameter int OperandStages = 1, // registers before a multiplier
+  parameter int ProductStages = 3, // registers after a multiplier
+  parameter int SumStages = 1,     // registers after an adder: 0 or 1
+  // Derived: leave them alone.
+  localparam int Rows = 4 * HiddenSize,
+  localparam int Banks = Multipliers > Rows ? Multipliers / Rows : 1,
+  localparam int Units = Banks < HiddenSize ? Banks : HiddenSize,
+  localparam int Groups = (HiddenSize + Units - 1) / Units,
+  localparam int GroupWidth = Groups > 1 ? $clog2(Groups) : 1,
+  localparam int UnitWidth = Units > 1 ? $clog2(Units) : 1,
+  localparam int StateWidth = HWidth > CellWidth ? HWidth : CellWidth,
+  localparam int StateAddressWidth = GroupWidth + (Units > 1 ? UnitWidth : 0)
+) (
+  input  wire logic                            clk,
+  input  wire logic                            rst,            // synchronous, active high
+  // x, InputSize elements per step; tlast with the last beat of a sequence
+  input  wire logic [InElements*XWidth-1:0]    s_axis_tdata,
+  input  wire logic                            s_axis_tvalid,
+  input  wire logic                            s_axis_tlast,
+  output logic                                 s_axis_tready,
+  // h, HiddenSize elements per step; tlast with the last beat of a sequence
+  output logic      [OutElements*HWidth-1:0]   m_axis_tdata,
+  output logic                                 m_axis_tvalid,
+  output logic                                 m_axis_tlast,
+  input  wire logic                            m_axis_tready,
+  // states: write h0 or c0, read the last h or c, while not busy
+  input  wire logic [StateAddressWidth-1:0]    state_address_i,  // {unit / Units, unit mod Units}
+  input  wire logic                            state_select_i,   // 0: h, 1: c
+  input  wire logic                            state_write_i,
+  input  wire logic [StateWidth-1:0]           state_data_i,
+  output logic      [StateWidth-1:0]           state_data_o,     // MemoryStages + 2 clocks after the address
+  input  wire logic                            keep_i,           // sequences go on from the last states, not from h0 and c0
+  // status
+  output logic                                 busy_o,
+  output logic                                 done_o,           // one clock: the last beat has gone
+  input  wire logic                            clear_i,          // of the sticky flags
+  output logic      [2:0]                      saturated_o,      // sticky: z, c, h
+  output logic                                 protocol_error_o  // sticky: tlast inside a step, or a state written while busy
+);
+  localparam int XSumWidth = XWidth + XShift;
+  localparam int HSumWidth = HWidth + HShift;
+  localparam int OperandWidth = XSumWidth > HSumWidth ? XSumWidth : HSumWidth;
+
+  // x comes in through a register slice
+  logic [InElements*XWidth-1:0] x;
+  logic x_last, x_valid, x_ready;
+  stream_register #(.Width(InElements * XWidth + 1)) u_in (
+    .clk,
+    .rst,
+    .s_data_i({s_axis_tlast, s_axis_tdata}),
+    .s_valid_i(s_axis_tvalid),
+    .s_ready_o(s_axis_tready),
+    .m_data_o({x_last, x}),
+    .m_valid_o(x_valid),
+    .m_ready_i(x_ready)
+  );
+
+  // Host access, one register away from the pins
+  logic idle, host_select_q, host_select_late;
+  logic [Units-1:0] host_write_q;
+  logic [GroupWidth-1:0] host_group_q;
+  logic [UnitWidth-1:0] host_unit, host_unit_q;
+  logic [StateWidth-1:0] host_data_q;
+  if (Units > 1) begin : g_unit
+    assign host_unit = state_address_i[UnitWidth-1:0];
+  end else begin : g_one_unit
+    assign host_unit = '0;
+  end
+  always_ff @(posedge clk) begin
+    for (int i = 0; i < Units; i++) host_write_q[i] <= state_write_i && !busy_o && int'(host_unit) == i;
+    host_group_q <= state_address_i[StateAddressWidth-1-:GroupWidth];
+    host_unit_q <= host_unit;
+    host_select_q <= state_select_i;
+    host_data_q <= state_data_i;
+  end
+
+  logic [1:0] operand_valid;
+  logic [Banks*OperandWidth-1:0] operand_front, operand_next;
+  logic operand_initial, operand_last, operand_pop, length_error;
+  logic h_step_last, h_sequence_last, h_valid;
+  logic [Units-1:0] h_present;
+  logic [GroupWidth-1:0] h_group;
+  logic [Units*HWidth-1:0] h;
+  logic [HWidth-1:0] host_h;
+  lstm_operands #(
+    .InputSize(InputSize),
+    .HiddenSize(HiddenSize),
+    .Banks(Banks),
+    .Units(Units),
+    .InElements(InElements),
+    .XWidth(XWidth),
+    .XShift(XShift),
+    .HWidth(HWidth),
+    .HShift(HShift),
+    .OperandWidth(OperandWidth),
+    .MemoryStages(MemoryStages)
+  ) u_operands (
+    .clk,
+    .rst,
+    .x_i(x),
+    .x_last_i(x_last),
+    .x_valid_i(x_valid),
+    .x_ready_o(x_ready),
+    .keep_i,
+    .error_o(length_error),
+    .h_present_i(h_present),
+    .h_group_i(h_group),
+    .h_i(h),
+    .h_step_last_i(h_step_last),
+    .operand_valid_o(operand_valid),
+    .operand_front_o(operand_front),
+    .operand_next_o(operand_next),
+    .operand_initial_o(operand_initial),
+    .operand_last_o(operand_last),
+    .operand_pop_i(operand_pop),
+    .idle_o(idle),
+    .host_write_i(host_select_q ? '0 : host_write_q),
+    .host_group_i(host_group_q),
+    .host_unit_i(host_unit_q),
+    .host_data_i(host_data_q[HWidth-1:0]),
+    .host_data_o(host_h)
+  );
+
+  logic room, start;
+  logic [Units*CellWidth-1:0] host_cells;
+  logic [2:0] saturated;
+  lstm_cell #(
+    .InputSize(InputSize),
+    .HiddenSize(HiddenSize),
+    .Multipliers(Multipliers),
+    .OperandWidth(OperandWidth),
+    .HWidth(HWidth),
+    .HFrac(HFrac),
+    .WeightWidth(WeightWidth),
+    .BiasWidth(BiasWidth),
+    .AccWidth(AccWidth),
+    .AccFrac(AccFrac),
+    .ZWidth(ZWidth),
+    .ZFrac(ZFrac),
+    .ActWidth(ActWidth),
+    .ActFrac(ActFrac),
+    .CellWidth(CellWidth),
+    .CellFrac(CellFrac),
+    .TableBits(TableBits),
+    .SlopeWidth(SlopeWidth),
+    .WeightFile(WeightFile),
+    .BiasFile(BiasFile),
+    .SigmoidFile(SigmoidFile),
+    .TanhFile(TanhFile),
+    .MemoryStages(MemoryStages),
+    .OperandStages(OperandStages),
+    .ProductStages(ProductStages),
+    .SumStages(SumStages)
+  ) u_cell (
+    .clk,
+    .rst,
+    .operand_valid_i(operand_valid),
+    .operand_front_i(operand_front),
+    .operand_next_i(operand_next),
+    .operand_initial_i(operand_initial),
+    .operand_last_i(operand_last),
+    .operand_pop_o(operand_pop),
+    .room_i(room),
+    .start_o(start),
+    .h_valid_o(h_valid),
+    .h_group_o(h_group),
+    .h_present_o(h_present),
+    .h_o(h),
+    .h_step_last_o(h_step_last),
+    .h_sequence_last_o(h_sequence_last),
+    .host_i(idle),
+    .host_write_i(host_select_q ? host_write_q : '0),
+    .host_group_i(host_group_q),
+    .host_data_i(host_data_q[CellWidth-1:0]),
+    .host_data_o(host_cells),
+    .saturated_o(saturated)
+  );
+
+  logic [UnitWidth-1:0] host_unit_late;
+  delay #(.Width(UnitWidth + 1), .Stages(MemoryStages)) u_host (
+    .clk, .rst(1'b0), .data_i({host_unit_q, host_select_q}), .data_o({host_unit_late, host_select_late})
+  );
+  always_ff @(posedge clk) begin
+    state_data_o <= StateWidth'($signed(host_h));
+    if (host_select_late) state_data_o <= StateWidth'($signed(host_cells[int'(host_unit_late)*CellWidth+:CellWidth]));
+  end
+
+  logic out_busy;
+  lstm_output #(
+    .HiddenSize(HiddenSize),
+    .Units(Units),
+    .OutElements(OutElements),
+    .Width(HWidth),
+    .MemoryStages(MemoryStages)
+  ) u_output (
+    .clk,
+    .rst,
+    .start_i(start),
+    .room_o(room),
+    .valid_i(h_valid),
+    .present_i(h_present),
+    .data_i(h),
+    .step_last_i(h_step_last),
+    .sequence_last_i(h_sequence_last),
+    .busy_o(out_busy),
+    .m_axis_tdata,
+    .m_axis_tvalid,
+    .m_axis_tlast,
+    .m_axis_tready
+  );
+
+  logic active;
+  assign active = !idle || out_busy || x_valid;
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      busy_o <= 1'b0;
+      done_o <= 1'b0;
+      saturated_o <= '0;
+      protocol_error_o <= 1'b0;
+    end else begin
+      busy_o <= active;
+      done_o <= busy_o && !active;
+      saturated_o <= (clear_i ? '0 : saturated_o) | saturated;
+      protocol_error_o <= (protocol_error_o && !clear_i) || length_error || (state_write_i && busy_o);
+    end
+  end
+endmodule
+`default_nettype wire

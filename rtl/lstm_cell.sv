@@ -1,0 +1,229 @@
+// One time step's arithmetic: a stream of operands x[0] … x[D-1], h[0] … h[H-1] in, the new h out, c kept inside.
+//
+// Golden model: docs/fixed-point.md. Steps follow each other without a gap; the lanes begin the next step while the
+// pointwise part (lstm_gather, lstm_pointwise) still works on the one before. The first group of h comes StepLatency
+// clocks after the issue that completes its sums. Throughput: one step per Words clocks.
+`default_nettype none
+module lstm_cell #(
+  parameter int InputSize = 32,
+  parameter int HiddenSize = 64,
+  parameter int Multipliers = 16,
+  parameter int OperandWidth = 16,
+  parameter int HWidth = 16,
+  parameter int HFrac = 15,
+  parameter int WeightWidth = 8,
+  parameter int BiasWidth = 24,
+  parameter int AccWidth = 32,
+  parameter int AccFrac = 22,
+  parameter int ZWidth = 16,
+  parameter int ZFrac = 12,
+  parameter int ActWidth = 18,
+  parameter int ActFrac = 16,
+  parameter int CellWidth = 18,
+  parameter int CellFrac = 14,
+  parameter int TableBits = 8,
+  parameter int SlopeWidth = 16,
+  parameter WeightFile = "",
+  parameter BiasFile = "",
+  parameter SigmoidFile = "",
+  parameter TanhFile = "",
+  parameter int MemoryStages = 2,
+  parameter int OperandStages = 1,
+  parameter int ProductStages = 3,
+  parameter int SumStages = 1,
+  // Derived: leave them alone.
+  localparam int Rows = 4 * HiddenSize,
+  localparam int ColumnsPerCycle = Multipliers > Rows ? Multipliers / Rows : 1,
+  localparam int Units = ColumnsPerCycle < HiddenSize ? ColumnsPerCycle : HiddenSize,
+  localparam int Groups = (HiddenSize + Units - 1) / Units,
+  localparam int GroupWidth = Groups > 1 ? $clog2(Groups) : 1,
+  localparam int OperandsWidth = ColumnsPerCycle * OperandWidth
+) (
+  input  wire logic                       clk,
+  input  wire logic                       rst,
+  // Operands of a column (of ColumnsPerCycle columns), and of the one after it.
+  input  wire logic [1:0]                 operand_valid_i,
+  input  wire logic [OperandsWidth-1:0]   operand_front_i,
+  input  wire logic [OperandsWidth-1:0]   operand_next_i,
+  input  wire logic                       operand_initial_i,  // this step begins from c0
+  input  wire logic                       operand_last_i,     // this step ends a sequence
+  output logic                            operand_pop_o,
+  // Results, a group of Units elements of h at a time.
+  input  wire logic                       room_i,             // the receiver has room for all groups of a step
+  output logic                            start_o,            // a step takes that room
+  output logic                            h_valid_o,
+  output logic      [GroupWidth-1:0]      h_group_o,
+  output logic      [Units-1:0]           h_present_o,        // the last group may have fewer
+  output logic      [Units*HWidth-1:0]    h_o,
+  output logic                            h_step_last_o,
+  output logic                            h_sequence_last_o,
+  // Cell states, for the host while no step is under way.
+  input  wire logic                       host_i,
+  input  wire logic [Units-1:0]           host_write_i,
+  input  wire logic [GroupWidth-1:0]      host_group_i,
+  input  wire logic [CellWidth-1:0]       host_data_i,
+  output logic      [Units*CellWidth-1:0] host_data_o,
+  output logic      [2:0]                 saturated_o         // z, c, h
+);
+  localparam int Columns = InputSize + HiddenSize;
+  localparam int Lanes = Multipliers < Rows ? Multipliers : Rows;
+  localparam int Words = ColumnsPerCycle > 1 ? (Columns + ColumnsPerCycle - 1) / ColumnsPerCycle
+                                             : (Rows * Columns + Lanes - 1) / Lanes;
+  localparam int WordWidth = Words > 1 ? $clog2(Words) : 1;
+  localparam int BaseWidth = $clog2(Rows + 1);
+  localparam int TreeStages = SumStages > 0 ? $clog2(ColumnsPerCycle) : 0;
+  localparam int SumLatency = 1 + MemoryStages + OperandStages + ProductStages + TreeStages;
+  localparam int PointwiseLatency = 5 + 3 * MemoryStages + 4 * ProductStages + 12 * SumStages;
+
+  if (InputSize < 1 || HiddenSize < 1 || Multipliers < 1) begin : g_check_sizes
+    $error("InputSize, HiddenSize and Multipliers must be at least 1");
+  end
+  if (TreeStages < 0 || SumStages > 1 || MemoryStages > 2) begin : g_check_stages
+    $error("MemoryStages must be 0, 1 or 2, SumStages 0 or 1");
+  end
+
+  logic issue, capture, capture_begin, capture_enough, hold_q, gather_done;
+  logic [WordWidth-1:0] word;
+  logic [BaseWidth-1:0] base;
+  logic [1:0] fresh;
+  lstm_schedule #(.Rows(Rows), .Columns(Columns), .Lanes(Lanes), .ColumnsPerCycle(ColumnsPerCycle)) u_schedule (
+    .clk,
+    .rst,
+    .operand_valid_i,
+    .hold_i(hold_q),
+    .issue_o(issue),
+    .pop_o(operand_pop_o),
+    .word_o(word),
+    .base_o(base),
+    .capture_o(capture),
+    .capture_begin_o(capture_begin),
+    .capture_enough_o(capture_enough),
+    .fresh_o(fresh)
+  );
+
+  // The capture buffer belongs to one step, from the issue of its first word to the last read.
+  always_ff @(posedge clk) begin
+    if (rst || gather_done) hold_q <= 1'b0;
+    else if (issue && capture_begin) hold_q <= 1'b1;
+  end
+
+  logic [Lanes*AccWidth-1:0] sums;
+  lstm_mac #(
+    .Rows(Rows),
+    .Lanes(Lanes),
+    .ColumnsPerCycle(ColumnsPerCycle),
+    .Words(Words),
+    .WeightWidth(WeightWidth),
+    .OperandWidth(OperandWidth),
+    .AccWidth(AccWidth),
+    .WeightFile(WeightFile),
+    .MemoryStages(MemoryStages),
+    .OperandStages(OperandStages),
+    .ProductStages(ProductStages),
+    .SumStages(SumStages)
+  ) u_mac (
+    .clk,
+    .rst,
+    .issue_i(issue),
+    .word_i(word),
+    .base_i(base),
+    .fresh_i(fresh),
+    .front_i(operand_front_i),
+    .next_i(operand_next_i),
+    .sums_o(sums)
+  );
+
+  logic captured, enough, initial_at_sums, last_at_sums;
+  delay #(.Width(2), .Stages(SumLatency)) u_capture (
+    .clk, .rst, .data_i({issue && capture, issue && capture_enough}), .data_o({captured, enough})
+  );
+  delay #(.Width(2), .Stages(SumLatency)) u_flags (
+    .clk, .rst(1'b0), .data_i({operand_initial_i, operand_last_i}), .data_o({initial_at_sums, last_at_sums})
+  );
+
+  logic read, group_last, initial_q, last_q;
+  logic [GroupWidth-1:0] group;
+  logic [4*Units*AccWidth-1:0] rows;
+  lstm_gather #(
+    .Rows(Rows),
+    .Columns(Columns),
+    .Lanes(Lanes),
+    .ColumnsPerCycle(ColumnsPerCycle),
+    .Units(Units),
+    .AccWidth(AccWidth),
+    .MemoryStages(MemoryStages),
+    .SumStages(SumStages)
+  ) u_gather (
+    .clk,
+    .rst,
+    .capture_i(captured),
+    .enough_i(enough),
+    .room_i,
+    .sums_i(sums),
+    .start_o,
+    .done_o(gather_done),
+    .read_o(read),
+    .group_o(group),
+    .group_last_o(group_last),
+    .rows_o(rows)
+  );
+  always_ff @(posedge clk) begin
+    if (captured && enough) begin
+      initial_q <= initial_at_sums;
+      last_q <= last_at_sums;
+    end
+  end
+
+  logic [3*Units-1:0] saturated;
+  for (genvar i = 0; i < Units; i++) begin : g_unit
+    lstm_pointwise #(
+      .HiddenSize(HiddenSize),
+      .First(i),
+      .Stride(Units),
+      .HWidth(HWidth),
+      .HFrac(HFrac),
+      .BiasWidth(BiasWidth),
+      .AccWidth(AccWidth),
+      .AccFrac(AccFrac),
+      .ZWidth(ZWidth),
+      .ZFrac(ZFrac),
+      .ActWidth(ActWidth),
+      .ActFrac(ActFrac),
+      .CellWidth(CellWidth),
+      .CellFrac(CellFrac),
+      .TableBits(TableBits),
+      .SlopeWidth(SlopeWidth),
+      .BiasFile(BiasFile),
+      .SigmoidFile(SigmoidFile),
+      .TanhFile(TanhFile),
+      .MemoryStages(MemoryStages),
+      .ProductStages(ProductStages),
+      .SumStages(SumStages)
+    ) u_pointwise (
+      .clk,
+      .rst,
+      .read_i(read),
+      .group_i(group),
+      .initial_i(initial_q),
+      .rows_i(rows[4*i*AccWidth+:4*AccWidth]),
+      .host_i,
+      .host_write_i(host_write_i[i]),
+      .host_group_i,
+      .host_data_i,
+      .host_data_o(host_data_o[i*CellWidth+:CellWidth]),
+      .h_valid_o(h_present_o[i]),
+      .h_o(h_o[i*HWidth+:HWidth]),
+      .saturated_o(saturated[3*i+:3])
+    );
+  end
+  delay #(.Width(GroupWidth + 2), .Stages(PointwiseLatency)) u_group (
+    .clk, .rst(1'b0), .data_i({group, group_last, last_q}), .data_o({h_group_o, h_step_last_o, h_sequence_last_o})
+  );
+  assign h_valid_o = h_present_o[0];
+
+  always_comb begin
+    saturated_o = '0;
+    for (int i = 0; i < Units; i++) saturated_o |= saturated[3*i+:3];
+  end
+endmodule
+`default_nettype wire

@@ -1,0 +1,148 @@
+// Complete sums of a step, caught as the lanes finish them and handed on by units: rows i, f, g, o of each.
+//
+// The last column's words are written to a buffer (`capture_i`), so that the lanes go on with the next step at once.
+// From `enough_i` on, one group of Units units is read per clock; one unit per four clocks where Lanes < 4. Reading
+// waits for `room_i`. `read_o` leads `rows_o` by MemoryStages + SumStages, so that others can fetch what belongs to it.
+`default_nettype none
+module lstm_gather #(
+  parameter int Rows = 256,
+  parameter int Columns = 96,
+  parameter int Lanes = 16,
+  parameter int ColumnsPerCycle = 1,
+  parameter int Units = 1,  // per group; above 1 only where Lanes = Rows
+  parameter int AccWidth = 32,
+  parameter int MemoryStages = 2,
+  parameter int SumStages = 1,
+  localparam int Window = 4 * Units,
+  localparam int GroupCount = (Rows + Window - 1) / Window,
+  localparam int GroupWidth = GroupCount > 1 ? $clog2(GroupCount) : 1
+) (
+  input  wire logic                       clk,
+  input  wire logic                       rst,
+  input  wire logic                       capture_i,
+  input  wire logic                       enough_i,
+  input  wire logic                       room_i,
+  input  wire logic [Lanes*AccWidth-1:0]  sums_i,
+  output logic                            start_o,   // the first read of a step
+  output logic                            done_o,    // the last read of a step: the buffer is free
+  output logic                            read_o,
+  output logic      [GroupWidth-1:0]      group_o,
+  output logic                            group_last_o,
+  output logic      [Window*AccWidth-1:0] rows_o
+);
+  localparam int Offset = ColumnsPerCycle > 1 ? 0 : Rows * (Columns - 1) % Lanes;  // lane of row 0
+  localparam int BufferWords = (Offset + Rows + Lanes - 1) / Lanes;
+  localparam int AddressWidth = BufferWords > 1 ? $clog2(BufferWords) : 1;
+  // A window of rows starts at a multiple of Stride lanes and may wrap around into the lanes of the next word.
+  localparam bit Serial = Lanes < 4;
+  localparam int Stride = Serial ? 1 : (Units > 1 || Lanes % 4 == 0) ? Window : Lanes % 2 == 0 ? 2 : 1;
+  localparam int Wrapping = Serial || Lanes % 4 == 0 ? 0 : 4 - Stride;
+  localparam int Positions = (Lanes + Stride - 1) / Stride;
+  localparam int PositionWidth = Positions > 1 ? $clog2(Positions) : 1;
+  localparam int Advance = Serial ? 1 : Window / Stride;
+
+  logic [AddressWidth-1:0] write_address_q, address_q;
+  logic [PositionWidth-1:0] position_q;
+  logic [GroupWidth-1:0] group_q;
+  logic [1:0] row_q;  // of the unit, where rows come one by one
+  logic pending_q, active_q, active, unit_read;
+
+  assign active = active_q || (pending_q && room_i);
+  assign start_o = active && !active_q;
+  assign unit_read = active && (!Serial || row_q == 2'd3);
+  assign done_o = unit_read && int'(group_q) == GroupCount - 1;
+
+  always_ff @(posedge clk) begin
+    if (capture_i) write_address_q <= write_address_q + AddressWidth'(1);
+    if (rst || (capture_i && int'(write_address_q) == BufferWords - 1)) write_address_q <= '0;
+  end
+
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      pending_q <= 1'b0;
+      active_q <= 1'b0;
+    end else begin
+      pending_q <= (pending_q && !active) || (capture_i && enough_i);
+      active_q <= active && !done_o;
+    end
+  end
+
+  always_ff @(posedge clk) begin
+    if (active) begin
+      row_q <= row_q + 2'd1;
+      if (int'(position_q) + Advance >= Positions) begin
+        position_q <= position_q + PositionWidth'(Advance) - PositionWidth'(Positions);
+        address_q <= address_q + AddressWidth'(1);
+      end else begin
+        position_q <= position_q + PositionWidth'(Advance);
+      end
+    end
+    if (unit_read) group_q <= group_q + GroupWidth'(1);
+    if (rst || done_o) begin
+      row_q <= '0;
+      position_q <= PositionWidth'(Offset / Stride);
+      address_q <= '0;
+      group_q <= '0;
+    end
+  end
+
+  logic [Lanes*AccWidth-1:0] lanes;
+  if (Wrapping == 0) begin : g_buffer
+    ram #(.Width(Lanes * AccWidth), .Depth(BufferWords), .Latency(MemoryStages)) u_buffer (
+      .clk,
+      .write_i(capture_i),
+      .write_address_i(write_address_q),
+      .write_data_i(sums_i),
+      .read_address_i(address_q),
+      .read_data_o(lanes)
+    );
+  end else begin : g_buffers
+    logic wraps;
+    logic [AddressWidth-1:0] low_address;
+    assign wraps = int'(position_q) * Stride + Window > Lanes;
+    assign low_address = address_q + AddressWidth'(wraps);
+    ram #(.Width(Wrapping * AccWidth), .Depth(BufferWords), .Latency(MemoryStages)) u_low (
+      .clk,
+      .write_i(capture_i),
+      .write_address_i(write_address_q),
+      .write_data_i(sums_i[Wrapping*AccWidth-1:0]),
+      .read_address_i(low_address),
+      .read_data_o(lanes[Wrapping*AccWidth-1:0])
+    );
+    ram #(.Width((Lanes - Wrapping) * AccWidth), .Depth(BufferWords), .Latency(MemoryStages)) u_high (
+      .clk,
+      .write_i(capture_i),
+      .write_address_i(write_address_q),
+      .write_data_i(sums_i[Lanes*AccWidth-1:Wrapping*AccWidth]),
+      .read_address_i(address_q),
+      .read_data_o(lanes[Lanes*AccWidth-1:Wrapping*AccWidth])
+    );
+  end
+
+  // Position of the window, then the window.
+  logic [PositionWidth-1:0] position;
+  delay #(.Width(PositionWidth), .Stages(MemoryStages)) u_position (
+    .clk, .rst(1'b0), .data_i(position_q), .data_o(position)
+  );
+  if (Serial) begin : g_serial
+    logic [4*AccWidth-1:0] unit_q;
+    always_ff @(posedge clk) unit_q <= {lanes[int'(position)*AccWidth+:AccWidth], unit_q[4*AccWidth-1:AccWidth]};
+    delay #(.Width(4 * AccWidth), .Stages(SumStages)) u_rows (.clk, .rst(1'b0), .data_i(unit_q), .data_o(rows_o));
+  end else begin : g_window
+    localparam int Extended = (Positions - 1) * Stride + Window;
+    logic [Extended*AccWidth-1:0] extended;
+    logic [Window*AccWidth-1:0] window;
+    if (Wrapping > 0) begin : g_wrapped
+      assign extended = {lanes[Wrapping*AccWidth-1:0], lanes};
+    end else begin : g_padded
+      assign extended = (Extended * AccWidth)'(lanes);
+    end
+    assign window = extended[int'(position)*Stride*AccWidth+:Window*AccWidth];
+    delay #(.Width(Window * AccWidth), .Stages(SumStages)) u_rows (.clk, .rst(1'b0), .data_i(window), .data_o(rows_o));
+  end
+  // Rows that come one by one take one clock more to assemble.
+  delay #(.Width(2 + GroupWidth), .Stages(Serial ? 1 : 0)) u_read (
+    .clk, .rst, .data_i({unit_read, done_o, group_q}), .data_o({read_o, group_last_o, group_o})
+  );
+endmodule
+`default_nettype wire

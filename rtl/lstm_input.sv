@@ -1,0 +1,92 @@
+// Cuts the input stream into steps, and into the banks of a double buffer.
+//
+// Two slots hold a step each: one is filled while the other is read. A beat has Elements elements; a step has
+// ceil(InputSize / Elements) beats. `tlast` inside a step is an error: the rest of the step is filled with zeros and
+// ends the sequence.
+`default_nettype none
+module lstm_input #(
+  parameter int InputSize = 32,
+  parameter int Width = 16,
+  parameter int Elements = 1,  // per beat
+  parameter int Banks = 1,     // element d goes to bank d mod Banks, word d div Banks
+  localparam int Words = (InputSize + Banks - 1) / Banks,
+  localparam int WordWidth = Words > 1 ? $clog2(Words) : 1
+) (
+  input  wire logic                      clk,
+  input  wire logic                      rst,
+  input  wire logic [Elements*Width-1:0] data_i,
+  input  wire logic                      last_i,
+  input  wire logic                      valid_i,
+  output logic                           ready_o,
+  output logic      [Banks-1:0]          write_o,
+  output logic      [WordWidth:0]        write_address_o,  // {slot, word}
+  output logic      [Banks*Width-1:0]    write_data_o,
+  output logic      [1:0]                full_o,
+  output logic      [1:0]                last_o,           // the step in this slot ends a sequence
+  input  wire logic [1:0]                release_i,
+  output logic                           partial_o,        // a step is half filled
+  output logic                           error_o
+);
+  localparam int Beats = (InputSize + Elements - 1) / Elements;
+  localparam int BeatWidth = Beats > 1 ? $clog2(Beats) : 1;
+  localparam int Turns = Banks / Elements;  // beats until the banks come round
+  localparam int TurnWidth = Turns > 1 ? $clog2(Turns) : 1;
+  if (Banks % Elements != 0) begin : g_check_elements
+    $error("elements per input beat must divide the columns per cycle");
+  end
+
+  logic slot_q, padding_q, step_end, take, write;
+  logic [1:0] full_q, last_q;
+  logic [BeatWidth-1:0] beat_q;
+  logic [TurnWidth-1:0] turn_q;
+  logic [WordWidth-1:0] word_q;
+
+  assign ready_o = !full_q[slot_q] && !padding_q;
+  assign take = valid_i && ready_o;
+  assign write = take || padding_q;
+  assign step_end = int'(beat_q) == Beats - 1;
+  assign error_o = take && last_i && !step_end;
+  assign partial_o = beat_q != '0 || padding_q;
+
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      slot_q <= 1'b0;
+      padding_q <= 1'b0;
+      full_q <= '0;
+    end else begin
+      full_q <= full_q & ~release_i;
+      if (write && step_end) begin
+        full_q[slot_q] <= 1'b1;
+        slot_q <= !slot_q;
+      end
+      if (error_o) padding_q <= 1'b1;
+      else if (step_end) padding_q <= 1'b0;
+    end
+  end
+
+  always_ff @(posedge clk) begin
+    if (write) begin
+      last_q[slot_q] <= padding_q || last_i;
+      beat_q <= beat_q + BeatWidth'(1);
+      turn_q <= turn_q + TurnWidth'(1);
+      if (int'(turn_q) == Turns - 1) begin
+        turn_q <= '0;
+        word_q <= word_q + WordWidth'(1);
+      end
+    end
+    if (rst || (write && step_end)) begin
+      beat_q <= '0;
+      turn_q <= '0;
+      word_q <= '0;
+    end
+  end
+
+  for (genvar bank = 0; bank < Banks; bank++) begin : g_bank
+    assign write_o[bank] = write && int'(turn_q) == bank / Elements;
+    assign write_data_o[bank*Width+:Width] = padding_q ? '0 : data_i[bank%Elements*Width+:Width];
+  end
+  assign write_address_o = {slot_q, word_q};
+  assign full_o = full_q;
+  assign last_o = last_q;
+endmodule
+`default_nettype wire

@@ -1,0 +1,141 @@
+// The multiply lanes: a word of weights times its operands, added to the sums of the same rows.
+//
+// Lane s of word k has row (k * Lanes + s) mod Rows. Its sum is needed again Rows products later, that is in lane
+// (s + Rows) mod Lanes: the sums travel on a ring of constant wiring (lstm_ring), so no Lanes is favoured.
+// Latency from issue to sums: 1 + MemoryStages + OperandStages + ProductStages + the adder tree (clog2(ColumnsPerCycle)
+// where SumStages). Throughput: one word per clock.
+`default_nettype none
+module lstm_mac #(
+  parameter int Rows = 256,
+  parameter int Lanes = 16,
+  parameter int ColumnsPerCycle = 1,
+  parameter int Words = 1536,
+  parameter int WeightWidth = 8,
+  parameter int OperandWidth = 16,
+  parameter int AccWidth = 32,
+  parameter WeightFile = "",
+  parameter int MemoryStages = 2,
+  parameter int OperandStages = 1,
+  parameter int ProductStages = 3,
+  parameter int SumStages = 1,
+  localparam int WordWidth = Words > 1 ? $clog2(Words) : 1,
+  localparam int BaseWidth = $clog2(Rows + 1)
+) (
+  input  wire logic                                    clk,
+  input  wire logic                                    rst,
+  input  wire logic                                    issue_i,
+  input  wire logic [WordWidth-1:0]                    word_i,
+  input  wire logic [BaseWidth-1:0]                    base_i,
+  input  wire logic [1:0]                              fresh_i,
+  input  wire logic [ColumnsPerCycle*OperandWidth-1:0] front_i,  // operand of the column at hand
+  input  wire logic [ColumnsPerCycle*OperandWidth-1:0] next_i,   // of the one after it, where a word straddles two
+  output logic      [Lanes*AccWidth-1:0]               sums_o
+);
+  localparam int ProductWidth = WeightWidth + OperandWidth;
+  localparam int TreeWidth = ProductWidth + $clog2(ColumnsPerCycle);
+  localparam int PartLanes = Rows % Lanes;
+  localparam int GroupLanes = 8;  // lanes that share a copy of broadcast registers
+  localparam int Groups = (Lanes + GroupLanes - 1) / GroupLanes;
+  localparam int OperandsWidth = ColumnsPerCycle * OperandWidth;
+  localparam int SumDelay = MemoryStages + OperandStages + ProductStages + (SumStages > 0 ? $clog2(ColumnsPerCycle) : 0);
+
+  logic [Lanes*ColumnsPerCycle*WeightWidth-1:0] weights;
+  rom #(.Width(Lanes * ColumnsPerCycle * WeightWidth), .Depth(Words), .Latency(MemoryStages), .File(WeightFile)) u_weights (
+    .clk, .address_i(word_i), .data_o(weights)
+  );
+
+  logic [Groups*OperandsWidth-1:0] fronts;
+  fanout #(.Width(OperandsWidth), .Copies(Groups), .Stages(MemoryStages)) u_fronts (
+    .clk, .rst(1'b0), .data_i(front_i), .data_o(fronts)
+  );
+
+  // Step and fresh flags arrive together with the products, one copy for each group of lanes.
+  logic [Groups-1:0] steps;
+  logic [Groups*2-1:0] fresh;
+  logic unused_fresh;  // where no word straddles two columns, the flag of the lanes that would
+  assign unused_fresh = ^fresh;
+  fanout #(.Width(1), .Copies(Groups), .Stages(SumDelay)) u_steps (.clk, .rst, .data_i(issue_i), .data_o(steps));
+  fanout #(.Width(2), .Copies(Groups), .Stages(SumDelay)) u_fresh (.clk, .rst(1'b0), .data_i(fresh_i), .data_o(fresh));
+
+  logic [Lanes*OperandsWidth-1:0] operands;
+  if (PartLanes == 0) begin : g_aligned
+    logic unused_straddle;
+    assign unused_straddle = ^{base_i, next_i};
+    for (genvar lane = 0; lane < Lanes; lane++) begin : g_operand
+      assign operands[lane*OperandsWidth+:OperandsWidth] = fronts[lane/GroupLanes*OperandsWidth+:OperandsWidth];
+    end
+  end else begin : g_straddling
+    logic [Groups*OperandsWidth-1:0] nexts;
+    logic [Lanes-1:0] beyond, beyond_q;  // this lane is in the next column
+    fanout #(.Width(OperandsWidth), .Copies(Groups), .Stages(MemoryStages)) u_nexts (
+      .clk, .rst(1'b0), .data_i(next_i), .data_o(nexts)
+    );
+    delay #(.Width(Lanes), .Stages(MemoryStages)) u_beyond (.clk, .rst(1'b0), .data_i(beyond), .data_o(beyond_q));
+    for (genvar lane = 0; lane < Lanes; lane++) begin : g_operand
+      assign beyond[lane] = base_i >= BaseWidth'(Rows - lane);
+      assign operands[lane*OperandsWidth+:OperandsWidth] =
+        beyond_q[lane] ? nexts[lane/GroupLanes*OperandsWidth+:OperandsWidth]
+                       : fronts[lane/GroupLanes*OperandsWidth+:OperandsWidth];
+    end
+  end
+
+  logic [Lanes*AccWidth-1:0] sums_q, earlier, returning;
+  for (genvar lane = 0; lane < Lanes; lane++) begin : g_lane
+    logic [OperandsWidth-1:0] operand;
+    logic [ColumnsPerCycle*ProductWidth-1:0] products, products_q;
+    logic [TreeWidth-1:0] product;
+    delay #(.Width(OperandsWidth), .Stages(OperandStages)) u_operand (
+      .clk, .rst(1'b0), .data_i(operands[lane*OperandsWidth+:OperandsWidth]), .data_o(operand)
+    );
+    for (genvar column = 0; column < ColumnsPerCycle; column++) begin : g_column
+      logic [WeightWidth-1:0] weight;
+      logic [OperandWidth-1:0] factor;
+      delay #(.Width(WeightWidth), .Stages(OperandStages)) u_weight (
+        .clk, .rst(1'b0), .data_i(weights[(column*Lanes+lane)*WeightWidth+:WeightWidth]), .data_o(weight)
+      );
+      assign factor = operand[column*OperandWidth+:OperandWidth];
+      assign products[column*ProductWidth+:ProductWidth] = ProductWidth'($signed(weight)) * ProductWidth'($signed(factor));
+    end
+    delay #(.Width(ColumnsPerCycle * ProductWidth), .Stages(ProductStages)) u_products (
+      .clk, .rst(1'b0), .data_i(products), .data_o(products_q)
+    );
+    adder_tree #(.Width(ProductWidth), .Count(ColumnsPerCycle), .Registered(SumStages > 0)) u_tree (
+      .clk, .terms_i(products_q), .sum_o(product)
+    );
+    always_ff @(posedge clk) begin
+      if (steps[lane/GroupLanes]) sums_q[lane*AccWidth+:AccWidth] <= earlier[lane*AccWidth+:AccWidth] + AccWidth'($signed(product));
+    end
+  end
+
+  // Lane s sends to lane (s + PartLanes) mod Lanes; those that wrap around arrive one word later.
+  assign returning = Lanes > 1 && PartLanes > 0
+      ? (sums_q << (PartLanes * AccWidth)) | (sums_q >> ((Lanes - PartLanes) * AccWidth)) : sums_q;
+  for (genvar group = 0; group < Groups; group++) begin : g_ring
+    localparam int First = group * GroupLanes;
+    localparam int End = First + GroupLanes < Lanes ? First + GroupLanes : Lanes;
+    localparam int Late = PartLanes > First ? (PartLanes < End ? PartLanes : End) - First : 0;  // lanes one word later
+    localparam int Early = End - First - Late;
+    if (Late > 0) begin : g_late
+      lstm_ring #(.Width(Late * AccWidth), .Depth(Rows / Lanes)) u_ring (
+        .clk,
+        .rst,
+        .step_i(steps[group]),
+        .fresh_i(fresh[2*group]),
+        .data_i(returning[First*AccWidth+:Late*AccWidth]),
+        .data_o(earlier[First*AccWidth+:Late*AccWidth])
+      );
+    end
+    if (Early > 0) begin : g_early
+      lstm_ring #(.Width(Early * AccWidth), .Depth(Rows / Lanes - 1)) u_ring (
+        .clk,
+        .rst,
+        .step_i(steps[group]),
+        .fresh_i(fresh[2*group+1]),
+        .data_i(returning[(First+Late)*AccWidth+:Early*AccWidth]),
+        .data_o(earlier[(First+Late)*AccWidth+:Early*AccWidth])
+      );
+    end
+  end
+  assign sums_o = sums_q;
+endmodule
+`default_nettype wire

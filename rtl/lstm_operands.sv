@@ -1,0 +1,214 @@
+// Memory of x and h, and the stream of operands that the cell multiplies, column after column, step after step.
+//
+// Column j of a step is x[j] or h[j - InputSize]; it stands in bank j mod Banks, and one word of all banks is fetched
+// per clock. A word of x waits until its step is complete, a word of h until the step before has written it: the
+// first elements of h are multiplied while the last are still being computed.
+// Latency from h_valid_i to the operand: 3 + MemoryStages.
+`default_nettype none
+module lstm_operands #(
+  parameter int InputSize = 32,
+  parameter int HiddenSize = 64,
+  parameter int Banks = 1,     // columns per clock
+  parameter int Units = 1,     // elements of h per group
+  parameter int InElements = 1,
+  parameter int XWidth = 16,
+  parameter int XShift = 0,
+  parameter int HWidth = 16,
+  parameter int HShift = 0,
+  parameter int OperandWidth = 16,
+  parameter int MemoryStages = 2,
+  localparam int Groups = (HiddenSize + Units - 1) / Units,
+  localparam int GroupWidth = Groups > 1 ? $clog2(Groups) : 1,
+  localparam int UnitWidth = Units > 1 ? $clog2(Units) : 1
+) (
+  input  wire logic                          clk,
+  input  wire logic                          rst,
+  input  wire logic [InElements*XWidth-1:0]  x_i,
+  input  wire logic                          x_last_i,
+  input  wire logic                          x_valid_i,
+  output logic                               x_ready_o,
+  input  wire logic                          keep_i,           // a sequence goes on from the states of the one before
+  output logic                               error_o,          // the stream's last came inside a step
+  // h of the step under way
+  input  wire logic [Units-1:0]              h_present_i,
+  input  wire logic [GroupWidth-1:0]         h_group_i,
+  input  wire logic [Units*HWidth-1:0]       h_i,
+  input  wire logic                          h_step_last_i,
+  // operands
+  output logic      [1:0]                    operand_valid_o,
+  output logic      [Banks*OperandWidth-1:0] operand_front_o,
+  output logic      [Banks*OperandWidth-1:0] operand_next_o,
+  output logic                               operand_initial_o,
+  output logic                               operand_last_o,
+  input  wire logic                          operand_pop_i,
+  // h0 (write) and the last h (read), for the host while idle
+  output logic                               idle_o,
+  input  wire logic [Units-1:0]              host_write_i,
+  input  wire logic [GroupWidth-1:0]         host_group_i,
+  input  wire logic [UnitWidth-1:0]          host_unit_i,
+  input  wire logic [HWidth-1:0]             host_data_i,
+  output logic      [HWidth-1:0]             host_data_o       // MemoryStages after host_group_i
+);
+  localparam int Words = (InputSize + HiddenSize + Banks - 1) / Banks;
+  localparam int WordWidth = Words > 1 ? $clog2(Words) : 1;
+  localparam int XWords = (InputSize + Banks - 1) / Banks;
+  localparam int XWordWidth = XWords > 1 ? $clog2(XWords) : 1;
+  localparam int Split = InputSize / Banks;  // the first word with an element of h
+  localparam int Skew = InputSize % Banks;   // bank of h[0]
+  localparam int HWords = Words - Split;
+  localparam int HWordWidth = HWords > 1 ? $clog2(HWords) : 1;
+  localparam int Ahead = MemoryStages + 3;   // operands fetched and not yet taken
+  localparam int AheadWidth = $clog2(Ahead + 1);
+  localparam int StepsWidth = 4;             // steps fetched and not yet written back
+  localparam int CountWidth = $clog2(Groups + 1);
+
+  // x
+  logic [Banks-1:0] x_write;
+  logic [XWordWidth:0] x_write_address;
+  logic [Banks*XWidth-1:0] x_write_data;
+  logic [1:0] x_full, x_last, x_release;
+  logic x_partial;
+  lstm_input #(.InputSize(InputSize), .Width(XWidth), .Elements(InElements), .Banks(Banks)) u_input (
+    .clk,
+    .rst,
+    .data_i(x_i),
+    .last_i(x_last_i),
+    .valid_i(x_valid_i),
+    .ready_o(x_ready_o),
+    .write_o(x_write),
+    .write_address_o(x_write_address),
+    .write_data_o(x_write_data),
+    .full_o(x_full),
+    .last_o(x_last),
+    .release_i(x_release),
+    .partial_o(x_partial),
+    .error_o
+  );
+
+  // Fetch: which word, of which step, and whether it is there.
+  logic [WordWidth-1:0] word_q;
+  logic [HWordWidth-1:0] h_word_q;
+  logic [CountWidth-1:0] written_q;  // groups of h written in the step under way
+  logic [StepsWidth-1:0] steps_q;    // steps fetched wholly and not yet written back
+  logic [AheadWidth-1:0] ahead_q;
+  logic slot_q, first_q, have_state_q, initial_q, step_last_q;
+  logic fetch, first_word, last_word, x_needed, h_needed, h_there, initial_step, step_last, step_written;
+
+  assign first_word = word_q == '0;
+  assign last_word = int'(word_q) == Words - 1;
+  assign x_needed = int'(word_q) < XWords;
+  assign h_needed = int'(word_q) >= Split;
+  assign initial_step = first_word ? first_q && !(keep_i && have_state_q) : initial_q;
+  assign step_last = first_word ? x_last[slot_q] : step_last_q;
+  assign step_written = h_present_i[0] && h_step_last_i;
+  always_comb begin
+    h_there = initial_step || steps_q == '0;
+    if (steps_q == StepsWidth'(1) && int'(h_word_q) < int'(written_q)) h_there = 1'b1;
+  end
+  assign fetch = (!x_needed || x_full[slot_q]) && (!h_needed || h_there) && steps_q != '1
+      && ahead_q != AheadWidth'(Ahead);
+
+  always_comb begin
+    x_release = '0;
+    x_release[slot_q] = fetch && int'(word_q) == XWords - 1;
+  end
+
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      word_q <= '0;
+      h_word_q <= '0;
+      slot_q <= 1'b0;
+      first_q <= 1'b1;
+      have_state_q <= 1'b0;
+    end else if (fetch) begin
+      word_q <= last_word ? '0 : word_q + WordWidth'(1);
+      if (h_needed) h_word_q <= last_word ? '0 : h_word_q + HWordWidth'(1);
+      if (last_word) begin
+        slot_q <= !slot_q;
+        first_q <= step_last;
+        have_state_q <= 1'b1;
+      end
+    end
+    if (fetch && first_word) begin
+      initial_q <= initial_step;
+      step_last_q <= step_last;
+    end
+  end
+
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      written_q <= '0;
+      steps_q <= '0;
+      ahead_q <= '0;
+    end else begin
+      if (h_present_i[0]) written_q <= h_step_last_i ? '0 : written_q + CountWidth'(1);
+      steps_q <= steps_q + StepsWidth'(fetch && last_word) - StepsWidth'(step_written);
+      ahead_q <= ahead_q + AheadWidth'(fetch) - AheadWidth'(operand_pop_i);
+    end
+  end
+  assign idle_o = first_q && first_word && steps_q == '0 && x_full == '0 && !x_partial;
+
+  // Banks
+  logic [Banks*OperandWidth-1:0] operands;
+  logic [Banks*HWidth-1:0] h_read;
+  logic [HWordWidth-1:0] host_word;
+  logic fetch_late, initial_late, last_late;
+  logic [1:0] place, place_late;  // the word is the one where h begins; it lies beyond
+  assign host_word = HWordWidth'(host_group_i) + HWordWidth'(int'(host_unit_i) + Skew >= Banks);
+  assign place = {int'(word_q) == Split, int'(word_q) > Split};
+  delay #(.Width(1), .Stages(MemoryStages)) u_fetch (.clk, .rst, .data_i(fetch), .data_o(fetch_late));
+  delay #(.Width(4), .Stages(MemoryStages)) u_flags (
+    .clk, .rst(1'b0), .data_i({initial_step, step_last, place}), .data_o({initial_late, last_late, place_late})
+  );
+
+  for (genvar bank = 0; bank < Banks; bank++) begin : g_bank
+    localparam int Unit = (bank - Skew + Banks) % Banks;  // whose h comes here
+    localparam int Carry = Unit + Skew >= Banks ? 1 : 0;
+    logic [XWidth-1:0] x_read;
+    logic [OperandWidth-1:0] x_operand, h_operand;
+    ram #(.Width(XWidth), .Depth(2 ** (XWordWidth + 1)), .Latency(MemoryStages)) u_x (
+      .clk,
+      .write_i(x_write[bank]),
+      .write_address_i(x_write_address),
+      .write_data_i(x_write_data[bank*XWidth+:XWidth]),
+      .read_address_i({slot_q, XWordWidth'(word_q)}),
+      .read_data_o(x_read)
+    );
+    if (Unit < Units) begin : g_h
+      ram #(.Width(HWidth), .Depth(2 ** (HWordWidth + 1)), .Latency(MemoryStages)) u_h (
+        .clk,
+        .write_i(idle_o ? host_write_i[Unit] : h_present_i[Unit]),
+        .write_address_i({idle_o, HWordWidth'(idle_o ? host_group_i : h_group_i) + HWordWidth'(Carry)}),
+        .write_data_i(idle_o ? host_data_i : h_i[Unit*HWidth+:HWidth]),
+        .read_address_i({!idle_o && initial_step, idle_o ? host_word : h_word_q}),
+        .read_data_o(h_read[bank*HWidth+:HWidth])
+      );
+    end else begin : g_none
+      assign h_read[bank*HWidth+:HWidth] = '0;
+    end
+    assign x_operand = OperandWidth'($signed(x_read)) << XShift;
+    assign h_operand = OperandWidth'($signed(h_read[bank*HWidth+:HWidth])) << HShift;
+    assign operands[bank*OperandWidth+:OperandWidth] =
+      place_late[0] || (place_late[1] && bank >= Skew) ? h_operand : x_operand;
+  end
+  if (Banks > 1) begin : g_host_bank
+    logic [$clog2(2*Banks)-1:0] host_bank;
+    assign host_bank = ($clog2(2 * Banks))'(int'(host_unit_i) + Skew - (int'(host_unit_i) + Skew >= Banks ? Banks : 0));
+    assign host_data_o = h_read[int'(host_bank)*HWidth+:HWidth];
+  end else begin : g_host
+    assign host_data_o = h_read;
+  end
+
+  logic [1:0] unused_next;
+  queue #(.Width(Banks * OperandWidth + 2), .Depth(Ahead)) u_queue (
+    .clk,
+    .rst,
+    .push_i(fetch_late),
+    .data_i({initial_late, last_late, operands}),
+    .pop_i(operand_pop_i),
+    .valid_o(operand_valid_o),
+    .front_o({operand_initial_o, operand_last_o, operand_front_o}),
+    .next_o({unused_next, operand_next_o})
+  );
+endmodule
+`default_nettype wire

@@ -1,0 +1,96 @@
+// Collects groups of h in a FIFO and sends them as a stream, OutElements per beat.
+//
+// A step is computed only when there is room for all of it, so the pointwise part never stalls. A step has
+// ceil(HiddenSize / OutElements) beats; the last is filled up with zeros.
+`default_nettype none
+module lstm_output #(
+  parameter int HiddenSize = 64,
+  parameter int Units = 1,        // per group
+  parameter int OutElements = 1,  // per beat
+  parameter int Width = 16,
+  parameter int MemoryStages = 2
+) (
+  input  wire logic                          clk,
+  input  wire logic                          rst,
+  input  wire logic                          start_i,          // a step will come
+  output logic                               room_o,           // it may
+  input  wire logic                          valid_i,
+  input  wire logic [Units-1:0]              present_i,
+  input  wire logic [Units*Width-1:0]        data_i,
+  input  wire logic                          step_last_i,
+  input  wire logic                          sequence_last_i,
+  output logic                               busy_o,
+  output logic      [OutElements*Width-1:0]  m_axis_tdata,
+  output logic                               m_axis_tvalid,
+  output logic                               m_axis_tlast,
+  input  wire logic                          m_axis_tready
+);
+  localparam int Groups = (HiddenSize + Units - 1) / Units;
+  localparam int Depth = 2 ** $clog2(2 * Groups);  // two steps
+  localparam int CountWidth = $clog2(Depth + 1);
+  localparam int FullBeats = Units / OutElements;
+  localparam int LastUnits = HiddenSize - (Groups - 1) * Units;
+  localparam int LastBeats = (LastUnits + OutElements - 1) / OutElements;
+  localparam int BeatWidth = FullBeats > 1 ? $clog2(FullBeats) : 1;
+  if (Units % OutElements != 0) begin : g_check_elements
+    $error("elements per output beat must divide the units per group, min(columns per cycle, HiddenSize)");
+  end
+
+  logic [CountWidth-1:0] taken_q;  // groups in the FIFO or promised to a step
+  logic popped, group_valid, group_ready, step_last, sequence_last;
+  logic [Units*Width-1:0] masked, group;
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      taken_q <= '0;
+      room_o <= 1'b1;
+    end else begin
+      taken_q <= taken_q + (start_i ? CountWidth'(Groups) : '0) - CountWidth'(popped);
+      room_o <= !start_i && int'(taken_q) <= Depth - Groups;
+    end
+  end
+  for (genvar i = 0; i < Units; i++) begin : g_mask
+    assign masked[i*Width+:Width] = present_i[i] ? data_i[i*Width+:Width] : '0;
+  end
+
+  stream_fifo #(.Width(Units * Width + 2), .Depth(Depth), .Latency(MemoryStages)) u_fifo (
+    .clk,
+    .rst,
+    .push_i(valid_i),
+    .data_i({step_last_i, sequence_last_i, masked}),
+    .popped_o(popped),
+    .data_o({step_last, sequence_last, group}),
+    .valid_o(group_valid),
+    .ready_i(group_ready)
+  );
+
+  if (FullBeats == 1) begin : g_whole
+    logic unused_step_last;
+    assign unused_step_last = step_last;
+    assign m_axis_tdata = group;
+    assign m_axis_tvalid = group_valid;
+    assign m_axis_tlast = sequence_last && step_last;
+    assign group_ready = m_axis_tready;
+    assign busy_o = taken_q != '0;
+  end else begin : g_beats
+    logic [BeatWidth-1:0] beat_q;
+    logic beat_ready, beat_last;
+    assign beat_last = int'(beat_q) == (step_last ? LastBeats : FullBeats) - 1;
+    assign group_ready = beat_ready && beat_last;
+    always_ff @(posedge clk) begin
+      if (rst || (group_valid && group_ready)) beat_q <= '0;
+      else if (group_valid && beat_ready) beat_q <= beat_q + BeatWidth'(1);
+    end
+    stream_register #(.Width(OutElements * Width + 1)) u_out (
+      .clk,
+      .rst,
+      .s_data_i({sequence_last && step_last && beat_last, group[int'(beat_q)*OutElements*Width+:OutElements*Width]}),
+      .s_valid_i(group_valid),
+      .s_ready_o(beat_ready),
+      .m_data_o({m_axis_tlast, m_axis_tdata}),
+      .m_valid_o(m_axis_tvalid),
+      .m_ready_i(m_axis_tready)
+    );
+    assign busy_o = taken_q != '0 || m_axis_tvalid;
+  end
+endmodule
+`default_nettype wire

@@ -1,0 +1,191 @@
+// One unit of the cell: from the sums of its four gates and c to the new c and h.
+//
+// Golden model: "One step" in docs/fixed-point.md. `rows_i` comes MemoryStages + SumStages after `read_i`.
+// Latency from `read_i` to `h_o`: 5 + 3 * MemoryStages + 4 * ProductStages + 12 * SumStages. Throughput: one per clock.
+`default_nettype none
+module lstm_pointwise #(
+  parameter int HiddenSize = 64,
+  parameter int First = 0,   // this pipeline has units First, First + Stride, …
+  parameter int Stride = 1,
+  parameter int HWidth = 16,
+  parameter int HFrac = 15,
+  parameter int BiasWidth = 24,
+  parameter int AccWidth = 32,
+  parameter int AccFrac = 22,
+  parameter int ZWidth = 16,
+  parameter int ZFrac = 12,
+  parameter int ActWidth = 18,
+  parameter int ActFrac = 16,
+  parameter int CellWidth = 18,
+  parameter int CellFrac = 14,
+  parameter int TableBits = 8,
+  parameter int SlopeWidth = 16,
+  parameter BiasFile = "",
+  parameter SigmoidFile = "",
+  parameter TanhFile = "",
+  parameter int MemoryStages = 2,
+  parameter int ProductStages = 3,
+  parameter int SumStages = 1,
+  localparam int Groups = (HiddenSize + Stride - 1) / Stride,
+  localparam int GroupWidth = Groups > 1 ? $clog2(Groups) : 1
+) (
+  input  wire logic                  clk,
+  input  wire logic                  rst,
+  input  wire logic                  read_i,
+  input  wire logic [GroupWidth-1:0] group_i,
+  input  wire logic                  initial_i,      // take c0 for c
+  input  wire logic [4*AccWidth-1:0] rows_i,         // {o, g, f, i}
+  // Cell states, for the host while no step is under way.
+  input  wire logic                  host_i,
+  input  wire logic                  host_write_i,   // c0
+  input  wire logic [GroupWidth-1:0] host_group_i,
+  input  wire logic [CellWidth-1:0]  host_data_i,
+  output logic      [CellWidth-1:0]  host_data_o,    // c, MemoryStages after host_group_i
+  output logic                       h_valid_o,
+  output logic      [HWidth-1:0]     h_o,
+  output logic      [2:0]            saturated_o     // z, c, h: each at its own time
+);
+  localparam int RowsAt = MemoryStages + SumStages;                         // clocks after read_i
+  localparam int ZAt = RowsAt + 1 + 2 * SumStages;
+  localparam int ActivationLatency = 1 + MemoryStages + ProductStages + 2 * SumStages;
+  localparam int GatesAt = ZAt + ActivationLatency;
+  localparam int CellAt = GatesAt + ProductStages + 2 * SumStages + 1;
+  localparam int TanhAt = CellAt + 2 * SumStages + ActivationLatency;
+  localparam int HAt = TanhAt + ProductStages + SumStages + 1;
+
+  // Valid and group, at every clock of the pipeline.
+  logic present;
+  logic [HAt:0] valid;
+  logic [HAt-1:0] valid_q;
+  assign present = read_i && int'(group_i) * Stride + First < HiddenSize;
+  always_ff @(posedge clk) begin
+    if (rst) valid_q <= '0;
+    else valid_q <= valid[HAt-1:0];
+  end
+  assign valid = {valid_q, present};
+  assign h_valid_o = valid[HAt];
+
+  // z = saturate(round_shift(acc + bias))
+  localparam int Units = HiddenSize;
+  localparam int UnitWidth = Units > 1 ? $clog2(Units) : 1;
+  logic [UnitWidth-1:0] unit;
+  logic [4*BiasWidth-1:0] bias_read, bias;
+  assign unit = present ? UnitWidth'(int'(group_i) * Stride + First) : '0;
+  rom #(.Width(4 * BiasWidth), .Depth(Units), .Latency(MemoryStages), .File(BiasFile)) u_bias (
+    .clk, .address_i(unit), .data_o(bias_read)
+  );
+  delay #(.Width(4 * BiasWidth), .Stages(SumStages)) u_bias_q (.clk, .rst(1'b0), .data_i(bias_read), .data_o(bias));
+
+  logic [3:0] z_saturated;
+  logic [4*ActWidth-1:0] gates;  // {o, g, f, i}
+  for (genvar gate = 0; gate < 4; gate++) begin : g_gate
+    logic [AccWidth-1:0] sum, sum_q;
+    logic [ZWidth-1:0] z, z_q;
+    logic saturated;
+    assign sum = rows_i[gate*AccWidth+:AccWidth] + AccWidth'($signed(bias[gate*BiasWidth+:BiasWidth]));
+    delay #(.Width(AccWidth), .Stages(SumStages)) u_sum (.clk, .rst(1'b0), .data_i(sum), .data_o(sum_q));
+    saturate_round #(.InWidth(AccWidth), .Shift(AccFrac - ZFrac), .OutWidth(ZWidth), .Stages(SumStages)) u_z (
+      .clk, .value_i(sum_q), .value_o(z), .saturated_o(saturated)
+    );
+    delay #(.Width(ZWidth + 1), .Stages(1)) u_z_q (
+      .clk, .rst(1'b0), .data_i({z, saturated}), .data_o({z_q, z_saturated[gate]})
+    );
+    if (gate == 2) begin : g_tanh
+      activation #(
+        .ZWidth(ZWidth), .ActWidth(ActWidth), .ActFrac(ActFrac), .TableBits(TableBits), .SlopeWidth(SlopeWidth),
+        .Odd(1'b1), .File(TanhFile),
+        .MemoryStages(MemoryStages), .ProductStages(ProductStages), .SumStages(SumStages)
+      ) u_activation (.clk, .z_i(z_q), .a_o(gates[gate*ActWidth+:ActWidth]));
+    end else begin : g_sigmoid
+      activation #(
+        .ZWidth(ZWidth), .ActWidth(ActWidth), .ActFrac(ActFrac), .TableBits(TableBits), .SlopeWidth(SlopeWidth),
+        .Odd(1'b0), .File(SigmoidFile),
+        .MemoryStages(MemoryStages), .ProductStages(ProductStages), .SumStages(SumStages)
+      ) u_activation (.clk, .z_i(z_q), .a_o(gates[gate*ActWidth+:ActWidth]));
+    end
+  end
+
+  // Cell states: words of c, then words of c0.
+  logic [GroupWidth-1:0] read_group, write_group;
+  logic read_initial;
+  logic [CellWidth-1:0] cell_read, cell_new;
+  delay #(.Width(GroupWidth + 1), .Stages(GatesAt - MemoryStages)) u_read_group (
+    .clk, .rst(1'b0), .data_i({initial_i, group_i}), .data_o({read_initial, read_group})
+  );
+  delay #(.Width(GroupWidth), .Stages(CellAt - GatesAt + MemoryStages)) u_write_group (
+    .clk, .rst(1'b0), .data_i(read_group), .data_o(write_group)
+  );
+  ram #(.Width(CellWidth), .Depth(2 ** (GroupWidth + 1)), .Latency(MemoryStages)) u_cells (
+    .clk,
+    .write_i(host_i ? host_write_i : valid[CellAt]),
+    .write_address_i(host_i ? {1'b1, host_group_i} : {1'b0, write_group}),
+    .write_data_i(host_i ? host_data_i : cell_new),
+    .read_address_i(host_i ? {1'b0, host_group_i} : {read_initial, read_group}),
+    .read_data_o(cell_read)
+  );
+  assign host_data_o = cell_read;
+
+  // c' = saturate(round_shift(f * c + i * g)), both products brought to the finer of their fractions
+  localparam int KeepShift = ActFrac > CellFrac ? ActFrac - CellFrac : 0;
+  localparam int AddShift = CellFrac > ActFrac ? CellFrac - ActFrac : 0;
+  localparam int KeepWidth = ActWidth + CellWidth;
+  localparam int AddWidth = 2 * ActWidth;
+  localparam int MixWidth = (KeepWidth + KeepShift > AddWidth + AddShift ? KeepWidth + KeepShift : AddWidth + AddShift) + 1;
+  localparam int MixShift = (ActFrac > CellFrac ? ActFrac : CellFrac) + ActFrac - CellFrac;
+  logic [KeepWidth-1:0] keep, keep_q;
+  logic [AddWidth-1:0] add, add_q;
+  logic [MixWidth-1:0] mix, mix_q;
+  logic [CellWidth-1:0] cell_d;
+  logic cell_saturated_d, cell_saturated;
+  assign keep = KeepWidth'($signed(gates[ActWidth+:ActWidth])) * KeepWidth'($signed(cell_read));
+  assign add = AddWidth'($signed(gates[0+:ActWidth])) * AddWidth'($signed(gates[2*ActWidth+:ActWidth]));
+  delay #(.Width(KeepWidth), .Stages(ProductStages)) u_keep (.clk, .rst(1'b0), .data_i(keep), .data_o(keep_q));
+  delay #(.Width(AddWidth), .Stages(ProductStages)) u_add (.clk, .rst(1'b0), .data_i(add), .data_o(add_q));
+  assign mix = (MixWidth'($signed(keep_q)) << KeepShift) + (MixWidth'($signed(add_q)) << AddShift);
+  delay #(.Width(MixWidth), .Stages(SumStages)) u_mix (.clk, .rst(1'b0), .data_i(mix), .data_o(mix_q));
+  saturate_round #(.InWidth(MixWidth), .Shift(MixShift), .OutWidth(CellWidth), .Stages(SumStages)) u_cell (
+    .clk, .value_i(mix_q), .value_o(cell_d), .saturated_o(cell_saturated_d)
+  );
+  delay #(.Width(CellWidth + 1), .Stages(1)) u_cell_q (
+    .clk, .rst(1'b0), .data_i({cell_d, cell_saturated_d}), .data_o({cell_new, cell_saturated})
+  );
+
+  // h' = saturate(round_shift(o * tanh(c')))
+  logic [ZWidth-1:0] zc, zc_q;
+  logic zc_saturated_d, zc_saturated;
+  logic [ActWidth-1:0] squashed, output_gate;
+  saturate_round #(.InWidth(CellWidth), .Shift(CellFrac - ZFrac), .OutWidth(ZWidth), .Stages(SumStages)) u_zc (
+    .clk, .value_i(cell_new), .value_o(zc), .saturated_o(zc_saturated_d)
+  );
+  delay #(.Width(ZWidth + 1), .Stages(SumStages)) u_zc_q (
+    .clk, .rst(1'b0), .data_i({zc, zc_saturated_d}), .data_o({zc_q, zc_saturated})
+  );
+  activation #(
+    .ZWidth(ZWidth), .ActWidth(ActWidth), .ActFrac(ActFrac), .TableBits(TableBits), .SlopeWidth(SlopeWidth),
+    .Odd(1'b1), .File(TanhFile), .MemoryStages(MemoryStages), .ProductStages(ProductStages), .SumStages(SumStages)
+  ) u_squash (.clk, .z_i(zc_q), .a_o(squashed));
+  delay #(.Width(ActWidth), .Stages(TanhAt - GatesAt)) u_output_gate (
+    .clk, .rst(1'b0), .data_i(gates[3*ActWidth+:ActWidth]), .data_o(output_gate)
+  );
+
+  logic [2*ActWidth-1:0] product, product_q;
+  logic [HWidth-1:0] h_d;
+  logic h_saturated_d, h_saturated;
+  assign product = (2 * ActWidth)'($signed(output_gate)) * (2 * ActWidth)'($signed(squashed));
+  delay #(.Width(2 * ActWidth), .Stages(ProductStages)) u_product (
+    .clk, .rst(1'b0), .data_i(product), .data_o(product_q)
+  );
+  saturate_round #(.InWidth(2 * ActWidth), .Shift(2 * ActFrac - HFrac), .OutWidth(HWidth), .Stages(SumStages)) u_h (
+    .clk, .value_i(product_q), .value_o(h_d), .saturated_o(h_saturated_d)
+  );
+  delay #(.Width(HWidth + 1), .Stages(1)) u_h_q (
+    .clk, .rst(1'b0), .data_i({h_d, h_saturated_d}), .data_o({h_o, h_saturated})
+  );
+
+  assign saturated_o = {
+    (valid[ZAt] && z_saturated != '0) || (valid[CellAt+2*SumStages] && zc_saturated),
+    valid[CellAt] && cell_saturated,
+    valid[HAt] && h_saturated
+  };
+endmodule
+`default_nettype wire

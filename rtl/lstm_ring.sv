@@ -1,0 +1,66 @@
+// Partial sums on their way to the lane and the word in which their row comes again.
+//
+// A ring segment holds Width bits for Depth issues; it moves when `step_i` is high. Where `fresh_i` is high, the next
+// sums are zero instead: the column after is the first of a step.
+`default_nettype none
+module lstm_ring #(
+  parameter int Width = 32,
+  parameter int Depth = 4
+) (
+  input  wire logic             clk,
+  input  wire logic             rst,
+  input  wire logic             step_i,
+  input  wire logic             fresh_i,
+  input  wire logic [Width-1:0] data_i,
+  output logic      [Width-1:0] data_o
+);
+  localparam int RegisterDepth = 3;  // up to here registers are smaller than memory
+
+  if (Depth == 0) begin : g_none
+    logic fresh_q;
+    always_ff @(posedge clk) begin
+      if (rst) fresh_q <= 1'b1;
+      else if (step_i) fresh_q <= fresh_i;
+    end
+    assign data_o = fresh_q ? '0 : data_i;
+  end else begin : g_some
+    logic [Width-1:0] last_d, last_q;
+    if (Depth <= RegisterDepth) begin : g_registers
+      logic [Depth*Width-1:0] chain;
+      if (Depth > 1) begin : g_chain
+        logic [(Depth-1)*Width-1:0] chain_q;
+        always_ff @(posedge clk) if (step_i) chain_q <= chain[(Depth-1)*Width-1:0];
+        assign chain = {chain_q, data_i};
+      end else begin : g_direct
+        assign chain = data_i;
+      end
+      assign last_d = chain[(Depth-1)*Width+:Width];
+    end else begin : g_memory
+      localparam int AddressWidth = $clog2(Depth);
+      logic [AddressWidth-1:0] write_q, read_q;
+      always_ff @(posedge clk) begin
+        if (rst) begin
+          write_q <= '0;
+          read_q <= AddressWidth'(1);
+        end else if (step_i) begin
+          write_q <= read_q;
+          read_q <= read_q == AddressWidth'(Depth - 1) ? '0 : read_q + AddressWidth'(1);
+        end
+      end
+      ram #(.Width(Width), .Depth(Depth), .Latency(0)) u_memory (
+        .clk,
+        .write_i(step_i),
+        .write_address_i(write_q),
+        .write_data_i(data_i),
+        .read_address_i(read_q),
+        .read_data_o(last_d)
+      );
+    end
+    always_ff @(posedge clk) begin
+      if (rst) last_q <= '0;
+      else if (step_i) last_q <= fresh_i ? '0 : last_d;
+    end
+    assign data_o = last_q;
+  end
+endmodule
+`default_nettype wire

@@ -1,0 +1,86 @@
+// The order of a step's products: which word of weights, and where a column ends.
+//
+// A step is one stream of Rows * Columns products, column after column, cut into words of Lanes. Each issue is one word;
+// a word can straddle two columns. All flags are registers, computed one issue ahead.
+`default_nettype none
+module lstm_schedule #(
+  parameter int Rows = 256,           // 4H
+  parameter int Columns = 96,         // D + H
+  parameter int Lanes = 16,           // at most Rows
+  parameter int ColumnsPerCycle = 1,  // above 1 only where Lanes = Rows
+  localparam int Words = ColumnsPerCycle > 1 ? (Columns + ColumnsPerCycle - 1) / ColumnsPerCycle
+                                             : (Rows * Columns + Lanes - 1) / Lanes,
+  localparam int WordWidth = Words > 1 ? $clog2(Words) : 1,
+  localparam int BaseWidth = $clog2(Rows + 1)
+) (
+  input  wire logic                 clk,
+  input  wire logic                 rst,
+  input  wire logic [1:0]           operand_valid_i,  // of the column at hand and the one after it
+  input  wire logic                 hold_i,           // results of the step before still stand in the capture buffer
+  output logic                      issue_o,
+  output logic                      pop_o,            // this issue ends a column
+  output logic      [WordWidth-1:0] word_o,
+  output logic      [BaseWidth-1:0] base_o,           // row of lane 0
+  output logic                      capture_o,        // this word holds rows of the last column
+  output logic                      capture_begin_o,
+  output logic                      capture_enough_o, // from this word on, results can be read at one unit a clock
+  output logic      [1:0]           fresh_o           // in the next word, sums start anew: in lanes below Rows % Lanes, in all others
+);
+  // First column: words 0 … FullWords - 1 whole, then the first PartLanes lanes of the next.
+  localparam int FullWords = Rows / Lanes;
+  localparam int PartLanes = Rows % Lanes;
+  localparam int CaptureBegin = ColumnsPerCycle > 1 ? Words - 1 : Rows * (Columns - 1) / Lanes;
+  localparam int CaptureEnough = CaptureBegin + ((ColumnsPerCycle == 1 && Rows * (Columns - 1) % Lanes != 0) ? 1 : 0);
+
+  logic [WordWidth-1:0] word_q, word_d;
+  logic [BaseWidth-1:0] base_q, base_d;
+  logic last_q, wrap_q, cross_q, capture_q, begin_q, enough_q;
+  logic last_d, wrap_d, cross_d;
+  logic [1:0] fresh_q, fresh_d;
+
+  always_comb begin
+    word_d = last_q ? '0 : word_q + WordWidth'(1);
+    base_d = base_q + BaseWidth'(Lanes);
+    if (wrap_q) base_d = base_q + BaseWidth'(Lanes) - BaseWidth'(Rows);
+    if (last_q) base_d = '0;
+    last_d = int'(word_d) == Words - 1;
+    wrap_d = int'(base_d) + Lanes >= Rows;
+    cross_d = int'(base_d) + Lanes > Rows && !last_d;
+    fresh_d[1] = last_d || int'(word_d) + 1 < FullWords;
+    fresh_d[0] = fresh_d[1] || (PartLanes != 0 && int'(word_d) + 1 == FullWords);
+  end
+
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      word_q <= '0;
+      base_q <= '0;
+      last_q <= Words == 1;
+      wrap_q <= Lanes >= Rows;
+      cross_q <= 1'b0;
+      capture_q <= CaptureBegin == 0;
+      begin_q <= CaptureBegin == 0;
+      enough_q <= CaptureEnough == 0;
+      fresh_q <= {Words == 1 || FullWords > 1, Words == 1 || FullWords > 1 || PartLanes != 0};
+    end else if (issue_o) begin
+      word_q <= word_d;
+      base_q <= base_d;
+      last_q <= last_d;
+      wrap_q <= wrap_d;
+      cross_q <= cross_d;
+      capture_q <= int'(word_d) >= CaptureBegin;
+      begin_q <= int'(word_d) == CaptureBegin;
+      enough_q <= int'(word_d) == CaptureEnough;
+      fresh_q <= fresh_d;
+    end
+  end
+
+  assign issue_o = operand_valid_i[0] && (operand_valid_i[1] || !cross_q) && !(begin_q && hold_i);
+  assign pop_o = issue_o && (wrap_q || last_q);
+  assign word_o = word_q;
+  assign base_o = base_q;
+  assign capture_o = capture_q;
+  assign capture_begin_o = begin_q;
+  assign capture_enough_o = enough_q;
+  assign fresh_o = fresh_q;
+endmodule
+`default_nettype wire

@@ -1,0 +1,37 @@
+// Memory with one write and one read port.
+//
+// Read latency: 0 (combinational), 1 (registered read) or 2 (registered read and a plain output register, which block
+// RAM absorbs). A word must not be read in the clock in which it is written.
+`default_nettype none
+module ram #(
+  parameter int Width = 16,
+  parameter int Depth = 64,
+  parameter int Latency = 1,
+  localparam int AddressWidth = Depth > 1 ? $clog2(Depth) : 1
+) (
+  input  wire logic                    clk,
+  input  wire logic                    write_i,
+  input  wire logic [AddressWidth-1:0] write_address_i,
+  input  wire logic [Width-1:0]        write_data_i,
+  input  wire logic [AddressWidth-1:0] read_address_i,
+  output logic      [Width-1:0]        read_data_o
+);
+  if (Latency < 0 || Latency > 2) begin : g_check_latency
+    $error("Latency must be 0, 1 or 2");
+  end
+
+  (* no_rw_check *) logic [Width-1:0] memory[0:2**AddressWidth-1];
+
+  always_ff @(posedge clk) begin
+    if (write_i) memory[write_address_i] <= write_data_i;
+  end
+
+  if (Latency == 0) begin : g_combinational
+    assign read_data_o = memory[read_address_i];
+  end else begin : g_registered
+    logic [Width-1:0] read_q;
+    always_ff @(posedge clk) read_q <= memory[read_address_i];
+    delay #(.Width(Width), .Stages(Latency - 1)) u_output (.clk, .rst(1'b0), .data_i(read_q), .data_o(read_data_o));
+  end
+endmodule
+`default_nettype wire

@@ -1,0 +1,65 @@
+// A FIFO in memory whose oldest word stands in a register, so that a slow memory costs no throughput.
+//
+// The producer counts credits (`popped_o` gives one back): it must not push into a full FIFO.
+// Latency: Latency of the memory + 2. Throughput: one word per clock.
+`default_nettype none
+module stream_fifo #(
+  parameter int Width = 16,
+  parameter int Depth = 64,
+  parameter int Latency = 1
+) (
+  input  wire logic             clk,
+  input  wire logic             rst,
+  input  wire logic             push_i,
+  input  wire logic [Width-1:0] data_i,
+  output logic                  popped_o,
+  output logic      [Width-1:0] data_o,
+  output logic                  valid_o,
+  input  wire logic             ready_i
+);
+  localparam int PointerWidth = Depth > 1 ? $clog2(Depth) : 1;
+  localparam int Ahead = Latency + 2;  // words on their way out of the memory
+  localparam int AheadWidth = $clog2(Ahead + 1);
+
+  logic [PointerWidth:0] write_q, read_q;  // one bit more than an address: equal means empty
+  logic [AheadWidth-1:0] ahead_q;
+  logic fetch, arrive, pop, unused_second;
+  logic [Width-1:0] read_data, unused_next;
+
+  assign fetch = write_q != read_q && ahead_q != AheadWidth'(Ahead);
+  assign pop = valid_o && ready_i;
+  assign popped_o = pop;
+
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      write_q <= '0;
+      read_q <= '0;
+      ahead_q <= '0;
+    end else begin
+      write_q <= write_q + (PointerWidth + 1)'(push_i);
+      read_q <= read_q + (PointerWidth + 1)'(fetch);
+      ahead_q <= ahead_q + AheadWidth'(fetch) - AheadWidth'(pop);
+    end
+  end
+
+  ram #(.Width(Width), .Depth(Depth), .Latency(Latency)) u_memory (
+    .clk,
+    .write_i(push_i),
+    .write_address_i(write_q[PointerWidth-1:0]),
+    .write_data_i(data_i),
+    .read_address_i(read_q[PointerWidth-1:0]),
+    .read_data_o(read_data)
+  );
+  delay #(.Width(1), .Stages(Latency)) u_arrive (.clk, .rst, .data_i(fetch), .data_o(arrive));
+  queue #(.Width(Width), .Depth(Ahead)) u_queue (
+    .clk,
+    .rst,
+    .push_i(arrive),
+    .data_i(read_data),
+    .pop_i(pop),
+    .valid_o({unused_second, valid_o}),
+    .front_o(data_o),
+    .next_o(unused_next)
+  );
+endmodule
+`default_nettype wire

@@ -1,0 +1,83 @@
+"""How many clocks a design takes: the formula of rtl/README.md, exact for every shape, and what it depends on."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gatesmith.errors import ExportError
+
+PIPELINE = {
+    "InElements": 1,
+    "OutElements": 1,
+    "MemoryStages": 2,
+    "OperandStages": 1,
+    "ProductStages": 3,
+    "SumStages": 1,
+}
+"""Parameters of the SystemVerilog that change latency but no value, with the defaults they have there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """Everything about clocks that follows from a design's sizes.
+
+    Attributes:
+        lanes: sums that grow in one clock, at most 4H.
+        columns_per_cycle: above 1 only where there are more multipliers than rows.
+        units: elements of h that are finished in one clock, at most.
+        words: clocks in which a step's products are multiplied.
+        cycles_per_step: clocks from one step to the next in a long sequence, input and output never waiting.
+    """
+
+    lanes: int
+    columns_per_cycle: int
+    units: int
+    words: int
+    cycles_per_step: int
+
+
+def timing(parameters: Mapping[str, int]) -> Timing:
+    """The timing of module ``lstm`` with these parameters; missing pipeline parameters have their defaults."""
+    given = {**PIPELINE, **parameters}
+    inputs, hidden, multipliers = (given[name] for name in ("InputSize", "HiddenSize", "Multipliers"))
+    if min(inputs, hidden, multipliers) < 1:
+        raise ExportError(
+            f"InputSize, HiddenSize, Multipliers are {inputs}, {hidden}, {multipliers}; expected at least 1"
+        )
+    rows, columns = 4 * hidden, inputs + hidden
+    lanes, per_cycle = min(multipliers, rows), max(1, multipliers // rows)
+    units = min(per_cycle, hidden)
+    words = -(-columns // per_cycle) if per_cycle > 1 else -(-rows * columns // lanes)
+    return Timing(
+        lanes=lanes,
+        columns_per_cycle=per_cycle,
+        units=units,
+        words=words,
+        cycles_per_step=max(
+            words,
+            _loop(given, lanes, per_cycle, words),
+            -(-inputs // given["InElements"]),
+            -(-hidden // given["OutElements"]),
+        ),
+    )
+
+
+def _loop(given: Mapping[str, int], lanes: int, per_cycle: int, words: int) -> int:
+    """Clocks around the dependence of a step on the h of the step before."""
+    inputs, hidden = given["InputSize"], given["HiddenSize"]
+    rows = 4 * hidden
+    memory, operand, product, add = (given[f"{name}Stages"] for name in ("Memory", "Operand", "Product", "Sum"))
+    tree = (per_cycle - 1).bit_length() if add else 0
+    serial = lanes < 4  # rows of a unit are read one by one
+    # From the issue of the word that completes the first sums to the first operand that they produce.
+    sums = 1 + memory + operand + product + tree
+    pointwise = 5 + 3 * memory + 4 * product + 12 * add
+    latency = sums + 1 + (4 if serial else 0) + pointwise + 2 + memory
+    if per_cycle > 1:
+        enough, uses = words - 1, [inputs // per_cycle + group for group in range(-(-hidden // min(per_cycle, hidden)))]
+        uses = [min(use, words - 1) for use in uses]
+    else:
+        first = rows * (inputs + hidden - 1)  # product with which the last column begins
+        enough = first // lanes + (1 if first % lanes else 0)
+        uses = [rows * (inputs + unit) // lanes for unit in range(hidden)]
+    pace = 4 if serial else 1
+    return max(enough - use + latency + pace * unit for unit, use in enumerate(uses))
