@@ -1,0 +1,156 @@
+"""Holds the simulated hardware against the integer model: every element of every step, and the last states, by `==`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gatesmith.errors import MismatchError
+from gatesmith.fixed.model import CodeInputs, CodeOutputs, run
+from gatesmith.fixed.qformat import Codes
+from gatesmith.hardware.manifest import Export, load_export, read_export_weights
+from gatesmith.hardware.simulate import Simulation, Stimulus, simulate
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Verification:
+    """What the comparison found.
+
+    Attributes:
+        sequences, steps: that went through each cell.
+        compared_elements: h of every valid step, final h, final c and saturation flags, over all cells.
+        mismatched_elements: of those, how many differ.
+        first_mismatch: where the first one is, in words; empty where there is none.
+        cycles_per_step: clocks per time step of one cell, the average over all sequences and cells.
+        mac_utilisation: share of the multipliers' time spent on products, 4H(D + H)T / (P * clocks).
+        y: [T, N, directions * H] codes of the hardware's output.
+    """
+
+    sequences: int
+    steps: int
+    compared_elements: int
+    mismatched_elements: int
+    first_mismatch: str
+    cycles: int
+    cycles_per_step: float
+    mac_utilisation: float
+    y: Codes
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, without the codes."""
+        return {name: value for name, value in vars(self).items() if name != "y"}
+
+    def require_equal(self) -> None:
+        """Raise MismatchError where anything differs."""
+        if self.mismatched_elements:
+            raise MismatchError(
+                f"{self.mismatched_elements} of {self.compared_elements} elements of the hardware differ from the "
+                f"integer model, first {self.first_mismatch}"
+            )
+
+
+def verify(
+    folder: str | Path,
+    x: Array,
+    lengths: npt.ArrayLike | None = None,
+    *,
+    stimulus: Stimulus | None = None,
+    timeout_s: float = 600.0,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> Verification:
+    """Stream real sequences through every cell of an export, and compare with the model that the same files describe.
+
+    Each cell gets what the model says the layer reads, so that a fault shows in the cell that has it.
+
+    Args:
+        folder: written by :func:`gatesmith.hardware.export.export`.
+        x: [T, N, D] real inputs; lengths [N], all T where None.
+        stimulus: how the streams behave; None for no waiting.
+
+    Raises:
+        ExportError, InputError, MissingToolError, ToolError: as :func:`gatesmith.hardware.simulate.simulate`.
+    """
+    exported = load_export(folder)
+    weights = read_export_weights(folder)
+    inputs = _inputs(exported, x, lengths)
+    expected = run(exported.spec, exported.plan, weights, inputs, keep_cells=True)
+    found: list[Simulation] = []
+    for at, cell in enumerate(exported.cells):
+        backwards = cell.direction == "reverse"
+        layer_x = expected.cells[at].x
+        simulation = simulate(
+            folder,
+            flipped(layer_x, inputs.lengths) if backwards else layer_x,
+            inputs.lengths,
+            inputs.h0[at],
+            inputs.c0[at],
+            cell=at,
+            timeout_s=timeout_s,
+            stimulus=stimulus,
+            progress=progress,
+        )
+        found.append(replace(simulation, y=flipped(simulation.y, inputs.lengths)) if backwards else simulation)
+    return _compare(exported, inputs, expected, found)
+
+
+def _inputs(exported: Export, x: Array, lengths: npt.ArrayLike | None) -> CodeInputs:
+    cells, (steps, batch, _) = len(exported.cells), x.shape
+    zero = np.zeros((cells, batch, exported.spec.hidden_size), np.int64)
+    return CodeInputs(
+        x=exported.plan.x_format.quantise(x),
+        h0=zero,
+        c0=zero,
+        lengths=np.full(batch, steps, np.int64) if lengths is None else np.asarray(lengths, np.int64),
+    )
+
+
+def flipped(codes: Codes, lengths: Codes) -> Codes:
+    """[T, N, ...] with the valid part of each sequence in the opposite order; applied twice, nothing changes."""
+    t = np.arange(len(codes), dtype=np.int64)[:, None]  # [T, 1]
+    order = np.where(t < lengths, lengths - 1 - t, t)  # [T, N]
+    return np.take_along_axis(codes, order[:, :, None], axis=0)
+
+
+def _compare(exported: Export, inputs: CodeInputs, expected: CodeOutputs, found: list[Simulation]) -> Verification:
+    spec, steps = exported.spec, int(inputs.lengths.sum())
+    valid: Array = np.arange(len(inputs.x))[:, None] < inputs.lengths  # [T, N]
+    compared, mismatched, first, cycles = 0, 0, "", 0
+    for at, (cell, simulation) in enumerate(zip(exported.cells, found, strict=True)):
+        pairs = {
+            "h": (simulation.y[valid], expected.cells[at].h[valid]),
+            "final h": (simulation.h_n, expected.h_n[at]),
+            "final c": (simulation.c_n, expected.c_n[at]),
+            "saturation flag": (simulation.saturated, expected.saturated[at]),
+        }
+        for name, (theirs, ours) in pairs.items():
+            different: Array = np.argwhere(np.not_equal(theirs, ours))
+            compared += ours.size
+            mismatched += len(different)
+            if len(different) and not first:
+                where = tuple(int(i) for i in different[0])
+                first = f"{name} of cell {cell.name} at {where}: {theirs[where]}, expected {ours[where]}"
+        cycles += simulation.cycles
+    products = (
+        4 * spec.hidden_size * sum(spec.layer_input_size(cell.layer) + spec.hidden_size for cell in exported.cells)
+    )
+    last = [
+        simulation.y
+        for cell, simulation in zip(exported.cells, found, strict=True)
+        if cell.layer == spec.num_layers - 1
+    ]
+    return Verification(
+        sequences=len(inputs.lengths),
+        steps=steps,
+        compared_elements=compared,
+        mismatched_elements=mismatched,
+        first_mismatch=first,
+        cycles=cycles,
+        cycles_per_step=cycles / max(1, steps * len(exported.cells)),
+        mac_utilisation=products * steps / max(1, exported.multipliers * cycles),
+        y=np.concatenate(last, axis=-1),
+    )
