@@ -1,7 +1,8 @@
 """The LSTM in differentiable PyTorch operations, batched: second derivatives, and tensors no engine of ours takes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -18,13 +19,13 @@ class Scene:
     Attributes:
         params: by the names of ``spec.parameter_shapes()``.
         valid: [T, N, 1] bool, whether a step belongs to its sequence.
-        seed: of dropout and zoneout; None in evaluation.
+        seed: [] int64, of dropout and zoneout; None in evaluation.
     """
 
     spec: LSTMSpec
     params: Mapping[str, Tensor]
     valid: Tensor
-    seed: int | None
+    seed: Tensor | None
 
 
 def formulate(
@@ -34,7 +35,7 @@ def formulate(
     h0: Tensor,
     c0: Tensor,
     lengths: Tensor,
-    seed: int | None,
+    seed: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(y, h_n, c_n) as the engines give them; shapes as in :class:`gatesmith.ops.Call`."""
     steps = torch.arange(len(x), device=x.device)
@@ -53,7 +54,7 @@ def formulate(
         if spec.residual and layer > 0:
             y = y + below
         if layer < spec.num_layers - 1 and spec.dropout and seed is not None:
-            y = y * _drawn(noise.dropout_scale(seed, layer, "forward", "dropout", tuple(y.shape), spec.dropout), y)
+            y = y * _dropout_scale(seed, layer, "forward", "dropout", spec.dropout, y)
     h_n, c_n = torch.stack([h for h, _ in finals]), torch.stack([c for _, c in finals])
     if spec.drop_states:
         whole = (lengths.to(x.device) == len(x))[:, None]
@@ -131,10 +132,7 @@ def _noise_of_cell(
     spec, seed, steps = scene.spec, scene.seed, len(scene.valid)
     scale = None
     if spec.recurrent_dropout and seed is not None:
-        shape = tuple(h.shape)
-        scale = _drawn(
-            noise.dropout_scale(seed, layer, direction, "recurrent_dropout", shape, spec.recurrent_dropout), h
-        )
+        scale = _dropout_scale(seed, layer, direction, "recurrent_dropout", spec.recurrent_dropout, h)
     keeps: list[list[Tensor] | None] = []
     kinds: tuple[tuple[noise.Kind, float, Tensor], ...] = (
         ("zoneout_h", spec.zoneout_h, h),
@@ -146,13 +144,25 @@ def _noise_of_cell(
         elif seed is None:
             keeps.append([state.new_tensor(rate)] * steps)
         else:
-            drawn = noise.zoneout_keep(seed, layer, direction, kind, (steps, *state.shape), rate)
-            keeps.append(list(_drawn(drawn, state)))
+            drawn = uniform(seed, layer, direction, kind, (steps, *state.shape))
+            keeps.append(list((drawn < rate).to(state)))
     return scale, keeps[0], keeps[1]
 
 
-def _drawn(values: noise.Array, like: Tensor) -> Tensor:
-    return torch.from_numpy(values).to(like)
+@torch.library.custom_op("gatesmith::uniform", mutates_args=())
+def uniform(seed: Tensor, layer: int, direction: str, kind: str, shape: Sequence[int]) -> Tensor:
+    """The numbers of :func:`gatesmith.ops.noise.uniform`, float64, as an operator that compilers need not look into."""
+    return torch.from_numpy(noise.uniform(int(seed), layer, direction, cast("noise.Kind", kind), tuple(shape)))
+
+
+@uniform.register_fake
+def _(seed: Tensor, layer: int, direction: str, kind: str, shape: Sequence[int]) -> Tensor:  # noqa: ARG001 - the schema's
+    return torch.empty(shape, dtype=torch.float64)
+
+
+def _dropout_scale(seed: Tensor, layer: int, direction: str, kind: str, rate: float, like: Tensor) -> Tensor:
+    drawn = uniform(seed, layer, direction, kind, like.shape)
+    return ((drawn >= rate) / (1.0 - rate)).to(like)
 
 
 def _norm(x: Tensor, params: Mapping[str, Tensor], name: str, rows: Tensor | slice) -> Tensor:

@@ -307,7 +307,8 @@ def _call_operator(
     """(y, h_n, c_n); half precision, and what autocast covers, is computed in float32."""
     given = x.dtype
     compute = given
-    if torch.is_autocast_enabled(x.device.type) or given in (torch.float16, torch.bfloat16):
+    autocast = torch.amp.is_autocast_available(x.device.type) and torch.is_autocast_enabled(x.device.type)
+    if autocast or given in (torch.float16, torch.bfloat16):
         compute = torch.float64 if given == torch.float64 else torch.float32
     if any(weight.dtype != given for weight in weights) and compute == given:
         raise InputError(f"input has dtype {given} and the weights {weights[0].dtype}; cast one of them")

@@ -188,7 +188,7 @@ def formulate_call(
     params = dict(zip(parsed.parameter_shapes(), weights, strict=True))
     if lengths is None:
         lengths = torch.full((x.shape[1],), x.shape[0])
-    return formulate(parsed, params, x, h0, c0, lengths, None if seed is None else int(seed))
+    return formulate(parsed, params, x, h0, c0, lengths, seed)
 
 
 def _formulate_backward(
