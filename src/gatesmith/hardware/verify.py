@@ -101,11 +101,12 @@ def verify(
 def _inputs(exported: Export, x: Array, lengths: npt.ArrayLike | None) -> CodeInputs:
     cells, (steps, batch, _) = len(exported.cells), x.shape
     zero = np.zeros((cells, batch, exported.spec.hidden_size), np.int64)
+    counts: Codes = np.asarray([steps] * batch if lengths is None else lengths, np.int64)
     return CodeInputs(
         x=exported.plan.x_format.quantise(x),
         h0=zero,
         c0=zero,
-        lengths=np.full(batch, steps, np.int64) if lengths is None else np.asarray(lengths, np.int64),
+        lengths=counts,
     )
 
 
