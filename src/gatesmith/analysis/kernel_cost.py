@@ -1,0 +1,120 @@
+"""What the compiled kernel holds beside its operands, by the formulas of csrc/memory.cpp; always float32.
+
+A panel is V hidden units, one vector register of them; ⌈H⌉ and ⌈D⌉ are H and D rounded up to whole panels.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gatesmith.analysis.cost import Line
+from gatesmith.spec import LSTMSpec
+
+FLOAT, POINTER = 4, 8
+
+HOISTED_TILES = 8
+"""Tiles of rows whose input projection is one product where the batch is small."""
+
+CHUNK_ROWS = 512
+"""Rows of dz that one product of the backward pass takes, at least."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """What of the kernel its memory depends on.
+
+    Attributes:
+        lanes: V, floats of one vector register.
+        tile_rows: M, sequences that one tile takes.
+        threads: P, each with a scratch of its own.
+    """
+
+    lanes: int = 16
+    tile_rows: int = 6
+    threads: int = 1
+
+
+TARGETS = {"avx512": (16, 6), "avx2": (8, 3), "portable": (4, 2)}
+"""(V, M) of every instruction set, as csrc/simd.h has them on x86-64."""
+
+
+def lines(
+    spec: LSTMSpec, batch: int, steps: int, kernel: Kernel, *, training: bool, recompute: bool
+) -> tuple[Line, ...]:
+    """Packed weights, workspace and tape of one run, in bytes and in symbols."""
+    parts = [("packed weights", *_packed(spec, kernel))]
+    if training:
+        parts.append(("packed weights of backward", *_packed_backward(spec, kernel)))
+        parts.append(("training tape", *_tape(spec, batch, steps, kernel, recompute=recompute)))
+    workspaces = [_forward_workspace(spec, batch, steps, kernel, training=training)]
+    if training:
+        workspaces.append(_backward_workspace(spec, batch, steps, kernel, recompute=recompute))
+    parts.append(("workspace", *max(workspaces, key=lambda workspace: workspace[1])))
+    return tuple(Line(component=name, formula=formula, predicted=count) for name, formula, count in parts)
+
+
+def _packed(spec: LSTMSpec, kernel: Kernel) -> tuple[str, int]:
+    hidden = _padded(spec.hidden_size, kernel)
+    return _over_cells(spec, "4⌈H⌉·(1 + {d} + H)·s", lambda d: 4 * hidden * (1 + d + spec.hidden_size) * FLOAT)
+
+
+def _packed_backward(spec: LSTMSpec, kernel: Kernel) -> tuple[str, int]:
+    hidden = _padded(spec.hidden_size, kernel)
+    return _over_cells(spec, "4⌈H⌉·(⌈H⌉ + ⌈{d}⌉)·s", lambda d: 4 * hidden * (hidden + _padded(d, kernel)) * FLOAT)
+
+
+def _tape(spec: LSTMSpec, batch: int, steps: int, kernel: Kernel, *, recompute: bool) -> tuple[str, int]:
+    """c of every step, the gates unless they are computed again, and y of the layers below the last."""
+    hidden, rows = _padded(spec.hidden_size, kernel), steps * batch
+    kept, gates = ("(T + 1)·N·⌈H⌉", 0) if recompute else ("(5T + 1)·N·⌈H⌉", 4 * rows)
+    formula, count = _over_cells(spec, f"{kept}·s", lambda _: hidden * (batch + rows + gates) * FLOAT)
+    below = (spec.num_layers - 1) * rows * spec.num_directions * spec.hidden_size * FLOAT
+    return (formula + f" + {spec.num_layers - 1}·T·N·{_width(spec)}·s" if below else formula), count + below
+
+
+def _forward_workspace(spec: LSTMSpec, batch: int, steps: int, kernel: Kernel, *, training: bool) -> tuple[str, int]:
+    """A chunk of hoisted input projections for each thread; the running state where there is no tape."""
+    hidden, hoisted = _padded(spec.hidden_size, kernel), HOISTED_TILES * kernel.tile_rows
+    scratch = (3 * batch + hoisted) * POINTER + hoisted * 4 * hidden * FLOAT
+    formula, count = f"16·N + P·({hoisted}·(4⌈H⌉·s + 8) + 24·N)", 16 * batch + kernel.threads * scratch
+    if training:
+        return formula, count
+    state = spec.num_directions * hidden * batch * FLOAT
+    between = steps * batch * spec.num_directions * spec.hidden_size * FLOAT if spec.num_layers > 1 else 0
+    symbols = [formula, f"{'2·' if spec.num_directions == 2 else ''}N·⌈H⌉·s"]
+    symbols += [f"T·N·{_width(spec)}·s"] if between else []
+    return " + ".join(symbols), count + state + between
+
+
+def _backward_workspace(spec: LSTMSpec, batch: int, steps: int, kernel: Kernel, *, recompute: bool) -> tuple[str, int]:
+    """dz and the features of two chunks of K rows, the weights' gradients as they are packed, and running dc."""
+    hidden, directions = _padded(spec.hidden_size, kernel), spec.num_directions
+    chunk = min(max(CHUNK_ROWS // max(1, batch), 1), max(1, steps)) * batch
+    inputs = max(spec.layer_input_size(layer) for layer in range(spec.num_layers))
+    features = 1 + inputs + spec.hidden_size
+    tiled = -(-features // kernel.tile_rows) * kernel.tile_rows
+    dz = 3 if recompute else 2
+    each = hidden * batch + dz * 4 * hidden * chunk + 2 * tiled * chunk + 4 * hidden * features
+    between = min(2, spec.num_layers - 1) * steps * batch * directions * spec.hidden_size
+    reverse = steps * batch * inputs if directions == 2 else 0
+    d = "D" if spec.num_layers == 1 else "D_max"
+    formula = f"(N·⌈H⌉ + {4 * dz}K·⌈H⌉ + 2K·(1 + {d} + H) + 4⌈H⌉·(1 + {d} + H))·s"
+    formula = f"2·{formula}" if directions == 2 else formula
+    formula += f" + T·N·{d}·s" if reverse else ""
+    formula += f" + {min(2, spec.num_layers - 1)}·T·N·{_width(spec)}·s" if between else ""
+    return f"16·N + {formula}, K = {chunk}", 16 * batch + (directions * each + reverse + between) * FLOAT
+
+
+def _over_cells(spec: LSTMSpec, formula: str, count: Callable[[int], int]) -> tuple[str, int]:
+    """A formula for one cell, and its sum over all of them; ``{d}`` in it stands for what a layer reads."""
+    cells = spec.cells()
+    total = sum(count(spec.layer_input_size(layer)) for layer, _, _ in cells)
+    symbols = formula.format(d="D" if spec.num_layers == 1 else "D_l")
+    return (symbols if len(cells) == 1 else f"Σ over {len(cells)} cells {symbols}"), total
+
+
+def _padded(size: int, kernel: Kernel) -> int:
+    return -(-size // kernel.lanes) * kernel.lanes
+
+
+def _width(spec: LSTMSpec) -> str:
+    return "2H" if spec.num_directions == 2 else "H"
