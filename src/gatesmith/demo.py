@@ -17,7 +17,7 @@ from gatesmith.files import make_folder, write_atomically, write_json
 from gatesmith.fixed import Plan, calibrate
 from gatesmith.fixed.model import CodeOutputs, quantise_inputs
 from gatesmith.fixed.model import run as run_fixed
-from gatesmith.fixed.weights import quantise_weights
+from gatesmith.fixed.weights import CellWeights, quantise_weights
 from gatesmith.hardware.export import Export, export
 from gatesmith.hardware.synthesize import Synthesis, synthesize
 from gatesmith.hardware.verify import Verification, verify
@@ -89,7 +89,7 @@ def run_demo(folder: Path, watcher: Watcher, *, recipe: Recipe | None = None) ->
     with run.stage("export") as outcome:
         exported = export(lstm, plan, folder / "export", multipliers=MULTIPLIERS)
         outcome(f"{len(exported.sources)} SystemVerilog files and {len(exported.cells[0].files)} memory files")
-    verification = _simulate(run, test)
+    verification = _simulate(run, test, quantise_weights(lstm.weights, plan))
     synthesis = _synthesise(run)
     with run.stage("report") as outcome:
         call = make_call(lstm.weights, test.x, lengths=test.lengths)
@@ -129,9 +129,9 @@ def _train(run: _Run, data: Sequences, recipe: Recipe) -> Classifier:
     return training.classifier
 
 
-def _simulate(run: _Run, test: Sequences) -> Verification:
+def _simulate(run: _Run, test: Sequences, weights: tuple[CellWeights, ...]) -> Verification:
     with run.stage("simulate") as outcome:
-        result = verify(run.folder / "export", test.x, test.lengths, progress=run.watcher.progress)
+        result = verify(run.folder / "export", test.x, test.lengths, weights=weights, progress=run.watcher.progress)
         outcome(
             f"{result.compared_elements:,} elements compared, {result.mismatched_elements} differ; "
             f"{result.cycles_per_step:.0f} cycles per step"

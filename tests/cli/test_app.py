@@ -46,7 +46,7 @@ def test_no_words_and_help_list_every_command(capsys: pytest.CaptureFixture[str]
         (["describe", "missing.safetensors"], "can't read the weight file missing.safetensors"),
         (["describe", "missing.json"], "can't read the specification missing.json"),
         (["quantize", "model", "--data", "none.csv"], "Missing option '--out'"),
-        (["footprint"], "Missing argument '?MODEL"),
+        (["footprint"], "(?i)missing argument '?model"),
         (["train", "--out", "somewhere", "--data", "none.npz"], "can't read the data file none.npz"),
     ],
 )

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from gatesmith.errors import MismatchError
 from gatesmith.fixed.model import CodeInputs, CodeOutputs, run
 from gatesmith.fixed.qformat import Codes
+from gatesmith.fixed.weights import CellWeights
 from gatesmith.hardware.manifest import Export, load_export, read_export_weights
 from gatesmith.hardware.simulate import Simulation, Stimulus, simulate
 
@@ -59,6 +60,7 @@ def verify(
     x: Array,
     lengths: npt.ArrayLike | None = None,
     *,
+    weights: tuple[CellWeights, ...] | None = None,
     stimulus: Stimulus | None = None,
     timeout_s: float = 600.0,
     progress: Callable[[int, int, str], None] | None = None,
@@ -70,15 +72,15 @@ def verify(
     Args:
         folder: written by :func:`gatesmith.hardware.export.export`.
         x: [T, N, D] real inputs; lengths [N], all T where None.
+        weights: integer weights to hold the hardware against; None for those in the folder's own memory files.
         stimulus: how the streams behave; None for no waiting.
 
     Raises:
         ExportError, InputError, MissingToolError, ToolError: as :func:`gatesmith.hardware.simulate.simulate`.
     """
     exported = load_export(folder)
-    weights = read_export_weights(folder)
     inputs = _inputs(exported, x, lengths)
-    expected = run(exported.spec, exported.plan, weights, inputs, keep_cells=True)
+    expected = run(exported.spec, exported.plan, weights or read_export_weights(folder), inputs, keep_cells=True)
     found: list[Simulation] = []
     for at, cell in enumerate(exported.cells):
         backwards = cell.direction == "reverse"
