@@ -1,0 +1,380 @@
+// The backward pass of one cell for one thread: step by step only dz and dz W_hh; the rest as products over chunks.
+#include <algorithm>
+
+#include "activation.h"
+#include "kernel.h"
+#include "microkernel.h"
+
+namespace GATESMITH_TARGET {
+
+using namespace gatesmith;
+
+void unpack(const CellShape &, const float *packed, const gatesmith_cell &, int64_t first_panel, int64_t last_panel);
+void recompute_gates(const CellForward &, const Share &, float *gates, int64_t gates_rows, int64_t first_step,
+                     int64_t last_step);
+
+namespace {
+
+// Steps first .. last - 1, which run backward together; compact rows count from their first.
+struct Chunk {
+    const CellBackward &cell;
+    const Share &share;
+    int64_t first, last;
+    int64_t compact;  // compact row, in all steps, of the chunk's first
+    int64_t rows;
+    float *dz;        // [panels][chunk_rows][block]
+    const float *dz_later;  // of the step after the chunk, from its rank 0; null after the last one
+    const float *gates;     // [panels][gates_rows][block] from the chunk's first row
+    int64_t gates_rows;
+};
+
+// One step of a chunk.
+struct Step {
+    const Chunk &chunk;
+    int64_t step;
+    int64_t row;             // of the chunk at rank 0
+    int64_t c_row, c_before;  // rows of c at rank 0
+    const float *dz_next;    // of step + 1 at rank 0
+};
+
+// sums += dz W for rows of dz that lie `panel` by `panel` apart.
+template <int ROWS, int VECTORS>
+[[gnu::always_inline]] inline void add_gates(Sums<ROWS, VECTORS> &sums, const float *const *dz, int64_t panel_stride,
+                                             int64_t panels, const float *packed) {
+    const float *rows[ROWS];
+    for (int m = 0; m < ROWS; ++m) rows[m] = dz[m];
+    for (int64_t panel = 0; panel < panels; ++panel) {
+        add_rows<ROWS, VECTORS>(sums, rows, BLOCK, packed, VECTORS * LANES);
+        for (int m = 0; m < ROWS; ++m) rows[m] += panel_stride;
+        packed += BLOCK * VECTORS * LANES;
+    }
+}
+
+// dz, and the gradient of c_{t-1}, from that of h_t for the units of one panel and one row.
+[[gnu::always_inline]] inline void differentiate(const Step &s, int64_t panel, int64_t rank, Vector dh) {
+    const CellForward &forward = s.chunk.cell.forward;
+    const float *gates = s.chunk.gates + (panel * s.chunk.gates_rows + s.row + rank) * BLOCK;
+    const float *c = forward.c + panel * forward.c_rows * LANES;
+    float *dc_at = s.chunk.cell.dc + (panel * forward.sequences.batch + rank) * LANES;
+    float *dz = s.chunk.dz + (panel * s.chunk.cell.chunk_rows + s.row + rank) * BLOCK;
+    Vector one = broadcast(1.0f);
+    Vector i = load(gates), f = load(gates + LANES), g = load(gates + 2 * LANES), o = load(gates + 3 * LANES);
+    Vector tanh_c = tanh(load(c + (s.c_row + rank) * LANES));
+    Vector dc = fma(dh * o, one - tanh_c * tanh_c, load(dc_at));
+    store(dc_at, dc * f);
+    store(dz, dc * g * i * (one - i));
+    store(dz + LANES, dc * load(c + (s.c_before + rank) * LANES) * f * (one - f));
+    store(dz + 2 * LANES, dc * i * (one - g * g));
+    store(dz + 3 * LANES, dh * tanh_c * o * (one - o));
+}
+
+// dh of a tile of rows and up to four panels: dy, plus dz_{t+1} W_hh where the sequence goes on, else dh_n.
+template <int ROWS, int VECTORS>
+void step_tile(const Step &s, int64_t block, int64_t first, bool goes_on) {
+    const CellBackward &cell = s.chunk.cell;
+    const CellShape &shape = cell.forward.shape;
+    const Sequences &sequences = cell.forward.sequences;
+    int64_t unit = block * BLOCK;
+    Sums<ROWS, VECTORS> sums;
+    const float *dz[ROWS];
+    for (int m = 0; m < ROWS; ++m) {
+        int64_t rank = s.chunk.share.rank(first + m), row = sequences.row(rank);
+        int64_t time = sequences.time(rank, s.step, cell.forward.reverse);
+        const float *dy = cell.dy + time * cell.dy_step + row * cell.dy_row + unit;
+        const float *dh_n = goes_on || !cell.dh_n ? nullptr : cell.dh_n + row * shape.hidden + unit;
+        for (int v = 0; v < VECTORS; ++v) {
+            int64_t lanes = shape.hidden - unit - v * LANES;
+            sums[m][v] = load_part(dy + v * LANES, lanes);
+            if (dh_n) sums[m][v] += load_part(dh_n + v * LANES, lanes);
+        }
+        dz[m] = goes_on ? s.dz_next + rank * BLOCK : nullptr;
+    }
+    if (goes_on) {
+        const float *packed = cell.packed + block * shape.gate_rows() * BLOCK;
+        add_gates<ROWS, VECTORS>(sums, dz, cell.chunk_rows * BLOCK, shape.panels(), packed);
+    }
+#pragma GCC unroll 1
+    for (int m = 0; m < ROWS; ++m) {
+        int64_t rank = s.chunk.share.rank(first + m);
+#pragma GCC unroll 4
+        for (int v = 0; v < VECTORS; ++v) differentiate(s, block * 4 + v, rank, sums[m][v]);
+    }
+}
+
+// dh0 = dz_0 W_hh.
+template <int ROWS, int VECTORS>
+void first_state_tile(const CellBackward &cell, const Share &share, const float *dz_first, int64_t block,
+                      int64_t first) {
+    const CellShape &shape = cell.forward.shape;
+    Sums<ROWS, VECTORS> sums = {};
+    const float *dz[ROWS];
+    for (int m = 0; m < ROWS; ++m) dz[m] = dz_first + share.rank(first + m) * BLOCK;
+    const float *packed = cell.packed + block * shape.gate_rows() * BLOCK;
+    add_gates<ROWS, VECTORS>(sums, dz, cell.chunk_rows * BLOCK, shape.panels(), packed);
+    for (int m = 0; m < ROWS; ++m) {
+        float *dh0 = cell.dh0 + cell.forward.sequences.row(share.rank(first + m)) * shape.hidden;
+        for (int v = 0; v < VECTORS; ++v) {
+            int64_t unit = block * BLOCK + v * LANES;
+            store_part(dh0 + unit, sums[m][v], shape.hidden - unit);
+        }
+    }
+}
+
+template <class F>
+[[gnu::always_inline]] inline void with_tile(int rows, int vectors, const F &f) {
+    with_rows(rows, [&]<int ROWS>() {
+        switch (vectors) {
+        case 1: return f.template operator()<ROWS, 1>();
+        case 2: return f.template operator()<ROWS, 2>();
+        case 3: return f.template operator()<ROWS, 3>();
+        default: return f.template operator()<ROWS, 4>();
+        }
+    });
+}
+
+// Calls f<ROWS, VECTORS>(block, first) for tiles that cover rows first .. last - 1 and this thread's column blocks.
+template <class F>
+[[gnu::always_inline]] inline void for_tiles(int64_t first, int64_t last, int64_t first_block, int64_t last_block,
+                                             int64_t vectors, const F &f) {
+    for (int64_t block = first_block; block < last_block; ++block) {
+        int width = (int)std::min<int64_t>(4, vectors - 4 * block);
+        for (int64_t row = first; row < last;) {
+            int tile = next_tile(last - row);
+            with_tile(tile, width, [&]<int ROWS, int VECTORS>() { f.template operator()<ROWS, VECTORS>(block, row); });
+            row += tile;
+        }
+    }
+}
+
+struct Blocks {
+    int64_t first, last;
+};
+
+// Column blocks of four panels that this thread differentiates.
+Blocks unit_blocks(const CellShape &shape, const Share &share) {
+    int64_t blocks = ceil_div(shape.panels(), 4);
+    if (!share.split_units) return {0, blocks};
+    return {blocks * share.member / share.members, blocks * (share.member + 1) / share.members};
+}
+
+void run_step(const Step &s, int64_t owned, int64_t going_on) {
+    const CellShape &shape = s.chunk.cell.forward.shape;
+    auto [first, last] = unit_blocks(shape, s.chunk.share);
+    for_tiles(0, going_on, first, last, shape.panels(), [&]<int ROWS, int VECTORS>(int64_t block, int64_t row) {
+        step_tile<ROWS, VECTORS>(s, block, row, true);
+    });
+    for_tiles(going_on, owned, first, last, shape.panels(), [&]<int ROWS, int VECTORS>(int64_t block, int64_t row) {
+        step_tile<ROWS, VECTORS>(s, block, row, false);
+    });
+}
+
+void run_steps(const Chunk &chunk) {
+    const Sequences &sequences = chunk.cell.forward.sequences;
+    const Share &share = chunk.share;
+    int64_t row = chunk.rows;
+    const float *dz_next = chunk.dz_later;
+    for (int64_t step = chunk.last - 1; step >= chunk.first; --step) {
+        int64_t active = sequences.active(step, sequences.batch), later = sequences.active(step + 1, active);
+        row -= active;
+        int64_t c_row = sequences.batch + chunk.compact + row;
+        int64_t c_before = step == 0 ? 0 : c_row - sequences.active(step - 1, sequences.batch);
+        run_step({chunk, step, row, c_row, c_before, dz_next}, share.owned(active), share.owned(later));
+        dz_next = chunk.dz + row * BLOCK;
+        if (share.split_units) share.meet();
+    }
+}
+
+// Calls f(row, step, rank) for the chunk's rows first .. last - 1.
+template <class F>
+void for_rows(const Chunk &chunk, int64_t first, int64_t last, const F &f) {
+    const Sequences &sequences = chunk.cell.forward.sequences;
+    int64_t row = 0;
+    for (int64_t step = chunk.first; step < chunk.last && row < last; ++step) {
+        int64_t active = sequences.active(step, sequences.batch);
+        for (int64_t rank = std::max<int64_t>(0, first - row); rank < active && row + rank < last; ++rank)
+            f(row + rank, step, rank);
+        row += active;
+    }
+}
+
+// Writes 1, x and h_{t-1} of this member's rows, TILE_ROWS features beside each other, as dW's product reads them.
+void gather_features(const Chunk &chunk, float *features) {
+    const CellForward &cell = chunk.cell.forward;
+    const Sequences &sequences = cell.sequences;
+    int64_t inputs = cell.shape.inputs, hidden = cell.shape.hidden, tile_stride = chunk.cell.chunk_rows * TILE_ROWS;
+    int64_t first = chunk.rows * chunk.share.member / chunk.share.members;
+    int64_t last = chunk.rows * (chunk.share.member + 1) / chunk.share.members;
+    for_rows(chunk, first, last, [&](int64_t row, int64_t step, int64_t rank) {
+        int64_t n = sequences.row(rank), time = sequences.time(rank, step, cell.reverse);
+        const float *x = cell.x + time * cell.x_step + n * cell.x_row, *h = cell.h0 + n * hidden;
+        if (step > 0) h = cell.y + (cell.reverse ? time + 1 : time - 1) * cell.y_step + n * cell.y_row;
+        float *to = features + row * TILE_ROWS;
+        int slot = 0;
+        auto append = [&](float value) {
+            to[slot] = value;
+            if (++slot == TILE_ROWS) slot = 0, to += tile_stride;
+        };
+        append(1.0f);
+        for (int64_t k = 0; k < inputs; ++k) append(x[k]);
+        for (int64_t k = 0; k < hidden; ++k) append(h[k]);
+    });
+}
+
+template <int ROWS>
+void weight_tile(const Chunk &chunk, const float *features, int64_t panel, int64_t feature, bool starts) {
+    const CellBackward &cell = chunk.cell;
+    float *to = cell.dpacked + panel * cell.forward.shape.packed_panel() + feature * BLOCK;
+    Sums<ROWS, 4> sums = {};
+    if (!starts)
+        for (int m = 0; m < ROWS; ++m)
+            for (int v = 0; v < 4; ++v) sums[m][v] = load(to + m * BLOCK + v * LANES);
+    add_columns<ROWS, 4>(sums, features + feature * cell.chunk_rows, TILE_ROWS, chunk.rows,
+                         chunk.dz + panel * cell.chunk_rows * BLOCK, BLOCK);
+    for (int m = 0; m < ROWS; ++m)
+        for (int v = 0; v < 4; ++v) store(to + m * BLOCK + v * LANES, sums[m][v]);
+}
+
+// dW and db, in the layout of the packed weights: this member's panels.
+void add_weight_gradients(const Chunk &chunk, const float *features, bool starts) {
+    const CellShape &shape = chunk.cell.forward.shape;
+    int64_t count = shape.features(), whole = count / TILE_ROWS * TILE_ROWS;
+    int64_t first = shape.panels() * chunk.share.member / chunk.share.members;
+    int64_t last = shape.panels() * (chunk.share.member + 1) / chunk.share.members;
+    for (int64_t panel = first; panel < last; ++panel) {
+        for (int64_t feature = 0; feature < whole; feature += TILE_ROWS)
+            weight_tile<TILE_ROWS>(chunk, features, panel, feature, starts);
+        if (whole < count)
+            with_rows((int)(count - whole),
+                      [&]<int ROWS>() { weight_tile<ROWS>(chunk, features, panel, whole, starts); });
+    }
+}
+
+// dx = dz W_ih: this member's rows.
+void input_gradients(const Chunk &chunk) {
+    const CellBackward &cell = chunk.cell;
+    const CellForward &forward = cell.forward;
+    const CellShape &shape = forward.shape;
+    const float *packed = cell.packed + shape.packed_recurrent();
+    int64_t first = chunk.rows * chunk.share.member / chunk.share.members;
+    int64_t last = chunk.rows * (chunk.share.member + 1) / chunk.share.members;
+    constexpr int64_t GROUP = 8 * TILE_ROWS;
+    float *to[GROUP];
+    for (int64_t start = first; start < last; start += GROUP) {
+        int64_t end = std::min(last, start + GROUP);
+        for_rows(chunk, start, end, [&](int64_t row, int64_t step, int64_t rank) {
+            int64_t time = forward.sequences.time(rank, step, forward.reverse);
+            to[row - start] = cell.dx + time * cell.dx_step + forward.sequences.row(rank) * cell.dx_row;
+        });
+        auto tile = [&]<int ROWS, int VECTORS>(int64_t block, int64_t row) {
+            Sums<ROWS, VECTORS> sums = {};
+            const float *dz[ROWS];
+            for (int m = 0; m < ROWS; ++m) dz[m] = chunk.dz + (row + m) * BLOCK;
+            add_gates<ROWS, VECTORS>(sums, dz, cell.chunk_rows * BLOCK, shape.panels(),
+                                     packed + block * shape.gate_rows() * BLOCK);
+            for (int m = 0; m < ROWS; ++m) {
+                for (int v = 0; v < VECTORS; ++v) {
+                    int64_t column = block * BLOCK + v * LANES;
+                    store_part(to[row + m - start] + column, sums[m][v], shape.inputs - column);
+                }
+            }
+        };
+        int64_t vectors = ceil_div(shape.inputs, LANES);
+        for_tiles(start, end, 0, ceil_div(vectors, 4), vectors, tile);
+    }
+}
+
+// dc starts as dc_n; lanes beyond H as zero.
+void load_gradients(const CellBackward &cell, const Share &share) {
+    const CellForward &forward = cell.forward;
+    auto [first, last] = unit_blocks(forward.shape, share);
+    int64_t hidden = forward.shape.hidden, batch = forward.sequences.batch;
+    for (int64_t panel = 4 * first; panel < std::min(4 * last, forward.shape.panels()); ++panel) {
+        for (int64_t i = 0; i < share.owned(batch); ++i) {
+            int64_t rank = share.rank(i), unit = panel * LANES;
+            const float *dc_n = cell.dc_n ? cell.dc_n + forward.sequences.row(rank) * hidden + unit : nullptr;
+            store(cell.dc + (panel * batch + rank) * LANES, dc_n ? load_part(dc_n, hidden - unit) : Vector{});
+        }
+    }
+}
+
+// dh0 and dc0 of this thread's rows and units; dz_first is step 0's at rank 0.
+void store_state_gradients(const CellBackward &cell, const Share &share, const float *dz_first) {
+    const CellForward &forward = cell.forward;
+    const Sequences &sequences = forward.sequences;
+    int64_t hidden = forward.shape.hidden, batch = sequences.batch;
+    int64_t started = share.owned(sequences.active(0, batch)), rows = share.owned(batch);
+    auto [first, last] = unit_blocks(forward.shape, share);
+    for_tiles(0, started, first, last, forward.shape.panels(), [&]<int ROWS, int VECTORS>(int64_t block, int64_t row) {
+        first_state_tile<ROWS, VECTORS>(cell, share, dz_first, block, row);
+    });
+    for (int64_t i = 0; i < rows; ++i) {
+        int64_t rank = share.rank(i), row = sequences.row(rank);
+        for (int64_t panel = 4 * first; panel < std::min(4 * last, forward.shape.panels()); ++panel) {
+            int64_t unit = panel * LANES, lanes = hidden - unit, at = row * hidden + unit;
+            store_part(cell.dc0 + at, load(cell.dc + (panel * batch + rank) * LANES), lanes);
+            if (i >= started) store_part(cell.dh0 + at, cell.dh_n ? load_part(cell.dh_n + at, lanes) : Vector{}, lanes);
+        }
+    }
+}
+
+// dx = 0 beyond every sequence's length.
+void clear_padding(const CellBackward &cell, const Share &share) {
+    const Sequences &sequences = cell.forward.sequences;
+    for (int64_t rank = share.member; rank < sequences.batch; rank += share.members) {
+        for (int64_t t = sequences.length(rank); t < sequences.padded_steps; ++t) {
+            float *dx = cell.dx + t * cell.dx_step + sequences.row(rank) * cell.dx_row;
+            std::fill(dx, dx + cell.forward.shape.inputs, 0.0f);
+        }
+    }
+}
+
+int64_t count_rows(const Sequences &sequences, int64_t first, int64_t last) {
+    int64_t rows = 0, active = sequences.batch;
+    for (int64_t step = first; step < last; ++step) rows += active = sequences.active(step, active);
+    return rows;
+}
+
+}  // namespace
+
+void backward(const CellBackward &cell, const Share &given) {
+    Share share = given;
+    share.first_panel = 4 * unit_blocks(cell.forward.shape, share).first;
+    share.last_panel = std::min(4 * unit_blocks(cell.forward.shape, share).last, cell.forward.shape.panels());
+    const CellForward &forward = cell.forward;
+    const Sequences &sequences = forward.sequences;
+    const CellShape &shape = forward.shape;
+    if (cell.dx) clear_padding(cell, share);
+    load_gradients(cell, share);
+    int64_t compact = sequences.valid, last = sequences.steps;
+    const float *dz_later = nullptr;
+    bool starts = true;
+    for (int parity = 0; last > 0; parity ^= 1) {
+        int64_t first = std::max<int64_t>(0, last - cell.chunk_steps), rows = count_rows(sequences, first, last);
+        compact -= rows;
+        const float *gates = forward.gates ? forward.gates + compact * BLOCK : cell.chunk_gates;
+        int64_t gates_rows = forward.gates ? sequences.valid : cell.chunk_rows;
+        Chunk chunk{cell, share, first, last, compact, rows, cell.dz[parity], dz_later, gates, gates_rows};
+        if (!forward.gates) {
+            recompute_gates(forward, share, cell.chunk_gates, cell.chunk_rows, first, last);
+        }
+        gather_features(chunk, cell.features[parity]);
+        run_steps(chunk);
+        // Everyone's dz and features are there; the other parity's buffers are free, since all have left them.
+        share.meet();
+        add_weight_gradients(chunk, cell.features[parity], starts);
+        if (cell.dx) input_gradients(chunk);
+        dz_later = cell.dz[parity];
+        starts = false;
+        last = first;
+    }
+    store_state_gradients(cell, share, dz_later);
+    int64_t first_panel = shape.panels() * share.member / share.members;
+    int64_t last_panel = shape.panels() * (share.member + 1) / share.members;
+    if (starts) {
+        std::fill(cell.dpacked + first_panel * shape.packed_panel(), cell.dpacked + last_panel * shape.packed_panel(),
+                  0.0f);
+    }
+    unpack(shape, cell.dpacked, cell.gradients, first_panel, last_panel);
+}
+
+}  // namespace GATESMITH_TARGET

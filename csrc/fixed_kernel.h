@@ -1,0 +1,23 @@
+// What the dispatcher of the integer operator hands to the kernels of one instruction set.
+#pragma once
+
+#include "fixed_model.h"
+
+namespace gatesmith {
+
+// The groups of sequences that one thread computes: first, first + stride, ... of all.
+struct FixedShare {
+    const void *packed;  // weights and tables
+    void *scratch;       // of this thread
+    int64_t first, stride;
+};
+
+// The functions of one instruction set.
+struct FixedKernel {
+    int64_t (*packed_bytes)(const gatesmith_fixed_cell &);
+    int64_t (*scratch_bytes)(const gatesmith_fixed_cell &);
+    void (*pack)(const gatesmith_fixed_cell &, void *packed);
+    void (*forward)(const gatesmith_fixed_cell &, const gatesmith_fixed_run &, const FixedShare &);
+};
+
+}  // namespace gatesmith

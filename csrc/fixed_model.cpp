@@ -1,0 +1,61 @@
+// The C interface of the integer operator: chooses the kernels of this machine and deals groups of sequences to threads.
+#include "fixed_model.h"
+
+#include <cstring>
+
+#include "fixed_kernel.h"
+#include "gatesmith.h"
+#include "threads.h"
+
+#if defined(GATESMITH_X86_TARGETS)
+namespace avx512 {
+extern const gatesmith::FixedKernel FIXED_KERNEL;
+}
+namespace avx2 {
+extern const gatesmith::FixedKernel FIXED_KERNEL;
+}
+#endif
+namespace portable {
+extern const gatesmith::FixedKernel FIXED_KERNEL;
+}
+
+namespace gatesmith {
+namespace {
+
+const FixedKernel &kernel() {
+#if defined(GATESMITH_X86_TARGETS)
+    if (!std::strcmp(gatesmith_target(), "avx512")) return avx512::FIXED_KERNEL;
+    if (!std::strcmp(gatesmith_target(), "avx2")) return avx2::FIXED_KERNEL;
+#endif
+    return portable::FIXED_KERNEL;
+}
+
+int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+struct Task {
+    const FixedKernel &kernel;
+    const gatesmith_fixed_cell &cell;
+    const gatesmith_fixed_run &run;
+};
+
+void run_share(void *context, int index, int count) {
+    auto &[kernel, cell, run] = *static_cast<Task *>(context);
+    char *packed = static_cast<char *>(run.workspace);
+    char *scratch = packed + aligned(kernel.packed_bytes(cell)) + index * aligned(kernel.scratch_bytes(cell));
+    kernel.forward(cell, run, FixedShare{packed, scratch, index, count});
+}
+
+}  // namespace
+}  // namespace gatesmith
+
+extern "C" int64_t gatesmith_fixed_workspace_bytes(const gatesmith_fixed_cell *cell, int64_t threads) {
+    using namespace gatesmith;
+    return aligned(kernel().packed_bytes(*cell)) + threads * aligned(kernel().scratch_bytes(*cell));
+}
+
+extern "C" void gatesmith_fixed_forward(const gatesmith_fixed_cell *cell, const gatesmith_fixed_run *run) {
+    using namespace gatesmith;
+    Task task = {kernel(), *cell, *run};
+    task.kernel.pack(*cell, run->workspace);
+    run_parallel((int)run->threads, run_share, &task);
+}

@@ -1,0 +1,62 @@
+/* The integer operator of docs/fixed-point.md: the native twin of the golden model, equal bit for bit.
+ *
+ * A plain C interface like gatesmith.h: the caller owns all memory, nothing allocates, nothing is validated here.
+ * The caller guarantees that no intermediate needs more than 63 bits and that every code fits its format.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#pragma GCC visibility push(default)
+#endif
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One cell (layer and direction): its formats, named as the parameters of the hardware, and its weights. */
+typedef struct {
+    int64_t input_size, hidden_size;
+    int64_t x_width, x_shift;
+    int64_t h_width, h_shift, h_frac;
+    int64_t w_width;
+    int64_t acc_width, acc_frac;
+    int64_t z_width, z_frac;
+    int64_t a_width, a_frac;
+    int64_t c_width, c_frac;
+    int64_t table_bits, slope_width;
+    const int64_t *w_ih; /* [4H, D], row 4u + k is gate k of unit u */
+    const int64_t *w_hh; /* [4H, H] */
+    const int64_t *b;    /* [4H] */
+    const int64_t *gate_value, *gate_slope; /* [2^table_bits] of i, f, o */
+    const int64_t *cell_value, *cell_slope; /* [2^table_bits] of g and c */
+} gatesmith_fixed_cell;
+
+/* One run of a cell over whole sequences. */
+typedef struct {
+    int64_t steps, batch;
+    int64_t reverse;        /* whether it reads the valid steps from the last to the first */
+    int64_t threads;        /* at most this many; the workspace grows with it, the results don't depend on it */
+    const int64_t *order;   /* [N] sequences in the order in which they are grouped; equal lengths side by side are fast */
+    const int64_t *lengths; /* [N] valid steps of each sequence, 0 to T */
+    const int64_t *x;       /* x[t * x_step + n * x_row + d] */
+    int64_t x_step, x_row;
+    int64_t x_round;        /* fraction bits of the given x beyond the cell's: rounded away, then saturated to x_width */
+    const int64_t *h0, *c0; /* [N, H] */
+    int64_t *y;             /* y[t * y_step + n * y_row + u]; written at valid steps only */
+    int64_t y_step, y_row;
+    int64_t *h_n, *c_n; /* [N, H] */
+    uint8_t *saturated; /* [N, 3] whether saturation changed a z, c or h */
+    void *workspace;    /* 64-byte aligned */
+} gatesmith_fixed_run;
+
+/* Bytes of the workspace of a run with this many threads. */
+int64_t gatesmith_fixed_workspace_bytes(const gatesmith_fixed_cell *cell, int64_t threads);
+void gatesmith_fixed_forward(const gatesmith_fixed_cell *cell, const gatesmith_fixed_run *run);
+
+#ifdef __cplusplus
+}
+#endif
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,284 @@
+// The forward pass of one cell for one thread: pre-activations of a tile in registers, then the gates on them.
+#include <algorithm>
+
+#include "activation.h"
+#include "kernel.h"
+#include "microkernel.h"
+
+namespace GATESMITH_TARGET {
+
+using namespace gatesmith;
+
+namespace {
+
+// Below this many rows the weights of the input would be read from memory at every step for little work; then the
+// input projection of many steps is one product.
+constexpr int64_t HOIST_BELOW_ROWS = TILE_ROWS;
+constexpr int64_t HOISTED_ROWS = 8 * TILE_ROWS;
+
+struct Scratch {
+    const float **x;       // [rows]
+    const float **h;       // [rows] h_{t-1}
+    float **y;             // [rows]
+    const float **chunk;   // [HOISTED_ROWS] x of a chunk of steps
+    float *projected;      // [panels][HOISTED_ROWS][block]
+};
+
+Scratch divide(void *memory, int64_t rows) {
+    auto **pointers = static_cast<const float **>(memory);
+    int64_t used = round_up((3 * rows + HOISTED_ROWS) * (int64_t)sizeof(float *), ALIGNMENT);
+    return {pointers, pointers + rows, const_cast<float **>(pointers + 2 * rows), pointers + 3 * rows,
+            reinterpret_cast<float *>(static_cast<char *>(memory) + used)};
+}
+
+// One step of some rows.
+struct Step {
+    const CellForward &cell;
+    const Share &share;
+    const Scratch &scratch;
+    int64_t c_from, c_to;    // rows of c at rank 0: read, written
+    int64_t compact;         // compact row at rank 0
+    int64_t projected_row;   // of `projected` at this thread's first row; -1 where x is still to be multiplied
+};
+
+template <int ROWS>
+[[gnu::always_inline]] inline void activate(Sums<ROWS, 4> &sums, const Step &s, int64_t panel, int64_t first) {
+    const CellForward &cell = s.cell;
+    int64_t lanes = std::min<int64_t>(LANES, cell.shape.hidden - panel * LANES);
+    float *c = cell.c + panel * cell.c_rows * LANES;
+#pragma GCC unroll 1
+    for (int m = 0; m < ROWS; ++m) {
+        int64_t rank = s.share.rank(first + m);
+        Vector i = sigmoid(sums[m][0]), f = sigmoid(sums[m][1]), g = tanh(sums[m][2]), o = sigmoid(sums[m][3]);
+        Vector cell_state = fma(f, load(c + (s.c_from + rank) * LANES), i * g);
+        store(c + (s.c_to + rank) * LANES, cell_state);
+        store_part(s.scratch.y[first + m] + panel * LANES, o * tanh(cell_state), lanes);
+        if (cell.gates) {
+            float *gates = cell.gates + (panel * cell.sequences.valid + s.compact + rank) * BLOCK;
+            store(gates, i);
+            store(gates + LANES, f);
+            store(gates + 2 * LANES, g);
+            store(gates + 3 * LANES, o);
+        }
+    }
+}
+
+template <int ROWS>
+void step_tile(const Step &s, int64_t panel, int64_t first) {
+    const CellShape &shape = s.cell.shape;
+    const float *packed = s.cell.packed + panel * shape.packed_panel();
+    Sums<ROWS, 4> sums;
+    if (s.projected_row < 0) {
+        for (int m = 0; m < ROWS; ++m)
+            for (int v = 0; v < 4; ++v) sums[m][v] = load(packed + v * LANES);
+        add_rows<ROWS, 4>(sums, s.scratch.x + first, shape.inputs, packed + BLOCK, BLOCK);
+    } else {
+        const float *projected = s.scratch.projected +
+            ((panel - s.share.first_panel) * HOISTED_ROWS + s.projected_row + first) * BLOCK;
+        for (int m = 0; m < ROWS; ++m)
+            for (int v = 0; v < 4; ++v) sums[m][v] = load(projected + m * BLOCK + v * LANES);
+    }
+    add_rows<ROWS, 4>(sums, s.scratch.h + first, shape.hidden, packed + (1 + shape.inputs) * BLOCK, BLOCK);
+    activate<ROWS>(sums, s, panel, first);
+}
+
+// projected[row] = b + x W_ih for a tile of the chunk's rows.
+template <int ROWS>
+void project_tile(const CellForward &cell, const Scratch &scratch, int64_t panel, int64_t first_panel, int64_t first) {
+    const float *packed = cell.packed + panel * cell.shape.packed_panel();
+    Sums<ROWS, 4> sums;
+    for (int m = 0; m < ROWS; ++m)
+        for (int v = 0; v < 4; ++v) sums[m][v] = load(packed + v * LANES);
+    add_rows<ROWS, 4>(sums, scratch.chunk + first, cell.shape.inputs, packed + BLOCK, BLOCK);
+    float *projected = scratch.projected + ((panel - first_panel) * HOISTED_ROWS + first) * BLOCK;
+    for (int m = 0; m < ROWS; ++m)
+        for (int v = 0; v < 4; ++v) store(projected + m * BLOCK + v * LANES, sums[m][v]);
+}
+
+void run_step(const Step &s, int64_t rows) {
+    for (int64_t panel = s.share.first_panel; panel < s.share.last_panel; ++panel) {
+        for (int64_t first = 0; first < rows;) {
+            int tile = next_tile(rows - first);
+            with_rows(tile, [&]<int ROWS>() { step_tile<ROWS>(s, panel, first); });
+            first += tile;
+        }
+    }
+}
+
+void project(const CellForward &cell, const Share &share, const Scratch &scratch, int64_t rows) {
+    for (int64_t panel = share.first_panel; panel < share.last_panel; ++panel) {
+        for (int64_t first = 0; first < rows;) {
+            int tile = next_tile(rows - first);
+            with_rows(tile, [&]<int ROWS>() { project_tile<ROWS>(cell, scratch, panel, share.first_panel, first); });
+            first += tile;
+        }
+    }
+}
+
+// Number of steps from `step` whose rows fit one chunk; fills in where their x lies.
+int64_t gather_chunk(const CellForward &cell, const Share &share, const Scratch &scratch, int64_t step,
+                     int64_t active, int64_t *rows) {
+    const Sequences &sequences = cell.sequences;
+    int64_t filled = 0, start = step;
+    for (; step < sequences.steps; ++step) {
+        active = sequences.active(step, active);
+        int64_t owned = share.owned(active);
+        if (filled + owned > HOISTED_ROWS || step - start >= HOISTED_ROWS) break;
+        for (int64_t i = 0; i < owned; ++i) {
+            int64_t rank = share.rank(i);
+            scratch.chunk[filled++] = cell.x + sequences.time(rank, step, cell.reverse) * cell.x_step +
+                sequences.row(rank) * cell.x_row;
+        }
+    }
+    *rows = filled;
+    return step - start;
+}
+
+// Copies this thread's lanes of c0 to the rows of c where step 0 reads them; lanes beyond H become 0.
+void load_state(const CellForward &cell, const Share &share) {
+    int64_t rows = share.owned(cell.sequences.batch), hidden = cell.shape.hidden;
+    for (int64_t panel = share.first_panel; panel < share.last_panel; ++panel) {
+        for (int64_t i = 0; i < rows; ++i) {
+            int64_t rank = share.rank(i);
+            const float *from = cell.c0 + cell.sequences.row(rank) * hidden + panel * LANES;
+            store(cell.c + (panel * cell.c_rows + rank) * LANES, load_part(from, hidden - panel * LANES));
+        }
+    }
+}
+
+// Writes h_n and c_n of the rows first .. last - 1, whose last valid state is h[i] and row `c_from` + rank of c.
+void finish_rows(const CellForward &cell, const Share &share, const float *const *h, int64_t c_from, int64_t first,
+                 int64_t last) {
+    int64_t hidden = cell.shape.hidden;
+    for (int64_t i = first; i < last; ++i) {
+        int64_t rank = share.rank(i), row = cell.sequences.row(rank);
+        for (int64_t panel = share.first_panel; panel < share.last_panel; ++panel) {
+            int64_t unit = panel * LANES, lanes = hidden - unit;
+            store_part(cell.h_n + row * hidden + unit, load_part(h[i] + unit, lanes), lanes);
+            Vector c = load(cell.c + (panel * cell.c_rows + c_from + rank) * LANES);
+            store_part(cell.c_n + row * hidden + unit, c, lanes);
+        }
+    }
+}
+
+// y = 0 beyond every sequence's length.
+void clear_padding(const CellForward &cell, const Share &share) {
+    int64_t rows = share.owned(cell.sequences.batch);
+    int64_t unit = share.first_panel * LANES, end = std::min(cell.shape.hidden, share.last_panel * LANES);
+    for (int64_t i = 0; i < rows; ++i) {
+        int64_t rank = share.rank(i);
+        for (int64_t t = cell.sequences.length(rank); t < cell.sequences.padded_steps; ++t) {
+            float *y = cell.y + t * cell.y_step + cell.sequences.row(rank) * cell.y_row;
+            std::fill(y + unit, y + end, 0.0f);
+        }
+    }
+}
+
+}  // namespace
+
+int64_t forward_scratch_bytes(const CellShape &shape, int64_t rows) {
+    return round_up((3 * rows + HOISTED_ROWS) * (int64_t)sizeof(float *), ALIGNMENT) +
+        HOISTED_ROWS * shape.panels() * BLOCK * (int64_t)sizeof(float);
+}
+
+void forward(const CellForward &cell, const Share &share) {
+    const Sequences &sequences = cell.sequences;
+    int64_t rows = share.owned(sequences.batch), active = sequences.batch;
+    Scratch scratch = divide(share.scratch, rows);
+    clear_padding(cell, share);
+    load_state(cell, share);
+    for (int64_t i = 0; i < rows; ++i) scratch.h[i] = cell.h0 + sequences.row(share.rank(i)) * cell.shape.hidden;
+    bool hoist = sequences.steps > 1 && rows < HOIST_BELOW_ROWS;
+    int64_t c_from = 0, compact = 0, chunk_end = 0, projected_row = hoist ? 0 : -1, running = rows;
+    for (int64_t step = 0;; ++step) {
+        active = sequences.active(step, active);
+        int64_t owned = share.owned(active);
+        finish_rows(cell, share, scratch.h, c_from, owned, running);
+        running = owned;
+        if (active == 0) break;
+        if (hoist && step == chunk_end) {
+            int64_t chunk_rows;
+            chunk_end += gather_chunk(cell, share, scratch, step, active, &chunk_rows);
+            project(cell, share, scratch, chunk_rows);
+            projected_row = 0;
+        }
+        for (int64_t i = 0; i < owned; ++i) {
+            int64_t rank = share.rank(i), time = sequences.time(rank, step, cell.reverse), row = sequences.row(rank);
+            scratch.x[i] = cell.x + time * cell.x_step + row * cell.x_row;
+            scratch.y[i] = cell.y + time * cell.y_step + row * cell.y_row;
+        }
+        int64_t c_to = cell.c_kept ? sequences.batch + compact : 0;
+        run_step({cell, share, scratch, c_from, c_to, compact, projected_row}, owned);
+        if (share.split_units) share.meet();
+        for (int64_t i = 0; i < owned; ++i) scratch.h[i] = scratch.y[i];
+        c_from = c_to;
+        compact += active;
+        if (hoist) projected_row += owned;
+    }
+}
+
+namespace {
+
+// Rows of several steps whose gates are computed again, all at once since every h is known.
+struct Rows {
+    int64_t count = 0;
+    const float *x[HOISTED_ROWS], *h[HOISTED_ROWS];
+    int64_t to[HOISTED_ROWS];
+};
+
+template <int ROWS>
+void gates_tile(const CellForward &cell, const Rows &rows, int64_t panel, int64_t first, float *gates) {
+    const CellShape &shape = cell.shape;
+    const float *packed = cell.packed + panel * shape.packed_panel();
+    Sums<ROWS, 4> sums;
+    for (int m = 0; m < ROWS; ++m)
+        for (int v = 0; v < 4; ++v) sums[m][v] = load(packed + v * LANES);
+    add_rows<ROWS, 4>(sums, rows.x + first, shape.inputs, packed + BLOCK, BLOCK);
+    add_rows<ROWS, 4>(sums, rows.h + first, shape.hidden, packed + (1 + shape.inputs) * BLOCK, BLOCK);
+#pragma GCC unroll 1
+    for (int m = 0; m < ROWS; ++m) {
+        float *to = gates + rows.to[first + m] * BLOCK;
+        store(to, sigmoid(sums[m][0]));
+        store(to + LANES, sigmoid(sums[m][1]));
+        store(to + 2 * LANES, tanh(sums[m][2]));
+        store(to + 3 * LANES, sigmoid(sums[m][3]));
+    }
+}
+
+void compute_gates(const CellForward &cell, const Share &share, const Rows &rows, float *gates, int64_t gates_rows) {
+    for (int64_t panel = share.first_panel; panel < share.last_panel; ++panel) {
+        for (int64_t first = 0; first < rows.count;) {
+            int tile = next_tile(rows.count - first);
+            with_rows(tile, [&]<int ROWS>() {
+                gates_tile<ROWS>(cell, rows, panel, first, gates + panel * gates_rows * BLOCK);
+            });
+            first += tile;
+        }
+    }
+}
+
+}  // namespace
+
+// Gates of the steps first_step .. last_step - 1 from x and y: [panels][gates_rows][block], this thread's share.
+void recompute_gates(const CellForward &cell, const Share &share, float *gates, int64_t gates_rows, int64_t first_step,
+                     int64_t last_step) {
+    const Sequences &sequences = cell.sequences;
+    Rows rows;
+    int64_t row = 0, active = sequences.batch;
+    for (int64_t step = first_step; step < last_step; ++step, row += active) {
+        active = sequences.active(step, active);
+        for (int64_t i = 0; i < share.owned(active); ++i) {
+            int64_t rank = share.rank(i), n = sequences.row(rank), time = sequences.time(rank, step, cell.reverse);
+            rows.x[rows.count] = cell.x + time * cell.x_step + n * cell.x_row;
+            rows.h[rows.count] = step == 0 ? cell.h0 + n * cell.shape.hidden
+                : cell.y + (cell.reverse ? time + 1 : time - 1) * cell.y_step + n * cell.y_row;
+            rows.to[rows.count++] = row + rank;
+            if (rows.count < HOISTED_ROWS) continue;
+            compute_gates(cell, share, rows, gates, gates_rows);
+            rows.count = 0;
+        }
+    }
+    compute_gates(cell, share, rows, gates, gates_rows);
+}
+
+}  // namespace GATESMITH_TARGET

@@ -1,0 +1,105 @@
+/* The compiled LSTM operator: a plain C interface, float32, callable from any language and any number of threads.
+ *
+ * The caller owns all memory and asks for sizes first; nothing here allocates or throws once the threads are up.
+ * Letters: T steps, N batch, D input_size, H hidden_size, L layers; gates i, f, g, o in that order.
+ * A cell is one direction of one layer; cells are ordered as PyTorch's states: layer 0 forward, layer 0 reverse, ...
+ * Arrays are dense and row-major unless strides are given; pointers need the alignment of float, except packed
+ * weights, tapes and workspaces, which need 64 bytes.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#pragma GCC visibility push(default)
+#endif
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What an LSTM is. */
+typedef struct {
+    int64_t input_size;  /* D of layer 0; later layers read directions * H */
+    int64_t hidden_size; /* H */
+    int64_t num_layers;  /* L */
+    int64_t directions;  /* 1 or 2 */
+    int64_t reverse;     /* with one direction: whether it runs from the last valid step to the first */
+} gatesmith_spec;
+
+/* The parameters of one cell, or their gradients. A null bias counts as zero, a null gradient is not written. */
+typedef struct {
+    float *w_ih;   /* [4H, layer input size] */
+    float *w_hh;   /* [4H, H] */
+    float *b;      /* [4H] or null */
+    float *b_also; /* [4H] or null: a second bias that is added to the first, as in PyTorch */
+} gatesmith_cell;
+
+/* One run. Fields that a function doesn't name may be null. */
+typedef struct {
+    gatesmith_spec spec;
+    int64_t steps;          /* T >= 0 */
+    int64_t batch;          /* N >= 0 */
+    int64_t threads;        /* at most this many; the workspace grows with it */
+    const int64_t *lengths; /* [N] valid steps of each sequence, 0 to T; null for all T */
+    const float *x;         /* x[t * x_step + n * x_row + d] */
+    int64_t x_step, x_row;
+    const float *h0, *c0; /* [L * directions, N, H] */
+    float *y;             /* y[t * y_step + n * y_row + direction * H + j]; zero beyond a sequence's length */
+    int64_t y_step, y_row;
+    float *h_n, *c_n;   /* [L * directions, N, H] */
+    const void *packed; /* gatesmith_pack's forward weights */
+    void *workspace;
+    void *tape;        /* null for inference: what backward needs */
+    int64_t recompute; /* whether the tape keeps c only and backward computes the gates again */
+    /* backward only */
+    const void *packed_backward;
+    const float *dy; /* dy[t * dy_step + n * dy_row + direction * H + j] */
+    int64_t dy_step, dy_row;
+    const float *dh_n, *dc_n; /* [L * directions, N, H] or null for zero */
+    float *dx;                /* as x, or null */
+    int64_t dx_step, dx_row;
+    float *dh0, *dc0;               /* [L * directions, N, H] */
+    const gatesmith_cell *gradients; /* [L * directions] */
+} gatesmith_run;
+
+enum { GATESMITH_OK = 0, GATESMITH_TOO_LARGE = 1, GATESMITH_BAD_ARGUMENT = 2 };
+
+/* Bytes of the packed weights, -1 where they pass the address space. */
+int64_t gatesmith_packed_bytes(const gatesmith_spec *spec);
+int64_t gatesmith_packed_backward_bytes(const gatesmith_spec *spec);
+/* Lay the weights out for forward, or for backward. */
+int gatesmith_pack(const gatesmith_spec *spec, const gatesmith_cell *cells, void *packed);
+int gatesmith_pack_backward(const gatesmith_spec *spec, const gatesmith_cell *cells, void *packed);
+
+/* Bytes of the workspace of forward (backward = 0) or backward (1), and of the tape, for the sizes in `run`. */
+int64_t gatesmith_workspace_bytes(const gatesmith_run *run, int backward);
+int64_t gatesmith_tape_bytes(const gatesmith_run *run);
+
+int gatesmith_forward(const gatesmith_run *run);
+/* Reads x, h0, c0, lengths, packed (where recompute), packed_backward, tape, y and the gradients of the outputs. */
+int gatesmith_backward(const gatesmith_run *run);
+
+/* Threads of one call; at most this many run at once, whoever calls. Results don't depend on it. */
+void gatesmith_set_num_threads(int threads);
+int gatesmith_num_threads(void);
+
+/* "avx512", "avx2" or "portable"; chosen at load, or by gatesmith_set_target, which returns 0 where it isn't there. */
+const char *gatesmith_target(void);
+int gatesmith_set_target(const char *name);
+
+/* y[i] = sigmoid(x[i]), tanh(x[i]): the kernel's own, for tests. */
+void gatesmith_sigmoid(const float *x, float *y, int64_t count);
+void gatesmith_tanh(const float *x, float *y, int64_t count);
+
+/* Measured limits of this machine with `threads` threads: FLOP/s of independent FMAs; bytes/s of reading `bytes`
+ * per thread over and over. */
+double gatesmith_measure_flops(int threads);
+double gatesmith_measure_bandwidth(int threads, int64_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif

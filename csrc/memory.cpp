@@ -1,0 +1,94 @@
+// Where each array of a run lies in its tape and workspace.
+#include "memory.h"
+
+#include <algorithm>
+
+namespace gatesmith {
+namespace {
+
+// Rows of dz that one product over a chunk of steps takes: enough that the weights' gradients, which are read and
+// written once for each chunk, cost little beside it.
+constexpr int64_t CHUNK_ROWS = 512;
+
+int64_t layer_inputs(const gatesmith_spec &spec, int64_t layer) { return cell_shape(spec, layer, 1).inputs; }
+
+LayerTape take_layer(Arena &arena, const gatesmith_run &run, int64_t layer) {
+    CellShape shape = cell_shape(run.spec, layer, target().lanes);
+    int64_t valid = valid_rows(run);
+    LayerTape tape = {};
+    for (int64_t direction = 0; direction < run.spec.directions; ++direction) {
+        tape.c[direction] = arena.take<float>(shape.panels(), run.batch + valid, shape.lanes);
+        if (!run.recompute) tape.gates[direction] = arena.take<float>(shape.panels(), valid, shape.block());
+    }
+    if (layer + 1 < run.spec.num_layers)
+        tape.y = arena.take<float>(run.steps, run.batch, run.spec.directions, run.spec.hidden_size);
+    return tape;
+}
+
+}  // namespace
+
+int64_t valid_rows(const gatesmith_run &run) {
+    if (!run.lengths) return run.steps * run.batch;
+    int64_t rows = 0;
+    for (int64_t n = 0; n < run.batch; ++n) rows += run.lengths[n];
+    return rows;
+}
+
+LayerTape layer_tape(const gatesmith_run &run, int64_t layer) {
+    Arena arena(run.tape);
+    for (int64_t k = 0; k < layer; ++k) take_layer(arena, run, k);
+    return take_layer(arena, run, layer);
+}
+
+int64_t tape_bytes(const gatesmith_run &run) {
+    Arena arena(nullptr);
+    for (int64_t k = 0; k < run.spec.num_layers; ++k) take_layer(arena, run, k);
+    return arena.bytes();
+}
+
+ForwardMemory forward_memory(const gatesmith_run &run) {
+    const gatesmith_spec &spec = run.spec;
+    CellShape shape = cell_shape(spec, 0, target().lanes);
+    Arena arena(run.workspace);
+    ForwardMemory memory = {};
+    memory.rows = arena.take<int64_t>(run.lengths ? run.batch : 0);
+    memory.lengths = arena.take<int64_t>(run.lengths ? run.batch : 0);
+    memory.scratch_bytes = target().forward_scratch_bytes(shape, run.batch);
+    memory.scratch = arena.take<char>(memory.scratch_bytes, run.threads);
+    if (!run.tape) {
+        for (int64_t direction = 0; direction < spec.directions; ++direction)
+            memory.c[direction] = arena.take<float>(shape.panels(), run.batch, shape.lanes);
+        if (spec.num_layers > 1)
+            memory.hidden = arena.take<float>(run.steps, run.batch, spec.directions, spec.hidden_size);
+    }
+    memory.bytes = arena.bytes();
+    return memory;
+}
+
+BackwardMemory backward_memory(const gatesmith_run &run) {
+    const gatesmith_spec &spec = run.spec;
+    Arena arena(run.workspace);
+    BackwardMemory memory = {};
+    memory.rows = arena.take<int64_t>(run.lengths ? run.batch : 0);
+    memory.lengths = arena.take<int64_t>(run.lengths ? run.batch : 0);
+    memory.chunk_steps = std::clamp<int64_t>(CHUNK_ROWS / std::max<int64_t>(1, run.batch), 1, std::max<int64_t>(1, run.steps));
+    int64_t rows = memory.chunk_steps * run.batch, inputs = 0, tile = target().tile_rows;
+    for (int64_t layer = 0; layer < spec.num_layers; ++layer) inputs = std::max(inputs, layer_inputs(spec, layer));
+    CellShape shape = {inputs, spec.hidden_size, target().lanes};
+    for (int64_t k = 0; k < spec.directions; ++k) {
+        DirectionMemory &direction = memory.directions[k];
+        direction.dc = arena.take<float>(shape.panels(), run.batch, shape.lanes);
+        for (float *&dz : direction.dz) dz = arena.take<float>(shape.panels(), rows, shape.block());
+        for (float *&features : direction.features)
+            features = arena.take<float>(ceil_div(shape.features(), tile), rows, tile);
+        if (run.recompute) direction.gates = arena.take<float>(shape.panels(), rows, shape.block());
+        direction.dpacked = arena.take<float>(shape.panels(), shape.features(), shape.block());
+    }
+    if (spec.directions > 1) memory.dx_reverse = arena.take<float>(run.steps, run.batch, inputs);
+    for (int64_t k = 0; k < std::min<int64_t>(2, spec.num_layers - 1); ++k)
+        memory.dhidden[k] = arena.take<float>(run.steps, run.batch, spec.directions, spec.hidden_size);
+    memory.bytes = arena.bytes();
+    return memory;
+}
+
+}  // namespace gatesmith

@@ -1,0 +1,98 @@
+// One vector type with the few operations that the kernels need, chosen by the instruction set being compiled for.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+// GATESMITH_TARGET names the namespace of one compilation, so that all of them live in one library.
+namespace GATESMITH_TARGET {
+
+#if defined(__AVX512F__)
+constexpr int LANES = 16;
+constexpr int TILE_ROWS = 6;  // 6 x 4 accumulators, 4 weights and a broadcast fill 29 of 32 registers
+#elif defined(__AVX2__)
+constexpr int LANES = 8;
+constexpr int TILE_ROWS = 3;  // 3 x 4 accumulators, 3 broadcasts and a weight fill 16 of 16 registers
+#elif defined(__ARM_NEON)
+constexpr int LANES = 4;
+constexpr int TILE_ROWS = 6;
+#else
+constexpr int LANES = 4;
+constexpr int TILE_ROWS = 2;
+#endif
+
+constexpr int GATE_COUNT = 4;
+constexpr int BLOCK = GATE_COUNT * LANES;  // floats of one row of a panel: gates i, f, g, o of LANES units
+
+typedef float Vector __attribute__((vector_size(4 * LANES)));
+typedef int32_t IntVector __attribute__((vector_size(4 * LANES)));
+
+inline Vector broadcast(float value) { return Vector{} + value; }
+
+inline Vector load(const float *from) {
+    Vector v;
+    std::memcpy(&v, from, sizeof v);
+    return v;
+}
+
+inline void store(float *to, Vector v) { std::memcpy(to, &v, sizeof v); }
+
+// a * b + c, rounded once where the machine can.
+inline Vector fma(Vector a, Vector b, Vector c) {
+#if defined(__AVX512F__)
+    return (Vector)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__)
+    return (Vector)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__ARM_NEON)
+    return (Vector)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+    return a * b + c;
+#endif
+}
+
+// The first `count` lanes; the rest is zero and its memory is not touched.
+inline Vector load_part(const float *from, int64_t count) {
+    if (count >= LANES) return load(from);
+#if defined(__AVX512F__)
+    return (Vector)_mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), from);
+#else
+    float lanes[LANES] = {};
+    for (int64_t j = 0; j < count; ++j) lanes[j] = from[j];
+    return load(lanes);
+#endif
+}
+
+inline void store_part(float *to, Vector v, int64_t count) {
+    if (count >= LANES) return store(to, v);
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(to, (__mmask16)((1u << count) - 1), (__m512)v);
+#else
+    float lanes[LANES];
+    store(lanes, v);
+    for (int64_t j = 0; j < count; ++j) to[j] = lanes[j];
+#endif
+}
+
+// Lanes of `v` limited to [-limit, limit]; a NaN stays one.
+inline Vector clamp(Vector v, float limit) {
+#if defined(__AVX512F__)
+    __m512 bound = _mm512_set1_ps(limit), low = _mm512_set1_ps(-limit);
+    __mmask16 all = 0xffff;  // the masked forms, since GCC 12 warns about its own header for the plain ones
+    return (Vector)_mm512_maskz_max_ps(all, low, _mm512_maskz_min_ps(all, bound, (__m512)v));
+#elif defined(__AVX2__)
+    __m256 bound = _mm256_set1_ps(limit), low = _mm256_set1_ps(-limit);
+    return (Vector)_mm256_max_ps(low, _mm256_min_ps(bound, (__m256)v));
+#else
+    Vector bound = broadcast(limit);
+    v = v > bound ? bound : v;
+    return v < -bound ? -bound : v;
+#endif
+}
+
+}  // namespace GATESMITH_TARGET

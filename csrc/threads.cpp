@@ -1,0 +1,134 @@
+// A pool of worker threads that spin briefly for the next call, then sleep; a forked child makes its own.
+#include "threads.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+
+#include <cstdlib>
+#include <mutex>
+#include <new>
+
+namespace gatesmith {
+namespace {
+
+constexpr int MAX_THREADS = 256;
+constexpr int SPINS_BEFORE_YIELD = 20000;
+constexpr int SPINS_BEFORE_SLEEP = 4000;  // about 60 us: longer than the gap between two steps of a busy stream
+
+struct Pool {
+    std::mutex busy;  // held by the call that uses the workers
+    std::atomic<uint32_t> ticket{0};
+    std::atomic<int> unfinished{0};
+    Job job = nullptr;
+    void *context = nullptr;
+    int count = 0;  // threads of the current job, the caller's included
+    int workers = 0;
+};
+
+struct Start {
+    Pool *pool;
+    int index;
+    uint32_t seen;
+};
+
+// Never destroyed: its workers may outlive every static object.
+alignas(Pool) unsigned char storage[sizeof(Pool)];
+Pool *pool = new (storage) Pool;
+Start starts[MAX_THREADS];
+std::atomic<int> chosen_threads{0};
+
+void *work(void *argument) {
+    auto [p, index, seen] = *static_cast<Start *>(argument);
+    for (;;) {
+        for (int spins = 0; p->ticket.load(std::memory_order_acquire) == seen; ++spins) {
+            if (spins < SPINS_BEFORE_SLEEP) {
+                pause();
+            } else {
+                p->ticket.wait(seen, std::memory_order_acquire);
+            }
+        }
+        ++seen;
+        if (index < p->count) p->job(p->context, index, p->count);
+        // Every worker reports for every job, so that none can still be reading the fields when the next one is set.
+        p->unfinished.fetch_sub(1, std::memory_order_release);
+    }
+    return nullptr;
+}
+
+// Starts workers until there are `workers`, as far as the system allows. They take no signals: those are the caller's.
+void grow(Pool *p, int workers) {
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_attr_t detached;
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    while (p->workers < workers) {
+        starts[p->workers] = {p, p->workers + 1, p->ticket.load()};
+        pthread_t thread;
+        if (pthread_create(&thread, &detached, work, &starts[p->workers]) != 0) break;
+        ++p->workers;
+    }
+    pthread_attr_destroy(&detached);
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+// The parent's workers don't exist in a forked child, and its lock may be held by a thread that doesn't either.
+void forget_workers() { pool = new (storage) Pool; }
+
+[[maybe_unused]] const int watch_forks = pthread_atfork(nullptr, nullptr, forget_workers);
+
+int default_threads() {
+    if (const char *text = std::getenv("GATESMITH_NUM_THREADS")) {
+        int given = std::atoi(text);
+        if (given > 0) return given;
+    }
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+}  // namespace
+
+void pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+}
+
+void set_num_threads(int threads) {
+    chosen_threads.store(threads < 1 ? 1 : threads < MAX_THREADS ? threads : MAX_THREADS);
+}
+
+int num_threads() {
+    if (chosen_threads.load(std::memory_order_relaxed) == 0) set_num_threads(default_threads());
+    return chosen_threads.load(std::memory_order_relaxed);
+}
+
+void run_parallel(int wanted, Job job, void *context) {
+    int count = wanted < num_threads() ? wanted : num_threads();
+    if (count <= 1 || !pool->busy.try_lock()) return job(context, 0, 1);
+    Pool *p = pool;
+    if (p->workers < count - 1) grow(p, count - 1);
+    p->job = job;
+    p->context = context;
+    p->count = count <= p->workers + 1 ? count : p->workers + 1;
+    p->unfinished.store(p->workers, std::memory_order_relaxed);
+    p->ticket.fetch_add(1, std::memory_order_release);
+    p->ticket.notify_all();
+    job(context, 0, p->count);
+    for (int spins = 0; p->unfinished.load(std::memory_order_acquire) != 0; ++spins) {
+        spins < SPINS_BEFORE_YIELD ? pause() : void(sched_yield());
+    }
+    p->busy.unlock();
+}
+
+void Barrier::spin_while(uint32_t phase) {
+    for (int spins = 0; phase_.load(std::memory_order_acquire) == phase; ++spins) {
+        spins < SPINS_BEFORE_YIELD ? pause() : void(sched_yield());
+    }
+}
+
+}  // namespace gatesmith

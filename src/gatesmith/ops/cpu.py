@@ -1,0 +1,233 @@
+"""The ``cpu`` device: checks layouts, calls the compiled kernel.
+
+Weights are packed once for each :class:`~gatesmith.weights.Weights` object and kept as long as it lives, so its arrays
+must not be changed in place.
+"""
+
+import threading
+from dataclasses import dataclass
+from typing import Any
+from weakref import finalize
+
+import numpy as np
+
+from gatesmith.errors import InputError, UnsupportedError
+from gatesmith.ops.call import Array, Call, Gradients, Outputs
+from gatesmith.ops.library import CCell, CRun, CSpec, aligned, library
+from gatesmith.spec import LSTMSpec
+from gatesmith.weights import Weights
+
+FLOAT_BYTES = 4
+KEPT_WORKSPACE_BYTES = 1 << 26
+"""A thread keeps its workspace for the next call up to this size; larger ones are returned to the system."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CpuTape:
+    """What a forward run leaves for backward."""
+
+    call: Call
+    y: Array
+    memory: Array
+    recompute: bool
+
+
+def missing() -> str | None:
+    """Why the kernel can't run here; None where it can."""
+    try:
+        library()
+    except OSError as error:
+        return str(error)
+    return None
+
+
+def unsupported(call: Call) -> str | None:
+    """The feature of this call that the kernel can't run; None where it runs all of it."""
+    if call.x.dtype != np.float32:
+        return f"{call.x.dtype} (the kernel computes in float32)"
+    if not call.spec.is_standard:
+        standard = LSTMSpec(
+            call.spec.input_size, call.spec.hidden_size, call.spec.num_layers, call.spec.direction, call.spec.bias
+        )
+        names = [name for name in vars(standard) if getattr(standard, name) != getattr(call.spec, name)]
+        return f"{names[0]}={getattr(call.spec, names[0])!r}"
+    return None
+
+
+def set_num_threads(threads: int) -> None:
+    """Let a call of the kernel use up to this many threads; results don't depend on it.
+
+    Raises:
+        InputError: less than 1.
+    """
+    if threads < 1:
+        raise InputError(f"threads is {threads}; expected at least 1")
+    library().gatesmith_set_num_threads(min(threads, 1 << 16))
+
+
+def num_threads() -> int:
+    """Threads that a call of the kernel may use: GATESMITH_NUM_THREADS, else one for each core of this process."""
+    return library().gatesmith_num_threads()
+
+
+def forward(call: Call) -> Outputs:
+    """Run forward, keeping nothing."""
+    return _forward(call, tape=None, recompute=False)
+
+
+def forward_for_training(call: Call, *, recompute: bool = False) -> tuple[Outputs, CpuTape]:
+    """Run forward and keep what :func:`backward` needs.
+
+    Args:
+        call: what to run.
+        recompute: keep c alone (and y), and compute the gates again in backward: 1/5 of the memory, more time.
+    """
+    run = _run(call, recompute=recompute)
+    memory = aligned(_size(library().gatesmith_tape_bytes(run), call))
+    outputs = _forward(call, tape=memory, recompute=recompute)
+    return outputs, CpuTape(call=call, y=outputs.y, memory=memory, recompute=recompute)
+
+
+def backward(tape: CpuTape, dy: Array, dh_n: Array, dc_n: Array) -> Gradients:
+    """Gradients of x, h0, c0 and every parameter, from those of y, h_n and c_n."""
+    call, lib = tape.call, library()
+    run = _run(call, recompute=tape.recompute)
+    dy, dh_n, dc_n = (np.ascontiguousarray(array, np.float32) for array in (dy, dh_n, dc_n))
+    x, h0, c0 = _dense_features(call.x), np.ascontiguousarray(call.h0), np.ascontiguousarray(call.c0)
+    packed, packed_backward = _packed(call.weights, backward=False), _packed(call.weights, backward=True)
+    dx, dh0, dc0 = np.empty(call.x.shape, np.float32), np.empty_like(h0), np.empty_like(c0)
+    dweights: dict[str, Array] = {
+        name: np.empty(shape, np.float32) for name, shape in call.spec.parameter_shapes().items()
+    }
+    cells = _cells(call.spec, dweights)
+    _set_input(run, x, h0, c0, call.lengths)
+    run.packed, run.packed_backward, run.tape = _at(packed), _at(packed_backward), _at(tape.memory)
+    run.y, run.y_step, run.y_row = _strided(tape.y)
+    run.dy, run.dy_step, run.dy_row = _strided(dy)
+    run.dx, run.dx_step, run.dx_row = _strided(dx)
+    run.dh_n, run.dc_n, run.dh0, run.dc0 = _at(dh_n), _at(dc_n), _at(dh0), _at(dc0)
+    run.gradients = cells
+    workspace = _workspace(_size(lib.gatesmith_workspace_bytes(run, 1), call))
+    run.workspace = _at(workspace)
+    _check(lib.gatesmith_backward(run))
+    return Gradients(dx=dx, dh0=dh0, dc0=dc0, dweights=dweights)
+
+
+def _forward(call: Call, *, tape: Array | None, recompute: bool) -> Outputs:
+    lib, spec = library(), call.spec
+    run = _run(call, recompute=recompute)
+    x, h0, c0 = _dense_features(call.x), np.ascontiguousarray(call.h0), np.ascontiguousarray(call.c0)
+    packed = _packed(call.weights, backward=False)
+    steps, batch, _ = x.shape
+    y = np.empty((steps, batch, spec.num_directions * spec.hidden_size), np.float32)
+    h_n, c_n = np.empty_like(h0), np.empty_like(c0)
+    _set_input(run, x, h0, c0, call.lengths)
+    run.packed, run.h_n, run.c_n = _at(packed), _at(h_n), _at(c_n)
+    run.y, run.y_step, run.y_row = _strided(y)
+    run.tape = None if tape is None else _at(tape)
+    workspace = _workspace(_size(lib.gatesmith_workspace_bytes(run, 0), call))
+    run.workspace = _at(workspace)
+    _check(lib.gatesmith_forward(run))
+    return Outputs(y=y, h_n=h_n, c_n=c_n)
+
+
+def _run(call: Call, *, recompute: bool) -> CRun:
+    steps, batch, _ = call.x.shape
+    run = CRun(spec=c_spec(call.spec), steps=steps, batch=batch, threads=num_threads(), recompute=recompute)
+    run.lengths = _at(call.lengths)
+    return run
+
+
+def c_spec(spec: LSTMSpec) -> CSpec:
+    """The sizes of a spec as the library reads them."""
+    reverse = spec.direction == "reverse"
+    return CSpec(spec.input_size, spec.hidden_size, spec.num_layers, spec.num_directions, reverse)
+
+
+def _set_input(run: CRun, x: Array, h0: Array, c0: Array, lengths: Array) -> None:
+    run.x, run.x_step, run.x_row = _strided(x)
+    run.h0, run.c0, run.lengths = _at(h0), _at(c0), _at(lengths)
+
+
+def _cells(spec: LSTMSpec, arrays: Any) -> Any:
+    """The C view of the parameters (or gradients) of every cell; the arrays must be contiguous and stay alive."""
+    return (CCell * len(spec.cells()))(
+        *(
+            CCell(
+                _at(arrays[f"weight_ih_{suffix}"]),
+                _at(arrays[f"weight_hh_{suffix}"]),
+                _at(arrays[f"bias_{suffix}"]) if spec.bias else None,
+                None,
+            )
+            for _, _, suffix in spec.cells()
+        )
+    )
+
+
+# Of every living Weights object, by its identity (a mapping compares by value and so can't be hashed).
+_packed_weights: dict[int, dict[tuple[bytes, bool], Array]] = {}
+_packing = threading.Lock()
+
+
+def _packed(weights: Weights, *, backward: bool) -> Array:
+    """The weights in the kernel's layout, for backward transposed; packed on first use."""
+    lib = library()
+    key = (lib.gatesmith_target(), backward)
+    with _packing:
+        if id(weights) not in _packed_weights:
+            _packed_weights[id(weights)] = {}
+            finalize(weights, _packed_weights.pop, id(weights), None)
+        kept = _packed_weights[id(weights)]
+        if key not in kept:
+            spec = c_spec(weights.spec)
+            size = lib.gatesmith_packed_backward_bytes(spec) if backward else lib.gatesmith_packed_bytes(spec)
+            if size < 0:
+                raise InputError(f"{weights.spec} has too many parameters for this machine")
+            memory = aligned(size)
+            arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+            pack = lib.gatesmith_pack_backward if backward else lib.gatesmith_pack
+            pack(spec, _cells(weights.spec, arrays), _at(memory))
+            kept[key] = memory
+        return kept[key]
+
+
+class _Kept(threading.local):
+    workspace: Array = np.empty(0, np.uint8)
+
+
+_kept = _Kept()
+
+
+def _workspace(size: int) -> Array:
+    if _kept.workspace.size >= size:
+        return _kept.workspace
+    workspace = aligned(size)
+    if size <= KEPT_WORKSPACE_BYTES:
+        _kept.workspace = workspace
+    return workspace
+
+
+def _size(size: int, call: Call) -> int:
+    if size < 0:
+        raise InputError(f"x of shape {call.x.shape} needs more memory than a machine can address")
+    return size
+
+
+def _dense_features(x: Array) -> Array:
+    """x itself where the features of a step lie side by side, in any order of steps and rows; else a copy."""
+    steps_apart, rows_apart, features_apart = x.strides
+    aligned_strides = steps_apart % FLOAT_BYTES == 0 and rows_apart % FLOAT_BYTES == 0 and x.flags.aligned
+    return x if aligned_strides and features_apart == FLOAT_BYTES else np.ascontiguousarray(x)
+
+
+def _strided(array: Array) -> tuple[int, int, int]:
+    return array.ctypes.data, array.strides[0] // FLOAT_BYTES, array.strides[1] // FLOAT_BYTES
+
+
+def _at(array: Array) -> int:
+    return array.ctypes.data
+
+
+def _check(code: int) -> None:
+    if code != 0:
+        raise UnsupportedError(f"the kernel refused its arguments with code {code}; please report this")

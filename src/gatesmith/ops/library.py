@@ -1,0 +1,117 @@
+"""The compiled library as Python sees it: its structures, its functions, and memory aligned for it."""
+
+import ctypes
+from contextlib import suppress
+from ctypes import POINTER, Structure, c_char_p, c_double, c_int, c_int64, c_void_p
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+import gatesmith
+
+ALIGNMENT_BYTES = 64
+
+
+class CSpec(Structure):
+    """``gatesmith_spec`` of csrc/gatesmith.h."""
+
+    _fields_ = [(name, c_int64) for name in ("input_size", "hidden_size", "num_layers", "directions", "reverse")]
+
+
+class CCell(Structure):
+    """``gatesmith_cell``: the parameters of one direction of one layer, or their gradients."""
+
+    _fields_ = [(name, c_void_p) for name in ("w_ih", "w_hh", "b", "b_also")]
+
+
+class CRun(Structure):
+    """``gatesmith_run``: one forward or backward run."""
+
+    _fields_ = [
+        ("spec", CSpec),
+        ("steps", c_int64),
+        ("batch", c_int64),
+        ("threads", c_int64),
+        ("lengths", c_void_p),
+        ("x", c_void_p),
+        ("x_step", c_int64),
+        ("x_row", c_int64),
+        ("h0", c_void_p),
+        ("c0", c_void_p),
+        ("y", c_void_p),
+        ("y_step", c_int64),
+        ("y_row", c_int64),
+        ("h_n", c_void_p),
+        ("c_n", c_void_p),
+        ("packed", c_void_p),
+        ("workspace", c_void_p),
+        ("tape", c_void_p),
+        ("recompute", c_int64),
+        ("packed_backward", c_void_p),
+        ("dy", c_void_p),
+        ("dy_step", c_int64),
+        ("dy_row", c_int64),
+        ("dh_n", c_void_p),
+        ("dc_n", c_void_p),
+        ("dx", c_void_p),
+        ("dx_step", c_int64),
+        ("dx_row", c_int64),
+        ("dh0", c_void_p),
+        ("dc0", c_void_p),
+        ("gradients", POINTER(CCell)),
+    ]
+
+
+def library_path() -> Path | None:
+    """The shared library that building the package left, or None."""
+    places = [Path(place) for place in gatesmith.__path__]
+    with suppress(PackageNotFoundError):
+        places.append(Path(str(distribution("gatesmith").locate_file("gatesmith"))))
+    found = (place / "_lib" / name for place in places for name in ("libgatesmith.so", "libgatesmith.dylib"))
+    return next((path for path in found if path.exists()), None)
+
+
+@cache
+def library() -> Any:
+    """The loaded library with typed functions. Calls release the interpreter lock.
+
+    Raises:
+        OSError: it isn't built, or can't be loaded.
+    """
+    path = library_path()
+    if path is None:
+        raise OSError("the compiled kernel is not built; run `pip install .` in the source folder")
+    lib = ctypes.CDLL(str(path))
+    spec, cells, run = POINTER(CSpec), POINTER(CCell), POINTER(CRun)
+    for name, result, arguments in (
+        ("gatesmith_packed_bytes", c_int64, [spec]),
+        ("gatesmith_packed_backward_bytes", c_int64, [spec]),
+        ("gatesmith_pack", c_int, [spec, cells, c_void_p]),
+        ("gatesmith_pack_backward", c_int, [spec, cells, c_void_p]),
+        ("gatesmith_workspace_bytes", c_int64, [run, c_int]),
+        ("gatesmith_tape_bytes", c_int64, [run]),
+        ("gatesmith_forward", c_int, [run]),
+        ("gatesmith_backward", c_int, [run]),
+        ("gatesmith_set_num_threads", None, [c_int]),
+        ("gatesmith_num_threads", c_int, []),
+        ("gatesmith_target", c_char_p, []),
+        ("gatesmith_set_target", c_int, [c_char_p]),
+        ("gatesmith_sigmoid", None, [c_void_p, c_void_p, c_int64]),
+        ("gatesmith_tanh", None, [c_void_p, c_void_p, c_int64]),
+        ("gatesmith_measure_flops", c_double, [c_int]),
+        ("gatesmith_measure_bandwidth", c_double, [c_int, c_int64]),
+    ):
+        function = getattr(lib, name)
+        function.restype, function.argtypes = result, arguments
+    return lib
+
+
+def aligned(size: int) -> npt.NDArray[np.uint8]:
+    """``size`` bytes of uninitialised memory whose address is a multiple of 64."""
+    memory = np.empty(size + ALIGNMENT_BYTES, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT_BYTES
+    return memory[start : start + size]
