@@ -34,8 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GatesmithError as error:
         talk.print(f"[bold red]error:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
         return error.exit_code
-    except typer.Exit as error:
-        return error.exit_code
+    except typer.Exit as error:  # Typer turns Ctrl-C into one of these
+        return _interrupted() if error.exit_code == INTERRUPTED else error.exit_code
     except WrongUse as error:
         message = cast("typer.BadParameter", error).format_message()
         context = cast("typer.Context | None", getattr(error, "ctx", None))
@@ -43,12 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         talk.print(f"hint: see `{context.command_path if context else 'gatesmith'} --help`", highlight=False)
         return 2
     except (KeyboardInterrupt, typer.Abort):
-        talk.print("interrupted; nothing half-written is left", highlight=False)
-        return INTERRUPTED
+        return _interrupted()
     except BrokenPipeError:
         sys.stderr.close()
         return 0
     return result if isinstance(result, int) else 0
+
+
+def _interrupted() -> int:
+    talk.print("interrupted; nothing half-written is left", highlight=False)
+    return INTERRUPTED
 
 
 def _plain(text: str) -> str:

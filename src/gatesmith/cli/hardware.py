@@ -35,7 +35,8 @@ def quantize(
     """Choose a fixed-point format for every tensor, from the ranges on calibration data."""
     from gatesmith.datasets import load
     from gatesmith.files import write_atomically
-    from gatesmith.fixed import assess, calibrate
+    from gatesmith.fixed import calibrate
+    from gatesmith.fixed.accuracy import measure_accuracy
 
     weights, sequences = Weights.load(model), load(data)
     plan = calibrate(
@@ -47,7 +48,7 @@ def quantize(
         cell_width=cell_width,
         table_bits=table_bits,
     )
-    report = assess(weights, plan, sequences.x, sequences.lengths)
+    report = measure_accuracy(weights, plan, sequences.x, sequences.lengths)
     write_atomically(plan_file, plan.to_json() + "\n")
     show(report.to_dict(), as_json=as_json, title=f"Quantised, plan in {plan_file}")
 
