@@ -34,8 +34,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GatesmithError as error:
         talk.print(f"[bold red]error:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
         return error.exit_code
-    except typer.Exit as error:  # Typer turns Ctrl-C into one of these
-        return _interrupted() if error.exit_code == INTERRUPTED else error.exit_code
     except WrongUse as error:
         message = cast("typer.BadParameter", error).format_message()
         context = cast("typer.Context | None", getattr(error, "ctx", None))
@@ -47,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
-    return result if isinstance(result, int) else 0
+    # Typer returns the code of an early exit, and turns Ctrl-C into one.
+    return _interrupted() if result == INTERRUPTED else result if isinstance(result, int) else 0
 
 
 def _interrupted() -> int:
