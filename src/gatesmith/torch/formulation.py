@@ -162,7 +162,7 @@ def _(seed: Tensor, layer: int, direction: str, kind: str, shape: Sequence[int])
 
 def _dropout_scale(seed: Tensor, layer: int, direction: str, kind: str, rate: float, like: Tensor) -> Tensor:
     drawn = uniform(seed, layer, direction, kind, like.shape)
-    return ((drawn >= rate) / (1.0 - rate)).to(like)
+    return (drawn >= rate).to(like) / (1.0 - rate)
 
 
 def _norm(x: Tensor, params: Mapping[str, Tensor], name: str, rows: Tensor | slice) -> Tensor:
