@@ -83,6 +83,7 @@ def test_state_dict_and_initial_weights_are_those_of_torch(options: dict[str, An
         assert getattr(ours, name) == getattr(theirs, name)
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 @pytest.mark.parametrize("options", SHAPES, ids=str)
 @pytest.mark.parametrize("with_state", [False, True])
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -92,6 +92,7 @@ class LSTM(nn.Module):
         self.batch_first = batch_first
         self.learned_state = learned_state
         self._spec_text = spec.to_json()
+        self._names = tuple(spec.parameter_shapes())
         shapes = module_shapes(spec)
         if learned_state:
             cells = len(spec.cells())
@@ -183,16 +184,14 @@ class LSTM(nn.Module):
     def _run(self, x: Tensor, hx: State | None, lengths: Tensor | Sequence[int] | None) -> tuple[Tensor, State]:
         """y [T, N, directions * R] and (h_n, c_n) from x [T, N, D]."""
         h0, c0 = self._state(x, hx)
-        weights = self._weights()
-        tensors = (x, h0, c0, *weights)
-        keep_tape = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+        weights = _parameters_as(self, self._names, x)
         if lengths is not None:
             lengths = torch.as_tensor(lengths, dtype=torch.int64, device="cpu")
         spec = self.spec
         seed = None
         if self.training and (spec.dropout or spec.recurrent_dropout or spec.zoneout_h or spec.zoneout_c):
             seed = torch.randint(2**62, ())
-        y, h_n, c_n = _call_operator(x, h0, c0, lengths, seed, weights, self._spec_text, keep_tape)
+        y, h_n, c_n = _call_operator(x, h0, c0, lengths, seed, weights, self._spec_text)
         return y, (h_n, c_n)
 
     def _state(self, x: Tensor, hx: State | None) -> State:
@@ -213,18 +212,6 @@ class LSTM(nn.Module):
                 raise InputError(f"{name} has dtype {tensor.dtype}; expected {x.dtype} like the input")
         return hx
 
-    def _weights(self) -> list[Tensor]:
-        """The parameters in the order of ``spec.parameter_shapes()``; inside gatesmith there is one bias."""
-        parameters = self._parameters
-        weights: list[Tensor] = []
-        for name in self.spec.parameter_shapes():
-            if name.startswith("bias_l"):
-                suffix = name.removeprefix("bias_")
-                weights.append(cast("Tensor", parameters[f"bias_ih_{suffix}"] + parameters[f"bias_hh_{suffix}"]))  # type: ignore[operator]
-            else:
-                weights.append(cast("Tensor", parameters[name]))
-        return weights
-
 
 class LSTMCell(nn.Module):
     """``torch.nn.LSTMCell``: one step, with its signature and ``state_dict``."""
@@ -244,6 +231,7 @@ class LSTMCell(nn.Module):
             parameter = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
             self.register_parameter(name.removesuffix("_l0"), parameter)
         self._spec_text = self.spec.to_json()
+        self._names = tuple(name.removesuffix("_l0") for name in self.spec.parameter_shapes())
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -273,12 +261,8 @@ class LSTMCell(nn.Module):
             if tensor.shape != shape:
                 raise InputError(f"{name} has shape {tuple(tensor.shape)}; expected {tuple(shape)}")
         h0, c0 = (tensor.reshape(1, -1, self.hidden_size) for tensor in hx)
-        named = cast("dict[str, Tensor]", self._parameters)
-        weights = [named["weight_ih"], named["weight_hh"]]
-        if self.bias:
-            weights.append(named["bias_ih"] + named["bias_hh"])
-        keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, h0, c0, *weights))
-        _, h_n, c_n = _call_operator(x.unsqueeze(0), h0, c0, None, None, weights, self._spec_text, keep)
+        weights = _parameters_as(self, self._names, x)
+        _, h_n, c_n = _call_operator(x.unsqueeze(0), h0, c0, None, None, weights, self._spec_text)
         return h_n.reshape(shape), c_n.reshape(shape)
 
 
@@ -294,6 +278,36 @@ def module_shapes(spec: LSTMSpec) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def _compute_dtype(x: Tensor) -> torch.dtype:
+    """Half precision, and what autocast covers, is computed in float32."""
+    if x.dtype in (torch.float16, torch.bfloat16):
+        return torch.float32
+    return x.dtype
+
+
+def _parameters_as(module: nn.Module, names: Sequence[str], x: Tensor) -> list[Tensor]:
+    """Parameters in the order of a spec's names, in the dtype of computation; the two biases become their sum.
+
+    Raises:
+        InputError: the input's dtype is not the parameters' one, and no autocast mends that.
+    """
+    given = cast("dict[str, Tensor]", module._parameters)  # pyright: ignore[reportPrivateUsage]
+    dtype = _compute_dtype(x)
+    autocast = torch.amp.is_autocast_available(x.device.type) and torch.is_autocast_enabled(x.device.type)
+    weights: list[Tensor] = []
+    for name in names:
+        parts = (name,)
+        if name.startswith("bias") and not name.startswith("bias_hr"):
+            parts = (name.replace("bias", "bias_ih", 1), name.replace("bias", "bias_hh", 1))
+        tensors = [given[part] for part in parts]
+        if tensors[0].dtype != x.dtype and not autocast:
+            raise InputError(f"the input has dtype {x.dtype} and {parts[0]} {tensors[0].dtype}; cast one of them")
+        if tensors[0].dtype != dtype:
+            tensors = [tensor.to(dtype) for tensor in tensors]
+        weights.append(tensors[0] + tensors[1] if len(tensors) == 2 else tensors[0])
+    return weights
+
+
 def _call_operator(
     x: Tensor,
     h0: Tensor,
@@ -302,18 +316,11 @@ def _call_operator(
     seed: Tensor | None,
     weights: list[Tensor],
     spec: str,
-    keep_tape: bool,
 ) -> list[Tensor]:
-    """(y, h_n, c_n); half precision, and what autocast covers, is computed in float32."""
-    given = x.dtype
-    compute = given
-    autocast = torch.amp.is_autocast_available(x.device.type) and torch.is_autocast_enabled(x.device.type)
-    if autocast or given in (torch.float16, torch.bfloat16):
-        compute = torch.float64 if given == torch.float64 else torch.float32
-    if any(weight.dtype != given for weight in weights) and compute == given:
-        raise InputError(f"input has dtype {given} and the weights {weights[0].dtype}; cast one of them")
-    if compute != given or any(weight.dtype != compute for weight in weights):
-        x, h0, c0 = x.to(compute), h0.to(compute), c0.to(compute)
-        weights = [weight.to(compute) for weight in weights]
-    results: list[Any] = lstm_operator(x, h0, c0, lengths, seed, weights, spec, keep_tape)
-    return [result.to(given) if compute != given else result for result in results[:3]]
+    """(y, h_n, c_n) in x's dtype."""
+    keep_tape = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, h0, c0, *weights))
+    given, dtype = x.dtype, _compute_dtype(x)
+    if dtype != given or h0.dtype != dtype or c0.dtype != dtype:
+        x, h0, c0 = x.to(dtype), h0.to(dtype), c0.to(dtype)
+    results = lstm_operator(x, h0, c0, lengths, seed, weights, spec, keep_tape)[:3]
+    return results if dtype == given else [result.to(given) for result in results]
