@@ -151,10 +151,13 @@ module lstm_operands #(
   // Banks
   logic [Banks*OperandWidth-1:0] operands;
   logic [Banks*HWidth-1:0] h_read;
-  logic [HWordWidth-1:0] host_word;
+  logic [HWordWidth-1:0] host_word, h_group;
+  logic [XWordWidth-1:0] x_word;
   logic fetch_late, initial_late, last_late;
   logic [1:0] place, place_late;  // the word is the one where h begins; it lies beyond
   assign host_word = HWordWidth'(host_group_i) + HWordWidth'(int'(host_unit_i) + Skew >= Banks);
+  assign h_group = HWordWidth'(idle_o ? host_group_i : h_group_i);
+  assign x_word = XWordWidth'(word_q);  // Yosys does not truncate a cast inside a concatenation
   assign place = {int'(word_q) == Split, int'(word_q) > Split};
   delay #(.Width(1), .Stages(MemoryStages)) u_fetch (.clk, .rst, .data_i(fetch), .data_o(fetch_late));
   delay #(.Width(4), .Stages(MemoryStages)) u_flags (
@@ -165,20 +168,21 @@ module lstm_operands #(
     localparam int Unit = (bank - Skew + Banks) % Banks;  // whose h comes here
     localparam int Carry = Unit + Skew >= Banks ? 1 : 0;
     logic [XWidth-1:0] x_read;
+    logic [HWordWidth-1:0] h_word;
     logic [OperandWidth-1:0] x_operand, h_operand;
     ram #(.Width(XWidth), .Depth(2 ** (XWordWidth + 1)), .Latency(MemoryStages)) u_x (
       .clk,
       .write_i(x_write[bank]),
       .write_address_i(x_write_address),
       .write_data_i(x_write_data[bank*XWidth+:XWidth]),
-      .read_address_i({slot_q, XWordWidth'(word_q)}),
+      .read_address_i({slot_q, x_word}),
       .read_data_o(x_read)
     );
     if (Unit < Units) begin : g_h
       ram #(.Width(HWidth), .Depth(2 ** (HWordWidth + 1)), .Latency(MemoryStages)) u_h (
         .clk,
         .write_i(idle_o ? host_write_i[Unit] : h_present_i[Unit]),
-        .write_address_i({idle_o, HWordWidth'(idle_o ? host_group_i : h_group_i) + HWordWidth'(Carry)}),
+        .write_address_i({idle_o, h_word}),
         .write_data_i(idle_o ? host_data_i : h_i[Unit*HWidth+:HWidth]),
         .read_address_i({!idle_o && initial_step, idle_o ? host_word : h_word_q}),
         .read_data_o(h_read[bank*HWidth+:HWidth])
@@ -186,6 +190,7 @@ module lstm_operands #(
     end else begin : g_none
       assign h_read[bank*HWidth+:HWidth] = '0;
     end
+    assign h_word = h_group + HWordWidth'(Carry);
     assign x_operand = OperandWidth'($signed(x_read)) << XShift;
     assign h_operand = OperandWidth'($signed(h_read[bank*HWidth+:HWidth])) << HShift;
     assign operands[bank*OperandWidth+:OperandWidth] =

