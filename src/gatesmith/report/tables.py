@@ -12,6 +12,7 @@ from gatesmith.analysis.inspection import Inspection
 from gatesmith.report.units import human_bytes
 from gatesmith.spec import GATES
 
+
 def footprint_tables(footprint: Footprint) -> RenderableType:
     """One step as the sum of its components, then the whole run, predicted beside measured."""
     what = "training" if footprint.training else "inference"
