@@ -52,6 +52,7 @@ DEVICES = {
     for device in (
         Device(name="reference", summary="NumPy float64, the truth", module="gatesmith.ops.reference"),
         Device(name="cpu", summary="compiled float32 kernel", module="gatesmith.ops.cpu"),
+        Device(name="cuda", summary="Triton kernels on an NVIDIA GPU", module="gatesmith.ops.cuda"),
         Device(name="fixed", summary="bit-exact fixed-point model of the hardware", module="gatesmith.fixed.device"),
         Device(name="rtl", summary="generated SystemVerilog under Verilator", module="gatesmith.hardware.device"),
     )

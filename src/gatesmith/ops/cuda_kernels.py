@@ -1,0 +1,358 @@
+"""The recurrence of an LSTM layer, forward and backward, as two Triton kernels over all its steps and directions.
+
+A program owns ``BLOCK_H`` hidden units (all their gates) of ``BLOCK_N`` sequences of one direction. It walks the steps
+from ``first`` to ``last``. With ``BARRIER`` the programs of one batch tile meet after every step, so that one launch
+runs the whole sequence (all programs must then be resident at once); without it a launch runs one step, and what a
+step leaves for the next one is in memory. Both are the same code, and a launch of one program needs no company.
+
+With ``RESIDENT`` the program's part of W_hh is loaded once, in ``K_TILES`` tiles that the compiler keeps in shared
+memory; without it, it is streamed from the cache at every step.
+
+Letters: N batch, H hidden units, R directions; offsets are int64. Shapes stand at each kernel's head.
+"""
+
+# pyright: basic, reportGeneralTypeIssues=false, reportAttributeAccessIssue=false
+# ruff: noqa: RET505, RUF005
+# Triton compiles the functions below: see cuda_activations.py.
+
+from typing import Any
+
+import triton
+import triton.language as tl
+
+from gatesmith.ops.cuda_activations import activate, clip, clip_gradient, slope
+
+
+@triton.jit
+def forward_kernel(
+    z_ptr,  # [T, N, R, 4, H] in: W_ih x + b; out: the input of every activation, before gate_clip
+    w_ptr,  # [R, 4, H, H]
+    y_ptr,  # [T, N, R, H] out: h of every valid step
+    c_ptr,  # [T, N, R, H] float32, out: c of every valid step, where KEEP
+    h0_ptr,  # [R, N, H]
+    h_ptr,  # [R, N, H] in and out: the running h
+    c_now_ptr,  # [R, N, H] float32, in and out: the running c
+    lengths_ptr,  # [N] int64
+    order_ptr,  # [N] int64, sequences by falling length, so that those of a tile end together
+    peephole_ptr,  # [R, 3, H] of i, f, o, where PEEPHOLES
+    scale_ptr,  # [R, N, H] factors of h_{t-1}, where SCALED
+    keep_h_ptr,  # [T, N, R, H] shares of the old h, where ZONEOUT is "drawn"
+    keep_c_ptr,
+    barrier_ptr,  # [R, batch tiles] int32, zero at the start
+    N,
+    H,
+    first,
+    last,
+    first_direction,
+    R: tl.constexpr,
+    REVERSE: tl.constexpr,  # whether direction 0 runs backwards; direction 1 always does
+    BLOCK_N: tl.constexpr,
+    BLOCK_H: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    K_TILES: tl.constexpr,
+    RESIDENT: tl.constexpr,
+    BARRIER: tl.constexpr,
+    KEEP: tl.constexpr,
+    PRECISION: tl.constexpr,
+    ACTIVATIONS: tl.constexpr,  # of (gates, candidate, output), each (name, alpha, beta)
+    COUPLED: tl.constexpr,  # "none", "f=1-i" or "i=1-f"
+    PEEPHOLES: tl.constexpr,
+    GATE_CLIP: tl.constexpr,  # 0 for none
+    CELL_CLIP: tl.constexpr,
+    FORGET_BIAS: tl.constexpr,
+    SCALED: tl.constexpr,
+    ZONEOUT: tl.constexpr,  # "none", "expected" or "drawn"
+    RATE_H: tl.constexpr,
+    RATE_C: tl.constexpr,
+):
+    direction = first_direction + tl.program_id(2)
+    rows, in_batch, length, steps = _batch_tile(lengths_ptr, order_ptr, N, BLOCK_N)
+    units = tl.program_id(0) * BLOCK_H + tl.arange(0, BLOCK_H)
+    own = in_batch[:, None] & (units < H)[None, :]
+    columns = tl.arange(0, 4 * BLOCK_H)  # of the product: gate = column mod 4, unit = column div 4
+    w_rows = (columns % 4) * H + tl.program_id(0) * BLOCK_H + columns // 4
+    w_there = tl.program_id(0) * BLOCK_H + columns // 4 < H
+    w_start = w_ptr + direction.to(tl.int64) * 4 * H * H + w_rows.to(tl.int64)[None, :] * H
+    ks = tl.arange(0, BLOCK_K)
+    resident = ()
+    if RESIDENT:
+        for tile in tl.static_range(K_TILES):
+            at = tile * BLOCK_K + ks
+            resident = resident + (tl.load(w_start + at[:, None], (at < H)[:, None] & w_there[None, :], 0.0),)
+    state = (direction * N + rows)[:, None] * H + units[None, :]
+    c = tl.load(c_now_ptr + state, own, 0.0)
+    h = tl.load(h_ptr + state, own, 0.0).to(tl.float32)
+    p_i, p_f, p_o = _peepholes(peephole_ptr + direction * 3 * H, units, H, PEEPHOLES)
+    backwards = (direction == 1) | REVERSE
+    for s in tl.range(first, tl.minimum(last, steps), num_stages=1):
+        t = tl.where(backwards, steps - 1 - s, s) + tl.zeros_like(rows)  # [BLOCK_N] int64, the same everywhere
+        valid = t < length
+        here = (t * N + rows) * R + direction  # [BLOCK_N]
+        is_start = t == tl.where(backwards, length - 1, 0)
+        before = tl.where(backwards, here + N * R, here - N * R)
+        h_rows = tl.where(is_start, h0_ptr + (direction * N + rows) * H, y_ptr + before * H)
+        acc = tl.zeros((BLOCK_N, 4 * BLOCK_H), tl.float32)
+        if RESIDENT:
+            for tile in tl.static_range(K_TILES):
+                at = tile * BLOCK_K + ks
+                seen = tl.load(h_rows[:, None] + at[None, :], valid[:, None] & (at < H)[None, :], 0.0)
+                seen = _scaled(seen, scale_ptr, direction, rows, at, valid, N, H, SCALED)
+                acc = _add_product(acc, seen, resident[tile], PRECISION)
+        else:
+            for tile in tl.range(0, K_TILES):
+                at = tile * BLOCK_K + ks
+                seen = tl.load(h_rows[:, None] + at[None, :], valid[:, None] & (at < H)[None, :], 0.0)
+                seen = _scaled(seen, scale_ptr, direction, rows, at, valid, N, H, SCALED)
+                w = tl.load(w_start + at[:, None], (at < H)[:, None] & w_there[None, :], 0.0)
+                acc = _add_product(acc, seen, w, PRECISION)
+        even, odd = tl.split(tl.reshape(acc, (BLOCK_N, BLOCK_H, 2, 2)))  # [BLOCK_N, BLOCK_H, 2]: (i, g) and (f, o)
+        r_i, r_g = tl.split(even)
+        r_f, r_o = tl.split(odd)
+        there = own & valid[:, None]
+        z_at = z_ptr + here[:, None] * 4 * H + units[None, :]
+        z_i = tl.load(z_at, there, 0.0) + r_i + c * p_i
+        z_f = tl.load(z_at + H, there, 0.0) + r_f + c * p_f + FORGET_BIAS
+        z_g = tl.load(z_at + 2 * H, there, 0.0) + r_g
+        i, f, g = _gates(z_i, z_f, z_g, ACTIVATIONS, COUPLED, GATE_CLIP)
+        c_new = clip(f * c + i * g, CELL_CLIP)
+        z_o = tl.load(z_at + 3 * H, there, 0.0) + r_o + c_new * p_o
+        o = activate(clip(z_o, GATE_CLIP), ACTIVATIONS[0])
+        h_new = o * activate(clip(c_new, GATE_CLIP), ACTIVATIONS[2])
+        out_at = here[:, None] * H + units[None, :]
+        h_new = _mix(h, h_new, keep_h_ptr + out_at, there, ZONEOUT, RATE_H)
+        c_new = _mix(c, c_new, keep_c_ptr + out_at, there, ZONEOUT, RATE_C)
+        # What the next step reads is what was stored, so h is rounded to the stored type here too.
+        h = tl.where(there, h_new.to(y_ptr.dtype.element_ty).to(tl.float32), h)
+        c = tl.where(there, c_new, c)
+        tl.store(y_ptr + out_at, h, there)
+        if KEEP:
+            tl.store(c_ptr + out_at, c, there)
+            tl.store(z_at, z_i, there)
+            tl.store(z_at + H, z_f, there)
+            tl.store(z_at + 2 * H, z_g, there)
+            tl.store(z_at + 3 * H, z_o, there)
+        if BARRIER:
+            _meet(barrier_ptr + direction * tl.num_programs(1) + tl.program_id(1), (s + 1) * tl.num_programs(0))
+    tl.store(h_ptr + state, h, own)
+    tl.store(c_now_ptr + state, c, own)
+
+
+@triton.jit
+def backward_kernel(
+    z_ptr,  # [T, N, R, 4, H] what forward left
+    w_ptr,  # [R, 4, H, H]
+    dy_ptr,  # [T, N, R, H]
+    c_ptr,  # [T, N, R, H] float32, what forward left
+    dz_ptr,  # [T, N, R, 4, H] out, for every valid step
+    c0_ptr,  # [R, N, H] float32
+    dh_ptr,  # [R, N, H] float32, in: dh_n; out: the part of dh0 that does not go through W_hh
+    dc_ptr,  # [R, N, H] float32, in: dc_n; out: dc0
+    lengths_ptr,  # from here on as in forward_kernel
+    order_ptr,
+    peephole_ptr,
+    scale_ptr,
+    keep_h_ptr,
+    keep_c_ptr,
+    barrier_ptr,
+    N,
+    H,
+    first,
+    last,
+    first_direction,
+    R: tl.constexpr,
+    REVERSE: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_H: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    K_TILES: tl.constexpr,  # of the 4H rows of W_hh
+    RESIDENT: tl.constexpr,
+    BARRIER: tl.constexpr,
+    PRECISION: tl.constexpr,
+    ACTIVATIONS: tl.constexpr,
+    COUPLED: tl.constexpr,
+    PEEPHOLES: tl.constexpr,
+    GATE_CLIP: tl.constexpr,
+    CELL_CLIP: tl.constexpr,
+    SCALED: tl.constexpr,
+    ZONEOUT: tl.constexpr,
+    RATE_H: tl.constexpr,
+    RATE_C: tl.constexpr,
+):
+    direction = first_direction + tl.program_id(2)
+    rows, in_batch, length, steps = _batch_tile(lengths_ptr, order_ptr, N, BLOCK_N)
+    units = tl.program_id(0) * BLOCK_H + tl.arange(0, BLOCK_H)
+    own = in_batch[:, None] & (units < H)[None, :]
+    w_start = w_ptr + direction.to(tl.int64) * 4 * H * H + units[None, :]
+    ks = tl.arange(0, BLOCK_K)
+    resident = ()
+    if RESIDENT:
+        for tile in tl.static_range(K_TILES):
+            at_w = (tile * BLOCK_K + ks).to(tl.int64)[:, None]
+            resident = resident + (tl.load(w_start + at_w * H, (at_w < 4 * H) & (units < H)[None, :], 0.0),)
+    state = (direction * N + rows)[:, None] * H + units[None, :]
+    dh_held = tl.load(dh_ptr + state, own, 0.0)
+    dc_held = tl.load(dc_ptr + state, own, 0.0)
+    p_i, p_f, p_o = _peepholes(peephole_ptr + direction * 3 * H, units, H, PEEPHOLES)
+    backwards = (direction == 1) | REVERSE
+    for s in tl.range(first, tl.minimum(last, steps), num_stages=1):
+        t = tl.where(backwards, s, steps - 1 - s) + tl.zeros_like(rows)
+        valid = t < length
+        here = (t * N + rows) * R + direction
+        after = tl.where(backwards, here - N * R, here + N * R)
+        t_after = tl.where(backwards, t - 1, t + 1)
+        has_after = valid & (t_after >= 0) & (t_after < length)
+        is_start = t == tl.where(backwards, length - 1, 0)
+        before = tl.where(backwards, here + N * R, here - N * R)
+        acc = tl.zeros((BLOCK_N, BLOCK_H), tl.float32)
+        if RESIDENT:
+            for tile in tl.static_range(K_TILES):
+                at = tile * BLOCK_K + ks
+                there_k = has_after[:, None] & (at < 4 * H)[None, :]
+                dz = tl.load(dz_ptr + after[:, None] * 4 * H + at[None, :], there_k, 0.0)
+                acc = _add_product(acc, dz, resident[tile], PRECISION)
+        else:
+            for tile in tl.range(0, K_TILES):
+                at = tile * BLOCK_K + ks
+                there_k = has_after[:, None] & (at < 4 * H)[None, :]
+                dz = tl.load(dz_ptr + after[:, None] * 4 * H + at[None, :], there_k, 0.0)
+                at_w = at.to(tl.int64)[:, None]
+                w = tl.load(w_start + at_w * H, (at_w < 4 * H) & (units < H)[None, :], 0.0)
+                acc = _add_product(acc, dz, w, PRECISION)
+        there = own & valid[:, None]
+        acc = _scaled(acc, scale_ptr, direction, rows, units, valid, N, H, SCALED)
+        out_at = here[:, None] * H + units[None, :]
+        dh_all = dh_held + tl.load(dy_ptr + out_at, there, 0.0) + acc
+        dh_kept, dh = _unmix(dh_all, keep_h_ptr + out_at, there, ZONEOUT, RATE_H)
+        dc_kept, dc = _unmix(dc_held, keep_c_ptr + out_at, there, ZONEOUT, RATE_C)
+        c_rows = tl.where(is_start, c0_ptr + (direction * N + rows) * H, c_ptr + before * H)
+        c = tl.load(c_rows[:, None] + units[None, :], there, 0.0)
+        z_at = here[:, None] * 4 * H + units[None, :]
+        z_i = tl.load(z_ptr + z_at, there, 0.0).to(tl.float32)
+        z_f = tl.load(z_ptr + z_at + H, there, 0.0).to(tl.float32)
+        z_g = tl.load(z_ptr + z_at + 2 * H, there, 0.0).to(tl.float32)
+        z_o = tl.load(z_ptr + z_at + 3 * H, there, 0.0).to(tl.float32)
+        i, f, g = _gates(z_i, z_f, z_g, ACTIVATIONS, COUPLED, GATE_CLIP)
+        o = activate(clip(z_o, GATE_CLIP), ACTIVATIONS[0])
+        c_raw = f * c + i * g
+        c_new = clip(c_raw, CELL_CLIP)
+        dz_o = _through(dh * activate(clip(c_new, GATE_CLIP), ACTIVATIONS[2]), z_o, ACTIVATIONS[0], GATE_CLIP)
+        dc = dc + _through(dh * o, c_new, ACTIVATIONS[2], GATE_CLIP) + dz_o * p_o
+        dc = clip_gradient(dc, c_raw, CELL_CLIP)
+        di, df = dc * g, dc * c
+        if COUPLED == "f=1-i":
+            di, df = di - df, df * 0.0
+        elif COUPLED == "i=1-f":
+            di, df = di * 0.0, df - di
+        dz_i = _through(di, z_i, ACTIVATIONS[0], GATE_CLIP)
+        dz_f = _through(df, z_f, ACTIVATIONS[0], GATE_CLIP)
+        dz_g = _through(dc * i, z_g, ACTIVATIONS[1], GATE_CLIP)
+        tl.store(dz_ptr + z_at, dz_i, there)
+        tl.store(dz_ptr + z_at + H, dz_f, there)
+        tl.store(dz_ptr + z_at + 2 * H, dz_g, there)
+        tl.store(dz_ptr + z_at + 3 * H, dz_o, there)
+        dh_held = tl.where(there, dh_kept, dh_held)
+        dc_held = tl.where(there, dc_kept + dc * f + dz_i * p_i + dz_f * p_f, dc_held)
+        if BARRIER:
+            _meet(barrier_ptr + direction * tl.num_programs(1) + tl.program_id(1), (s + 1) * tl.num_programs(0))
+    tl.store(dh_ptr + state, dh_held, own)
+    tl.store(dc_ptr + state, dc_held, own)
+
+
+@triton.jit
+def _batch_tile(lengths_ptr, order_ptr, N, BLOCK_N: tl.constexpr):
+    """(rows, which of them exist, their lengths, the longest) of this program's tile of the batch."""
+    at = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
+    rows = tl.load(order_ptr + at, at < N, 0)
+    length = tl.load(lengths_ptr + rows, at < N, 0)
+    return rows, at < N, length, tl.max(length, axis=0).to(tl.int32)
+
+
+@triton.jit
+def _meet(counter_ptr, arrivals):
+    """Wait until ``arrivals`` programs have come here, and see everything that they have stored.
+
+    The inner barriers order the whole program around the one thread that counts: release, then acquire.
+    """
+    tl.debug_barrier()
+    tl.atomic_add(counter_ptr, 1, sem="release", scope="gpu")
+    while tl.atomic_add(counter_ptr, 0, sem="acquire", scope="gpu") < arrivals:
+        pass
+    tl.debug_barrier()
+
+
+@triton.jit
+def _add_product(acc, a, b, PRECISION: tl.constexpr):
+    """acc + a b in float32; "widened" is for the interpreter, whose product can't read bfloat16."""
+    if PRECISION == "widened":
+        return tl.dot(a.to(tl.float32), b.to(tl.float32), acc, input_precision="ieee")
+    else:
+        return tl.dot(a, b, acc, input_precision=PRECISION)
+
+
+@triton.jit
+def _peepholes(peephole_ptr, units, H, PEEPHOLES: tl.constexpr):
+    """Those of i, f, o, [1, BLOCK_H]; zeros where there are none."""
+    if PEEPHOLES:
+        p_i = tl.load(peephole_ptr + units, units < H, 0.0).to(tl.float32)[None, :]
+        p_f = tl.load(peephole_ptr + H + units, units < H, 0.0).to(tl.float32)[None, :]
+        p_o = tl.load(peephole_ptr + 2 * H + units, units < H, 0.0).to(tl.float32)[None, :]
+        return p_i, p_f, p_o
+    else:
+        return 0.0, 0.0, 0.0
+
+
+@triton.jit
+def _gates(z_i, z_f, z_g, ACTIVATIONS: tl.constexpr, COUPLED: tl.constexpr, GATE_CLIP: tl.constexpr):
+    """i, f, g from the inputs of their activations; a coupled gate from its partner."""
+    i = activate(clip(z_i, GATE_CLIP), ACTIVATIONS[0])
+    f = activate(clip(z_f, GATE_CLIP), ACTIVATIONS[0])
+    g = activate(clip(z_g, GATE_CLIP), ACTIVATIONS[1])
+    if COUPLED == "f=1-i":
+        f = 1.0 - i
+    elif COUPLED == "i=1-f":
+        i = 1.0 - f
+    return i, f, g
+
+
+@triton.jit
+def _through(d, z, ACTIVATION: tl.constexpr, GATE_CLIP: tl.constexpr):
+    """The gradient before ``gate_clip`` and an activation, from the one behind."""
+    return clip_gradient(d * slope(clip(z, GATE_CLIP), ACTIVATION), z, GATE_CLIP)
+
+
+@triton.jit
+def _scaled(x, scale_ptr, direction, rows, units, valid, N, H, SCALED: tl.constexpr):
+    """x [BLOCK_N, units] times the factors of recurrent dropout, in x's type."""
+    if SCALED:
+        at = (direction * N + rows)[:, None] * H + units[None, :]
+        factor = tl.load(scale_ptr + at, valid[:, None] & (units < H)[None, :], 0.0)
+        return (x * factor).to(x.dtype)
+    else:
+        return x
+
+
+@triton.jit
+def _mix(old, new, keep_ptrs, there, ZONEOUT: tl.constexpr, RATE: tl.constexpr):
+    """Zoneout: the share of the old value that is kept, and the rest of the new one."""
+    if RATE == 0.0 or ZONEOUT == "none":
+        return new
+    elif ZONEOUT == "expected":
+        return RATE * old + (1.0 - RATE) * new
+    else:
+        keep = tl.load(keep_ptrs, there, 0.0)
+        return keep * old + (1.0 - keep) * new
+
+
+@triton.jit
+def _unmix(d, keep_ptrs, there, ZONEOUT: tl.constexpr, RATE: tl.constexpr):
+    """Gradients of (old, new) from that of their mix."""
+    if RATE == 0.0 or ZONEOUT == "none":
+        return d * 0.0, d
+    elif ZONEOUT == "expected":
+        return RATE * d, (1.0 - RATE) * d
+    else:
+        keep = tl.load(keep_ptrs, there, 0.0)
+        return keep * d, (1.0 - keep) * d
+
+
+KERNELS: dict[str, Any] = {"forward": forward_kernel, "backward": backward_kernel}

@@ -1,0 +1,189 @@
+"""Launching the kernels of ``cuda_kernels``: a spec as their constants, the tiling, one launch or one for each step."""
+
+import contextlib
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gatesmith.ops import cuda_kernels, noise
+from gatesmith.ops.cuda_tiling import Machine, Pass, Tiling, choose_tiling
+from gatesmith.spec import Activation, LSTMSpec
+
+INTERPRETER = Machine(multiprocessors=1, shared_bytes=1 << 20)
+"""Triton's interpreter runs one program after the other, so no two of them can meet at a barrier."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recurrence:
+    """One layer's recurrence, as both passes see it.
+
+    Attributes:
+        w_hh: [R, 4, H, H]
+        lengths, order: [N] int64; ``order`` lists the sequences by falling length.
+        peepholes: [R, 3, H] of i, f, o; None where there are none.
+        scale: [R, N, H] float32, factors of h_{t-1}; None without recurrent dropout.
+        keep_h, keep_c: [T, N, R, H] float32, drawn shares of the old state; None in evaluation.
+        tilings: by pass, in place of the choice by size.
+    """
+
+    spec: LSTMSpec
+    steps: int
+    w_hh: Tensor
+    lengths: Tensor
+    order: Tensor
+    peepholes: Tensor | None = None
+    scale: Tensor | None = None
+    keep_h: Tensor | None = None
+    keep_c: Tensor | None = None
+    tilings: dict[Pass, Tiling] | None = None
+
+    def run_forward(self, z: Tensor, h: Tensor, c: Tensor | None, h0: Tensor, h_now: Tensor, c_now: Tensor) -> None:
+        """Fill h, and where c is given c and z; ``h_now`` and ``c_now`` go from the initial to the final state."""
+        tensors = (z, self.w_hh, h, h if c is None else c, h0, h_now, c_now)
+        self._launch("forward", tensors, keep=c is not None)
+
+    def run_backward(self, z: Tensor, dy: Tensor, c: Tensor, dz: Tensor, c0: Tensor, dh: Tensor, dc: Tensor) -> None:
+        """Fill dz; ``dh`` and ``dc`` go from the final state's gradients to the initial one's, W_hh's share apart."""
+        self._launch("backward", (z, self.w_hh, dy, c, dz, c0, dh, dc), keep=True)
+
+    def tiling(self, pass_: Pass) -> Tiling:
+        if self.tilings is not None:
+            return self.tilings[pass_]
+        return choose_tiling(
+            pass_,
+            hidden=self.spec.hidden_size,
+            batch=len(self.lengths),
+            directions=self.spec.num_directions,
+            element_bytes=self.w_hh.element_size(),
+            machine=machine_of(self.w_hh.device),
+        )
+
+    def _launch(self, pass_: Pass, tensors: Sequence[Tensor], *, keep: bool) -> None:
+        kernel = cuda_kernels.KERNELS[pass_]
+        spec, tiling, batch = self.spec, self.tiling(pass_), len(self.lengths)
+        hidden_tiles, batch_tiles, directions = tiling.grid(spec.hidden_size, batch, spec.num_directions)
+        barrier = self.lengths.new_zeros((directions, batch_tiles), dtype=torch.int32)
+        unused = self.w_hh
+        optional = [unused if t is None else t for t in (self.peepholes, self.scale, self.keep_h, self.keep_c)]
+        # Directions share a launch unless their activations, which are compiled in, differ.
+        apart = spec.reverse_activations is not None
+        launches = [(index, 1) for index in range(directions)] if apart else [(0, directions)]
+        spans = [(0, self.steps)] if tiling.persistent else [(step, step + 1) for step in range(self.steps)]
+        with _on(self.w_hh.device):
+            for first_direction, count in launches:
+                constants = self.constants(pass_, direction=first_direction, keep=keep)
+                for first, last in spans:
+                    kernel[(hidden_tiles, batch_tiles, count)](
+                        *tensors,
+                        self.lengths,
+                        self.order,
+                        *optional,
+                        barrier,
+                        batch,
+                        spec.hidden_size,
+                        first,
+                        last,
+                        first_direction,
+                        **constants,
+                        num_warps=tiling.num_warps,
+                        num_stages=2,
+                        launch_cooperative_grid=tiling.persistent,
+                        enable_fp_fusion=True,
+                    )
+
+    @classmethod
+    def shapes_only(cls, spec: LSTMSpec, *, dtype: torch.dtype, tilings: dict[Pass, Tiling]) -> "Recurrence":
+        """One without data, to compile kernels for a device that is not here; never to be run."""
+        w_hh = torch.empty((spec.num_directions, 4, spec.hidden_size, spec.hidden_size), dtype=dtype, device="meta")
+        none = torch.empty(0, dtype=torch.int64)
+        peepholes = w_hh if spec.peepholes else None
+        return cls(spec=spec, steps=0, w_hh=w_hh, lengths=none, order=none, peepholes=peepholes, tilings=tilings)
+
+    def constants(self, pass_: Pass, *, direction: int, keep: bool) -> dict[str, Any]:
+        """What is compiled into the kernel of one pass, for a launch that begins with ``direction``."""
+        spec, tiling = self.spec, self.tiling(pass_)
+        zoneout = "none"
+        if spec.zoneout_h or spec.zoneout_c:
+            zoneout = "expected" if self.keep_h is None and self.keep_c is None else "drawn"
+        tf32 = self.w_hh.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest"
+        return {
+            "R": spec.num_directions,
+            "REVERSE": spec.direction == "reverse",
+            "PRECISION": "widened" if self.w_hh.is_cpu else "tf32" if tf32 else "ieee",
+            "BLOCK_N": tiling.block_n,
+            "BLOCK_H": tiling.block_h,
+            "BLOCK_K": tiling.block_k,
+            "K_TILES": tiling.k_tiles,
+            "RESIDENT": tiling.resident,
+            "BARRIER": tiling.persistent,
+            "ACTIVATIONS": tuple(_as_constant(a) for a in spec.activations_of(spec.directions[direction])),
+            "COUPLED": spec.coupled_gates,
+            "PEEPHOLES": self.peepholes is not None,
+            "GATE_CLIP": float(spec.gate_clip or 0.0),
+            "CELL_CLIP": float(spec.cell_clip or 0.0),
+            "SCALED": self.scale is not None,
+            "ZONEOUT": zoneout,
+            "RATE_H": float(spec.zoneout_h),
+            "RATE_C": float(spec.zoneout_c),
+        } | ({"KEEP": keep, "FORGET_BIAS": float(spec.forget_bias)} if pass_ == "forward" else {})
+
+
+def draw_recurrent_dropout(spec: LSTMSpec, layer: int, seed: int | None, like: Tensor) -> Tensor | None:
+    """[R, N, H] float32: the factors of h_{t-1}, the same numbers as on every device; ``like`` is [T, N, R, H]."""
+    if seed is None or not spec.recurrent_dropout:
+        return None
+    _, batch, _, hidden = like.shape
+    drawn = [
+        noise.dropout_scale(seed, layer, direction, "recurrent_dropout", (batch, hidden), spec.recurrent_dropout)
+        for direction in spec.directions
+    ]
+    return upload(np.stack(drawn), like)
+
+
+def draw_zoneout(
+    spec: LSTMSpec, layer: int, kind: noise.Kind, rate: float, seed: int | None, like: Tensor
+) -> Tensor | None:
+    """[T, N, R, H] float32: 1 where a unit keeps its old state."""
+    if seed is None or not rate:
+        return None
+    steps, batch, _, hidden = like.shape
+    drawn = [
+        noise.zoneout_keep(seed, layer, direction, kind, (steps, batch, hidden), rate) for direction in spec.directions
+    ]
+    return upload(np.stack(drawn, axis=2), like)
+
+
+def upload(values: noise.Array, like: Tensor) -> Tensor:
+    """Numbers drawn on the host, as float32 on the device of ``like``, without waiting for it."""
+    tensor = torch.from_numpy(np.ascontiguousarray(values, np.float32))
+    return tensor.pin_memory().to(like.device, non_blocking=True) if like.is_cuda else tensor
+
+
+@lru_cache(maxsize=16)
+def machine_of(device: torch.device) -> Machine:
+    """What :func:`choose_tiling` needs to know of a device."""
+    if device.type != "cuda":
+        return INTERPRETER
+    properties = cast("Any", torch.cuda.get_device_properties(device))  # pyright: ignore[reportUnknownMemberType]
+    return Machine(
+        multiprocessors=properties.multi_processor_count, shared_bytes=properties.shared_memory_per_block_optin
+    )
+
+
+def _as_constant(activation: Activation) -> tuple[str, float, float]:
+    return activation.name, activation.alpha or 0.0, activation.beta or 0.0
+
+
+@contextlib.contextmanager
+def _on(device: torch.device) -> Generator[None]:
+    """Triton launches on the current device, which need not be the tensors'."""
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            yield
+    else:
+        yield

@@ -1,0 +1,306 @@
+"""The Triton kernels against the reference, in Triton's interpreter, and compiled for a GPU that need not be here."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from tests.strategies import calls, deterministic, random_weights, specs
+from tests.tolerances import TOLERANCES
+
+from gatesmith.errors import UnsupportedError
+from gatesmith.ops import LSTM, cuda, reference, run_on_device
+from gatesmith.ops.call import Call, make_call
+from gatesmith.ops.cuda_gradient import backward
+from gatesmith.ops.cuda_lstm import forward, make_problem, unsupported_feature
+from gatesmith.ops.cuda_tiling import Pass, Tiling
+from gatesmith.spec import ACTIVATION_DEFAULTS, LSTMSpec
+
+pytestmark = pytest.mark.filterwarnings("default:TRITON_DEFAULT_FP_FUSION")
+
+
+def tiling(block_h: int, k_tiles: int, *, persistent: bool, resident: bool = False, block_n: int = 16) -> Tiling:
+    return Tiling(
+        block_n=block_n,
+        block_h=block_h,
+        block_k=16,
+        k_tiles=k_tiles,
+        resident=resident,
+        persistent=persistent,
+        num_warps=4,
+    )
+
+
+# One program for each batch tile and direction: the interpreter runs one after the other, so none may wait for another.
+ONE_LAUNCH: dict[Pass, Tiling] = {
+    "forward": tiling(16, 1, persistent=True, resident=True),
+    "backward": tiling(16, 4, persistent=True, resident=True),
+}
+
+
+def problem_of(call: Call, dtype: torch.dtype, tilings: dict[Pass, Tiling] | None):
+    def tensor(array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(dtype)
+
+    x = call.x.copy()
+    x[np.arange(len(x))[:, None] >= call.lengths] = np.nan  # whatever stands in the padding
+    seed = call.seed if call.training else None
+    weights = [tensor(array) for array in call.weights.values()]
+    state = tensor(call.h0), tensor(call.c0)
+    lengths = torch.from_numpy(call.lengths)
+    return make_problem(call.spec, weights, tensor(x), *state, lengths, seed, tilings), tensor
+
+
+def results(call: Call, dtype: torch.dtype, tilings: dict[Pass, Tiling] | None) -> dict[str, np.ndarray]:
+    problem, tensor = problem_of(call, dtype, tilings)
+    y, h_n, c_n, tape = forward(problem, keep=True)
+    assert tape is not None
+    gradients = backward(problem, tape, *(tensor(d) for d in upstream(call)))
+    names = ["dx", "dh0", "dc0", *(f"d{name}" for name in call.weights)]
+    named = {"y": y, "h_n": h_n, "c_n": c_n} | dict(zip(names, gradients, strict=True))
+    return {name: value.to(torch.float64).numpy() for name, value in named.items()}
+
+
+def upstream(call: Call) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(11)
+    steps, batch = call.x.shape[:2]
+    dy = rng.normal(size=(steps, batch, call.spec.num_directions * call.spec.output_size))
+    return dy, rng.normal(size=call.h0.shape), rng.normal(size=call.c0.shape)
+
+
+def truth(call: Call) -> dict[str, np.ndarray]:
+    outputs, tape = reference.forward_for_training(call)
+    gradients = reference.backward(tape, *upstream(call))
+    named = {"y": outputs.y, "h_n": outputs.h_n, "c_n": outputs.c_n}
+    named |= {"dx": gradients.dx, "dh0": gradients.dh0, "dc0": gradients.dc0}
+    return named | {f"d{name}": gradients.dweights[name] for name in call.weights}
+
+
+def call_of(
+    spec: LSTMSpec, lengths: list[int], steps: int = 3, *, training: bool = False, dtype: torch.dtype = torch.float64
+) -> Call:
+    """A call in float64 whose numbers ``dtype`` holds exactly."""
+    rng = np.random.default_rng(5)
+
+    def rounded(array: np.ndarray) -> np.ndarray:
+        return torch.from_numpy(array).to(dtype).double().numpy()
+
+    cells, batch = len(spec.cells()), len(lengths)
+    drawn = random_weights(spec, 5)
+    return make_call(
+        type(drawn)(spec, {name: rounded(array) for name, array in drawn.items()}),
+        rounded(rng.normal(size=(steps, batch, spec.input_size))),
+        (
+            rounded(rng.normal(size=(cells, batch, spec.output_size))),
+            rounded(rng.normal(size=(cells, batch, spec.hidden_size))),
+        ),
+        lengths=lengths,
+        training=training,
+        seed=5,
+    )
+
+
+def assert_close(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray], tolerance: str) -> None:
+    errors: dict[str, float] = {}
+    for name, array in expected.items():
+        assert actual[name].shape == array.shape, name
+        errors[name] = float(np.abs(actual[name] - array).max(initial=0) / max(1.0, np.abs(array).max(initial=0)))
+    worst = max(errors, key=lambda name: np.nan_to_num(errors[name], nan=np.inf))
+    assert errors[worst] <= TOLERANCES[tolerance], f"{worst} differs by {errors[worst]:.2e}"
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+def test_one_launch_for_each_step_matches_the_reference(direction: str) -> None:
+    # 20 units and 18 sequences: several hidden tiles and two batch tiles, neither full.
+    spec = LSTMSpec(3, 20, 1, direction)
+    call = call_of(spec, [0, 2, 3] * 6)
+    tilings: dict[Pass, Tiling] = {
+        "forward": tiling(8, 2, persistent=False),
+        "backward": tiling(16, 5, persistent=False),
+    }
+    assert_close(results(call, torch.float32, tilings), truth(call), "cuda_float32")
+
+
+@pytest.mark.parametrize("resident", [False, True])
+def test_one_launch_for_all_steps_matches_the_reference(resident: bool) -> None:
+    call = call_of(LSTMSpec(3, 20, 2, "bidirectional"), [0, 2, 4] * 6, steps=4)
+    tilings: dict[Pass, Tiling] = {
+        "forward": tiling(32, 2, persistent=True, resident=resident),
+        "backward": tiling(32, 5, persistent=True, resident=resident),
+    }
+    assert_close(results(call, torch.float32, tilings), truth(call), "cuda_float32")
+
+
+VARIANTS: dict[str, dict[str, object]] = {
+    "no bias": {"bias": False},
+    "peepholes": {"peepholes": "ifo"},
+    "f=1-i": {"coupled_gates": "f=1-i", "peepholes": "o"},
+    "i=1-f": {"coupled_gates": "i=1-f", "forget_bias": 0.7},
+    "clips": {"gate_clip": 0.5, "cell_clip": 0.4, "peepholes": "if"},
+    "zoneout": {"zoneout_h": 0.3, "zoneout_c": 0.2, "peepholes": "if"},
+    "two layers": {"num_layers": 2, "dropout": 0.3, "residual": True, "drop_states": True},
+    "recurrent dropout": {"recurrent_dropout": 0.4},
+}
+
+
+@pytest.mark.parametrize(
+    ("variant", "training"),
+    [(name, False) for name in VARIANTS] + [("zoneout", True), ("two layers", True), ("recurrent dropout", True)],
+)
+def test_every_variant_matches_the_reference(variant: str, training: bool) -> None:
+    given = {"direction": "bidirectional", **VARIANTS[variant]}
+    spec = LSTMSpec(3, 5, **given)  # type: ignore[arg-type]
+    call = call_of(spec, [0, 2, 3], training=training)
+    assert_close(results(call, torch.float32, ONE_LAUNCH), truth(call), "cuda_float32")
+
+
+@pytest.mark.parametrize("name", ACTIVATION_DEFAULTS)
+def test_every_activation_matches_the_reference(name: str) -> None:
+    spec = LSTMSpec(2, 4, activations=(name, name, name))  # type: ignore[arg-type]
+    call = call_of(spec, [2, 1], steps=2)
+    assert_close(results(call, torch.float32, ONE_LAUNCH), truth(call), "cuda_float32")
+
+
+def test_directions_with_activations_of_their_own() -> None:
+    activations = {
+        "activations": ("hard_sigmoid", "relu", "softsign"),
+        "reverse_activations": ("sigmoid", "elu", "tanh"),
+    }
+    call = call_of(LSTMSpec(2, 4, 1, "bidirectional", **activations), [2, 1], steps=2)  # type: ignore[arg-type]
+    assert_close(results(call, torch.float32, ONE_LAUNCH), truth(call), "cuda_float32")
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_is_as_near_as_its_rounding(dtype: torch.dtype) -> None:
+    call = call_of(LSTMSpec(3, 8, 1, "bidirectional"), [0, 2, 3], dtype=dtype)
+    assert_close(results(call, dtype, ONE_LAUNCH), truth(call), f"cuda_{str(dtype).removeprefix('torch.')}")
+
+
+@pytest.mark.parametrize(("steps", "lengths"), [(0, [0, 0]), (3, []), (3, [0, 0])])
+def test_nothing_to_do_leaves_the_state_as_it_was(steps: int, lengths: list[int]) -> None:
+    call = call_of(LSTMSpec(3, 4, 2), lengths, steps=steps)
+    assert_close(results(call, torch.float32, ONE_LAUNCH), truth(call), "cuda_float32")
+
+
+def test_equal_calls_give_equal_bits_and_keeping_a_tape_changes_none() -> None:
+    problem, _ = problem_of(call_of(LSTMSpec(3, 5), [3, 1]), torch.float32, ONE_LAUNCH)
+    first, again, bare = (forward(problem, keep=keep)[:3] for keep in (True, True, False))
+    for a, b, c in zip(first, again, bare, strict=True):
+        assert torch.equal(a, b)
+        assert torch.equal(a, c)
+
+
+def test_nothing_that_a_caller_gave_or_got_is_written_later() -> None:
+    problem, _ = problem_of(call_of(LSTMSpec(3, 5), [3, 3]), torch.float32, ONE_LAUNCH)
+    y, h_n, _, tape = forward(problem, keep=True)
+    assert tape is not None
+    given = [tensor.clone() for tensor in (problem.x, problem.h0, problem.c0, y, h_n, tape)]
+    upstreams = [torch.ones_like(y), torch.ones_like(h_n), torch.ones_like(h_n)]
+    first = backward(problem, tape, *upstreams)
+    y.fill_(torch.nan)
+    h_n.fill_(torch.nan)
+    assert all(torch.equal(a, b) for a, b in zip(first, backward(problem, tape, *upstreams), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(given[:3], (problem.x, problem.h0, problem.c0), strict=True))
+    assert all(torch.equal(u, torch.ones_like(u)) for u in upstreams)
+
+
+def test_a_mutated_weight_shows() -> None:
+    call = call_of(LSTMSpec(3, 5), [3, 2])
+    expected = truth(call)
+    arrays = {name: array.copy() for name, array in call.weights.items()}
+    arrays["weight_hh_l0"] = arrays["weight_hh_l0"].reshape(4, 5, 5).swapaxes(1, 2).reshape(20, 5)
+    mutated = dataclasses.replace(call, weights=type(call.weights)(call.spec, arrays))
+    with pytest.raises(AssertionError, match="differs by"):
+        assert_close(results(mutated, torch.float32, ONE_LAUNCH), expected, "cuda_float32")
+
+
+def test_the_device_runs_the_same_operator_forward_and_backward() -> None:
+    lstm = LSTM(LSTMSpec(3, 5), seed=1)
+    x = np.random.default_rng(0).normal(size=(3, 2, 3)).astype(np.float32)
+    ours, (h_n, _) = run_on_device(lstm, x, device="cuda", lengths=[3, 1])
+    y, (expected_h_n, _) = run_on_device(lstm, x, device="reference", lengths=[3, 1])
+    assert np.abs(ours - y).max() <= TOLERANCES["cuda_float32"]
+    assert np.abs(h_n - expected_h_n).max() <= TOLERANCES["cuda_float32"]
+    gradients = {}
+    for device in ("cuda", "reference"):
+        lstm.device = device
+        out, _, tape = lstm.forward(x)
+        gradients[device] = lstm.backward(tape, np.ones_like(out)).dweights["weight_hh_l0"]
+    assert np.abs(gradients["cuda"] - gradients["reference"]).max() <= TOLERANCES["cuda_float32"]
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"proj_size": 2}, "projection"),
+        ({"layer_norm": "gates_and_cell"}, "layer normalisation"),
+        ({"full_peepholes": "o"}, "full_peepholes"),
+        ({"zoneout_c": 0.1, "peepholes": "o"}, "zoneout_c"),
+    ],
+)
+def test_what_the_kernels_do_not_know_is_named(given: dict[str, object], named: str) -> None:
+    lstm = LSTM(LSTMSpec(3, 5, **given))  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedError, match=named):
+        run_on_device(lstm, np.zeros((2, 1, 3), np.float32), device="cuda")
+    with pytest.raises(UnsupportedError, match="float64"):
+        run_on_device(LSTM(LSTMSpec(3, 5)), np.zeros((2, 1, 3)), device="cuda")
+
+
+def test_a_machine_without_a_gpu_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("gatesmith.ops.cuda._interprets", lambda: False)
+    with pytest.raises(UnsupportedError, match="no NVIDIA GPU"):
+        run_on_device(LSTM(LSTMSpec(3, 5)), np.zeros((2, 1, 3), np.float32), device="cuda")
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gatesmith.ops.cuda.find_spec", lambda name: None if name == "triton" else object())
+    assert cuda.missing() == "Triton is not installed, run `pip install 'gatesmith[cuda]'`"
+
+
+COMPILE = """
+import re
+from gatesmith.ops.cuda_compile import compile_kernel
+from gatesmith.ops.cuda_tiling import H100, choose_tiling
+from gatesmith.spec import LSTMSpec
+spec = LSTMSpec(32, 32, direction="bidirectional", peepholes="ifo", gate_clip=3.0)
+for pass_, dtype, size in (("forward", "bfloat16", 2), ("backward", "float32", 4)):
+    tiling = choose_tiling(pass_, hidden=32, batch=16, directions=2, element_bytes=size, machine=H100)
+    assert tiling.persistent and tiling.resident
+    binary = compile_kernel(pass_, spec, dtype, tiling)
+    assert 0 < binary.shared_bytes <= H100.shared_bytes, binary.shared_bytes
+    # One barrier: the last store is released before it is counted, and acquired before the next step reads.
+    assert re.search(r"(red|atom)\\S*release", binary.ptx)
+    assert "acquire" in binary.ptx
+    assert (dtype != "bfloat16") or "mma.sync" in binary.ptx
+"""
+
+
+def test_the_kernels_compile_for_a_gpu_that_is_not_here(tmp_path) -> None:
+    environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", COMPILE],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.nightly
+def test_random_specs_match_the_reference() -> None:
+    from hypothesis import given
+
+    supported = specs().filter(lambda spec: unsupported_feature(spec) is None)
+
+    @given(call=calls(supported, max_steps=3, max_batch=2))
+    @deterministic(60)
+    def check(call: Call) -> None:
+        assert_close(results(call, torch.float32, ONE_LAUNCH), truth(call), "cuda_float32")
+
+    check()
