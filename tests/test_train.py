@@ -62,7 +62,7 @@ def test_data_that_cannot_be_trained_on_is_named(two_tones: Sequences) -> None:
         train(Sequences(x=two_tones.x, lengths=two_tones.lengths))
     with pytest.raises(InputError, match="an empty one"):
         train(Sequences(x=two_tones.x, lengths=two_tones.lengths * 0, labels=two_tones.labels))
+    labels = np.arange(60) % 2
+    labels[0] = 7
     with pytest.raises(InputError, match="class 7 has one sequence"):
-        labels = np.arange(60) % 2
-        labels[0] = 7
         train(Sequences(x=two_tones.x, lengths=two_tones.lengths, labels=labels))
