@@ -25,10 +25,9 @@ module activation #(
   // |z|, where the most negative code has the magnitude of the most positive one.
   logic negative;
   logic [ZWidth-2:0] magnitude;
-  always_comb begin
-    magnitude = z_i[ZWidth-2:0];
-    if (z_i[ZWidth-1]) magnitude = z_i[ZWidth-2:0] == '0 ? '1 : ~z_i[ZWidth-2:0] + (ZWidth - 1)'(1);
-  end
+  logic [ZWidth-1:0] absolute;
+  assign absolute = {1'b0, z_i[ZWidth-2:0] ^ {(ZWidth - 1) {z_i[ZWidth-1]}}} + ZWidth'(z_i[ZWidth-1]);
+  assign magnitude = absolute[ZWidth-2:0] | {(ZWidth - 1) {absolute[ZWidth-1]}};
   logic [ZWidth-2:0] magnitude_q;
   delay #(.Width(ZWidth - 1), .Stages(SumStages)) u_magnitude (
     .clk, .rst(1'b0), .data_i(magnitude), .data_o(magnitude_q)
@@ -42,43 +41,42 @@ module activation #(
     .clk, .address_i(magnitude_q[ZWidth-2-:IndexWidth]), .data_o(entry)
   );
 
-  // The part that depends on the position within the segment.
-  localparam int RiseWidth = SlopeWidth + 1;
-  logic [RiseWidth-1:0] rise;
-  logic [ActWidth-1:0] value;
+  // Value at the left end, and the rise since then.
+  logic [ActWidth-1:0] value, p, p_q;
+  delay #(.Width(ActWidth), .Stages(ProductStages)) u_value (
+    .clk, .rst(1'b0), .data_i(entry[ActWidth-1:0]), .data_o(value)
+  );
   if (RestWidth > 0) begin : g_interpolate
     localparam int ProductWidth = SlopeWidth + RestWidth + 1;
     logic [RestWidth-1:0] rest;
-    logic [ProductWidth-1:0] product, product_q;
+    logic signed [SlopeWidth-1:0] slope;
+    logic signed [RestWidth:0] factor;
+    logic signed [ProductWidth-1:0] product;
+    logic [ProductWidth-1:0] product_q;
     logic unused_saturated;
     delay #(.Width(RestWidth), .Stages(MemoryStages)) u_rest (
       .clk, .rst(1'b0), .data_i(magnitude_q[RestWidth-1:0]), .data_o(rest)
     );
-    assign product = ProductWidth'($signed(entry[ActWidth+:SlopeWidth])) * ProductWidth'($signed({1'b0, rest}));
+    assign slope = entry[ActWidth+:SlopeWidth];
+    assign factor = {1'b0, rest};
+    assign product = slope * factor;
     delay #(.Width(ProductWidth), .Stages(ProductStages)) u_product (
       .clk, .rst(1'b0), .data_i(product), .data_o(product_q)
     );
-    saturate_round #(.InWidth(ProductWidth), .Shift(RestWidth), .OutWidth(RiseWidth), .Stages(0)) u_rise (
-      .clk, .value_i(product_q), .value_o(rise), .saturated_o(unused_saturated)
+    saturate_round #(.InWidth(ProductWidth), .Shift(RestWidth), .OutWidth(ActWidth), .Bounded(1'b0)) u_p (
+      .clk, .value_i(product_q), .base_i(value), .value_o(p), .saturated_o(unused_saturated)
     );
   end else begin : g_exact
     logic unused_slope;
     assign unused_slope = ^entry[ActWidth+:SlopeWidth];
-    assign rise = '0;
+    assign p = value;
   end
-  delay #(.Width(ActWidth), .Stages(ProductStages)) u_value (
-    .clk, .rst(1'b0), .data_i(entry[ActWidth-1:0]), .data_o(value)
-  );
-
-  logic [RiseWidth-1:0] rise_q;
-  logic [ActWidth-1:0] value_q;
-  delay #(.Width(RiseWidth), .Stages(SumStages)) u_rise_q (.clk, .rst(1'b0), .data_i(rise), .data_o(rise_q));
-  delay #(.Width(ActWidth), .Stages(SumStages)) u_value_q (.clk, .rst(1'b0), .data_i(value), .data_o(value_q));
+  delay #(.Width(ActWidth), .Stages(SumStages)) u_p_q (.clk, .rst(1'b0), .data_i(p), .data_o(p_q));
 
   // f(-z) = Mirror - f(z)
   localparam logic [ActWidth-1:0] Mirror = Odd ? '0 : ActWidth'(1) << ActFrac;
-  logic [ActWidth-1:0] rise_wide;
-  assign rise_wide = ActWidth'($signed(rise_q));
-  always_ff @(posedge clk) a_o <= negative ? Mirror - value_q - rise_wide : value_q + rise_wide;
+  logic [ActWidth-1:0] flip;
+  assign flip = {ActWidth{negative}};
+  always_ff @(posedge clk) a_o <= (p_q ^ flip) + (Mirror & flip) + ActWidth'(negative);
 endmodule
 `default_nettype wire

@@ -72,6 +72,8 @@ module lstm #(
 );
   localparam int XSumWidth = XWidth + XShift;
   localparam int HSumWidth = HWidth + HShift;
+  // A column that lasts long needs only itself and the one after it at hand.
+  localparam int Ahead = Rows / Multipliers > MemoryStages + 4 ? 2 : MemoryStages + 3;
   localparam int OperandWidth = XSumWidth > HSumWidth ? XSumWidth : HSumWidth;
 
   // x comes in through a register slice
@@ -126,7 +128,8 @@ module lstm #(
     .HWidth(HWidth),
     .HShift(HShift),
     .OperandWidth(OperandWidth),
-    .MemoryStages(MemoryStages)
+    .MemoryStages(MemoryStages),
+    .Ahead(Ahead)
   ) u_operands (
     .clk,
     .rst,

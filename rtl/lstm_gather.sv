@@ -93,6 +93,7 @@ module lstm_gather #(
       .write_i(capture_i),
       .write_address_i(write_address_q),
       .write_data_i(sums_i),
+      .read_i(1'b1),
       .read_address_i(address_q),
       .read_data_o(lanes)
     );
@@ -106,6 +107,7 @@ module lstm_gather #(
       .write_i(capture_i),
       .write_address_i(write_address_q),
       .write_data_i(sums_i[Wrapping*AccWidth-1:0]),
+      .read_i(1'b1),
       .read_address_i(low_address),
       .read_data_o(lanes[Wrapping*AccWidth-1:0])
     );
@@ -114,6 +116,7 @@ module lstm_gather #(
       .write_i(capture_i),
       .write_address_i(write_address_q),
       .write_data_i(sums_i[Lanes*AccWidth-1:Wrapping*AccWidth]),
+      .read_i(1'b1),
       .read_address_i(address_q),
       .read_data_o(lanes[Lanes*AccWidth-1:Wrapping*AccWidth])
     );
@@ -126,18 +129,26 @@ module lstm_gather #(
   );
   if (Serial) begin : g_serial
     logic [4*AccWidth-1:0] unit_q;
-    always_ff @(posedge clk) unit_q <= {lanes[int'(position)*AccWidth+:AccWidth], unit_q[4*AccWidth-1:AccWidth]};
+    logic [AccWidth-1:0] row;
+    select #(.Width(AccWidth), .Count(Lanes)) u_row (.words_i(lanes), .index_i(position), .word_o(row));
+    always_ff @(posedge clk) unit_q <= {row, unit_q[4*AccWidth-1:AccWidth]};
     delay #(.Width(4 * AccWidth), .Stages(SumStages)) u_rows (.clk, .rst(1'b0), .data_i(unit_q), .data_o(rows_o));
   end else begin : g_window
     localparam int Extended = (Positions - 1) * Stride + Window;
     logic [Extended*AccWidth-1:0] extended;
+    logic [Positions*Window*AccWidth-1:0] windows;
     logic [Window*AccWidth-1:0] window;
     if (Wrapping > 0) begin : g_wrapped
       assign extended = {lanes[Wrapping*AccWidth-1:0], lanes};
     end else begin : g_padded
       assign extended = (Extended * AccWidth)'(lanes);
     end
-    assign window = extended[int'(position)*Stride*AccWidth+:Window*AccWidth];
+    for (genvar i = 0; i < Positions; i++) begin : g_position
+      assign windows[i*Window*AccWidth+:Window*AccWidth] = extended[i*Stride*AccWidth+:Window*AccWidth];
+    end
+    select #(.Width(Window * AccWidth), .Count(Positions)) u_window (
+      .words_i(windows), .index_i(position), .word_o(window)
+    );
     delay #(.Width(Window * AccWidth), .Stages(SumStages)) u_rows (.clk, .rst(1'b0), .data_i(window), .data_o(rows_o));
   end
   // Rows that come one by one take one clock more to assemble.

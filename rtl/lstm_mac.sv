@@ -89,12 +89,16 @@ module lstm_mac #(
     );
     for (genvar column = 0; column < ColumnsPerCycle; column++) begin : g_column
       logic [WeightWidth-1:0] weight;
-      logic [OperandWidth-1:0] factor;
+      logic signed [WeightWidth-1:0] left;
+      logic signed [OperandWidth-1:0] right;
+      logic signed [ProductWidth-1:0] exact;
       delay #(.Width(WeightWidth), .Stages(OperandStages)) u_weight (
         .clk, .rst(1'b0), .data_i(weights[(column*Lanes+lane)*WeightWidth+:WeightWidth]), .data_o(weight)
       );
-      assign factor = operand[column*OperandWidth+:OperandWidth];
-      assign products[column*ProductWidth+:ProductWidth] = ProductWidth'($signed(weight)) * ProductWidth'($signed(factor));
+      assign left = weight;
+      assign right = operand[column*OperandWidth+:OperandWidth];
+      assign exact = left * right;
+      assign products[column*ProductWidth+:ProductWidth] = exact;
     end
     delay #(.Width(ColumnsPerCycle * ProductWidth), .Stages(ProductStages)) u_products (
       .clk, .rst(1'b0), .data_i(products), .data_o(products_q)
@@ -116,7 +120,7 @@ module lstm_mac #(
     localparam int Late = PartLanes > First ? (PartLanes < End ? PartLanes : End) - First : 0;  // lanes one word later
     localparam int Early = End - First - Late;
     if (Late > 0) begin : g_late
-      lstm_ring #(.Width(Late * AccWidth), .Depth(Rows / Lanes)) u_ring (
+      lstm_ring #(.Width(Late * AccWidth), .Depth(Rows / Lanes), .MemoryStages(MemoryStages)) u_ring (
         .clk,
         .rst,
         .step_i(steps[group]),
@@ -126,7 +130,7 @@ module lstm_mac #(
       );
     end
     if (Early > 0) begin : g_early
-      lstm_ring #(.Width(Early * AccWidth), .Depth(Rows / Lanes - 1)) u_ring (
+      lstm_ring #(.Width(Early * AccWidth), .Depth(Rows / Lanes - 1), .MemoryStages(MemoryStages)) u_ring (
         .clk,
         .rst,
         .step_i(steps[group]),

@@ -17,6 +17,7 @@ module lstm_operands #(
   parameter int HShift = 0,
   parameter int OperandWidth = 16,
   parameter int MemoryStages = 2,
+  parameter int Ahead = 5,     // operands fetched and not yet taken; MemoryStages + 2 give one per clock
   localparam int Groups = (HiddenSize + Units - 1) / Units,
   localparam int GroupWidth = Groups > 1 ? $clog2(Groups) : 1,
   localparam int UnitWidth = Units > 1 ? $clog2(Units) : 1
@@ -57,7 +58,6 @@ module lstm_operands #(
   localparam int Skew = InputSize % Banks;   // bank of h[0]
   localparam int HWords = Words - Split;
   localparam int HWordWidth = HWords > 1 ? $clog2(HWords) : 1;
-  localparam int Ahead = MemoryStages + 3;   // operands fetched and not yet taken
   localparam int AheadWidth = $clog2(Ahead + 1);
   localparam int StepsWidth = 4;             // steps fetched and not yet written back
   localparam int CountWidth = $clog2(Groups + 1);
@@ -168,29 +168,31 @@ module lstm_operands #(
     localparam int Unit = (bank - Skew + Banks) % Banks;  // whose h comes here
     localparam int Carry = Unit + Skew >= Banks ? 1 : 0;
     logic [XWidth-1:0] x_read;
-    logic [HWordWidth-1:0] h_word;
     logic [OperandWidth-1:0] x_operand, h_operand;
     ram #(.Width(XWidth), .Depth(2 ** (XWordWidth + 1)), .Latency(MemoryStages)) u_x (
       .clk,
       .write_i(x_write[bank]),
       .write_address_i(x_write_address),
       .write_data_i(x_write_data[bank*XWidth+:XWidth]),
+      .read_i(1'b1),
       .read_address_i({slot_q, x_word}),
       .read_data_o(x_read)
     );
     if (Unit < Units) begin : g_h
+      logic [HWordWidth-1:0] h_word;
+      assign h_word = h_group + HWordWidth'(Carry);
       ram #(.Width(HWidth), .Depth(2 ** (HWordWidth + 1)), .Latency(MemoryStages)) u_h (
         .clk,
         .write_i(idle_o ? host_write_i[Unit] : h_present_i[Unit]),
         .write_address_i({idle_o, h_word}),
         .write_data_i(idle_o ? host_data_i : h_i[Unit*HWidth+:HWidth]),
+        .read_i(1'b1),
         .read_address_i({!idle_o && initial_step, idle_o ? host_word : h_word_q}),
         .read_data_o(h_read[bank*HWidth+:HWidth])
       );
     end else begin : g_none
       assign h_read[bank*HWidth+:HWidth] = '0;
     end
-    assign h_word = h_group + HWordWidth'(Carry);
     assign x_operand = OperandWidth'($signed(x_read)) << XShift;
     assign h_operand = OperandWidth'($signed(h_read[bank*HWidth+:HWidth])) << HShift;
     assign operands[bank*OperandWidth+:OperandWidth] =

@@ -85,7 +85,7 @@ module lstm_pointwise #(
     assign sum = rows_i[gate*AccWidth+:AccWidth] + AccWidth'($signed(bias[gate*BiasWidth+:BiasWidth]));
     delay #(.Width(AccWidth), .Stages(SumStages)) u_sum (.clk, .rst(1'b0), .data_i(sum), .data_o(sum_q));
     saturate_round #(.InWidth(AccWidth), .Shift(AccFrac - ZFrac), .OutWidth(ZWidth), .Stages(SumStages)) u_z (
-      .clk, .value_i(sum_q), .value_o(z), .saturated_o(saturated)
+      .clk, .value_i(sum_q), .base_i('0), .value_o(z), .saturated_o(saturated)
     );
     delay #(.Width(ZWidth + 1), .Stages(1)) u_z_q (
       .clk, .rst(1'b0), .data_i({z, saturated}), .data_o({z_q, z_saturated[gate]})
@@ -120,6 +120,7 @@ module lstm_pointwise #(
     .write_i(host_i ? host_write_i : valid[CellAt]),
     .write_address_i(host_i ? {1'b1, host_group_i} : {1'b0, write_group}),
     .write_data_i(host_i ? host_data_i : cell_new),
+    .read_i(1'b1),
     .read_address_i(host_i ? {1'b0, host_group_i} : {read_initial, read_group}),
     .read_data_o(cell_read)
   );
@@ -132,19 +133,25 @@ module lstm_pointwise #(
   localparam int AddWidth = 2 * ActWidth;
   localparam int MixWidth = (KeepWidth + KeepShift > AddWidth + AddShift ? KeepWidth + KeepShift : AddWidth + AddShift) + 1;
   localparam int MixShift = (ActFrac > CellFrac ? ActFrac : CellFrac) + ActFrac - CellFrac;
-  logic [KeepWidth-1:0] keep, keep_q;
-  logic [AddWidth-1:0] add, add_q;
+  logic signed [ActWidth-1:0] gate_i, gate_f, gate_g;
+  logic signed [CellWidth-1:0] cell_old;
+  logic signed [KeepWidth-1:0] keep;
+  logic signed [AddWidth-1:0] add;
+  logic [KeepWidth-1:0] keep_q;
+  logic [AddWidth-1:0] add_q;
   logic [MixWidth-1:0] mix, mix_q;
   logic [CellWidth-1:0] cell_d;
   logic cell_saturated_d, cell_saturated;
-  assign keep = KeepWidth'($signed(gates[ActWidth+:ActWidth])) * KeepWidth'($signed(cell_read));
-  assign add = AddWidth'($signed(gates[0+:ActWidth])) * AddWidth'($signed(gates[2*ActWidth+:ActWidth]));
+  assign {gate_g, gate_f, gate_i} = gates[3*ActWidth-1:0];
+  assign cell_old = cell_read;
+  assign keep = gate_f * cell_old;
+  assign add = gate_i * gate_g;
   delay #(.Width(KeepWidth), .Stages(ProductStages)) u_keep (.clk, .rst(1'b0), .data_i(keep), .data_o(keep_q));
   delay #(.Width(AddWidth), .Stages(ProductStages)) u_add (.clk, .rst(1'b0), .data_i(add), .data_o(add_q));
   assign mix = (MixWidth'($signed(keep_q)) << KeepShift) + (MixWidth'($signed(add_q)) << AddShift);
   delay #(.Width(MixWidth), .Stages(SumStages)) u_mix (.clk, .rst(1'b0), .data_i(mix), .data_o(mix_q));
   saturate_round #(.InWidth(MixWidth), .Shift(MixShift), .OutWidth(CellWidth), .Stages(SumStages)) u_cell (
-    .clk, .value_i(mix_q), .value_o(cell_d), .saturated_o(cell_saturated_d)
+    .clk, .value_i(mix_q), .base_i('0), .value_o(cell_d), .saturated_o(cell_saturated_d)
   );
   delay #(.Width(CellWidth + 1), .Stages(1)) u_cell_q (
     .clk, .rst(1'b0), .data_i({cell_d, cell_saturated_d}), .data_o({cell_new, cell_saturated})
@@ -153,9 +160,9 @@ module lstm_pointwise #(
   // h' = saturate(round_shift(o * tanh(c')))
   logic [ZWidth-1:0] zc, zc_q;
   logic zc_saturated_d, zc_saturated;
-  logic [ActWidth-1:0] squashed, output_gate;
+  logic signed [ActWidth-1:0] squashed, output_gate;
   saturate_round #(.InWidth(CellWidth), .Shift(CellFrac - ZFrac), .OutWidth(ZWidth), .Stages(SumStages)) u_zc (
-    .clk, .value_i(cell_new), .value_o(zc), .saturated_o(zc_saturated_d)
+    .clk, .value_i(cell_new), .base_i('0), .value_o(zc), .saturated_o(zc_saturated_d)
   );
   delay #(.Width(ZWidth + 1), .Stages(SumStages)) u_zc_q (
     .clk, .rst(1'b0), .data_i({zc, zc_saturated_d}), .data_o({zc_q, zc_saturated})
@@ -168,15 +175,16 @@ module lstm_pointwise #(
     .clk, .rst(1'b0), .data_i(gates[3*ActWidth+:ActWidth]), .data_o(output_gate)
   );
 
-  logic [2*ActWidth-1:0] product, product_q;
+  logic signed [2*ActWidth-1:0] product;
+  logic [2*ActWidth-1:0] product_q;
   logic [HWidth-1:0] h_d;
   logic h_saturated_d, h_saturated;
-  assign product = (2 * ActWidth)'($signed(output_gate)) * (2 * ActWidth)'($signed(squashed));
+  assign product = output_gate * squashed;
   delay #(.Width(2 * ActWidth), .Stages(ProductStages)) u_product (
     .clk, .rst(1'b0), .data_i(product), .data_o(product_q)
   );
   saturate_round #(.InWidth(2 * ActWidth), .Shift(2 * ActFrac - HFrac), .OutWidth(HWidth), .Stages(SumStages)) u_h (
-    .clk, .value_i(product_q), .value_o(h_d), .saturated_o(h_saturated_d)
+    .clk, .value_i(product_q), .base_i('0), .value_o(h_d), .saturated_o(h_saturated_d)
   );
   delay #(.Width(HWidth + 1), .Stages(1)) u_h_q (
     .clk, .rst(1'b0), .data_i({h_d, h_saturated_d}), .data_o({h_o, h_saturated})

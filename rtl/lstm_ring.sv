@@ -5,7 +5,8 @@
 `default_nettype none
 module lstm_ring #(
   parameter int Width = 32,
-  parameter int Depth = 4
+  parameter int Depth = 4,
+  parameter int MemoryStages = 2
 ) (
   input  wire logic             clk,
   input  wire logic             rst,
@@ -15,6 +16,7 @@ module lstm_ring #(
   output logic      [Width-1:0] data_o
 );
   localparam int RegisterDepth = 3;  // up to here registers are smaller than memory
+  localparam int BlockDepth = 8;     // from here on, block RAM with registers behind it
 
   if (Depth == 0) begin : g_none
     logic fresh_q;
@@ -36,7 +38,10 @@ module lstm_ring #(
       end
       assign last_d = chain[(Depth-1)*Width+:Width];
     end else begin : g_memory
-      localparam int AddressWidth = $clog2(Depth);
+      // A word comes out one turn of the addresses after it went in, and waits in the registers of the read.
+      localparam int Latency = Depth >= BlockDepth ? MemoryStages : 0;
+      localparam int Words = Depth - Latency;
+      localparam int AddressWidth = $clog2(Words);
       logic [AddressWidth-1:0] write_q, read_q;
       always_ff @(posedge clk) begin
         if (rst) begin
@@ -44,21 +49,22 @@ module lstm_ring #(
           read_q <= AddressWidth'(1);
         end else if (step_i) begin
           write_q <= read_q;
-          read_q <= read_q == AddressWidth'(Depth - 1) ? '0 : read_q + AddressWidth'(1);
+          read_q <= read_q == AddressWidth'(Words - 1) ? '0 : read_q + AddressWidth'(1);
         end
       end
-      ram #(.Width(Width), .Depth(Depth), .Latency(0)) u_memory (
+      ram #(.Width(Width), .Depth(Words), .Latency(Latency)) u_memory (
         .clk,
         .write_i(step_i),
         .write_address_i(write_q),
         .write_data_i(data_i),
+        .read_i(step_i),
         .read_address_i(read_q),
         .read_data_o(last_d)
       );
     end
     always_ff @(posedge clk) begin
-      if (rst) last_q <= '0;
-      else if (step_i) last_q <= fresh_i ? '0 : last_d;
+      if (rst || (step_i && fresh_i)) last_q <= '0;
+      else if (step_i) last_q <= last_d;
     end
     assign data_o = last_q;
   end

@@ -1,7 +1,8 @@
 // Memory with one write and one read port.
 //
 // Read latency: 0 (combinational), 1 (registered read) or 2 (registered read and a plain output register, which block
-// RAM absorbs). A word must not be read in the clock in which it is written.
+// RAM absorbs). A word must not be read in the clock in which it is written. Deep memories with a registered read ask
+// for block RAM.
 `default_nettype none
 module ram #(
   parameter int Width = 16,
@@ -13,25 +14,37 @@ module ram #(
   input  wire logic                    write_i,
   input  wire logic [AddressWidth-1:0] write_address_i,
   input  wire logic [Width-1:0]        write_data_i,
+  input  wire logic                    read_i,          // enables every register of the read
   input  wire logic [AddressWidth-1:0] read_address_i,
   output logic      [Width-1:0]        read_data_o
 );
+  localparam int BlockDepth = 8;  // from here on, block RAM
   if (Latency < 0 || Latency > 2) begin : g_check_latency
     $error("Latency must be 0, 1 or 2");
   end
 
-  (* no_rw_check *) logic [Width-1:0] memory[0:2**AddressWidth-1];
-
-  always_ff @(posedge clk) begin
-    if (write_i) memory[write_address_i] <= write_data_i;
-  end
-
   if (Latency == 0) begin : g_combinational
+    logic [Width-1:0] memory[0:2**AddressWidth-1];
+    logic unused_read;
+    assign unused_read = read_i;
+    always_ff @(posedge clk) if (write_i) memory[write_address_i] <= write_data_i;
     assign read_data_o = memory[read_address_i];
   end else begin : g_registered
     logic [Width-1:0] read_q;
-    always_ff @(posedge clk) read_q <= memory[read_address_i];
-    delay #(.Width(Width), .Stages(Latency - 1)) u_output (.clk, .rst(1'b0), .data_i(read_q), .data_o(read_data_o));
+    if (Depth >= BlockDepth) begin : g_block
+      (* no_rw_check, ram_style = "block" *) logic [Width-1:0] memory[0:2**AddressWidth-1];
+      always_ff @(posedge clk) if (write_i) memory[write_address_i] <= write_data_i;
+      always_ff @(posedge clk) if (read_i) read_q <= memory[read_address_i];
+    end else begin : g_small
+      (* no_rw_check *) logic [Width-1:0] memory[0:2**AddressWidth-1];
+      always_ff @(posedge clk) if (write_i) memory[write_address_i] <= write_data_i;
+      always_ff @(posedge clk) if (read_i) read_q <= memory[read_address_i];
+    end
+    if (Latency == 1) begin : g_direct
+      assign read_data_o = read_q;
+    end else begin : g_output
+      always_ff @(posedge clk) if (read_i) read_data_o <= read_q;
+    end
   end
 endmodule
 `default_nettype wire

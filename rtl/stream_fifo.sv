@@ -47,6 +47,7 @@ module stream_fifo #(
     .write_i(push_i),
     .write_address_i(write_q[PointerWidth-1:0]),
     .write_data_i(data_i),
+    .read_i(1'b1),
     .read_address_i(read_q[PointerWidth-1:0]),
     .read_data_o(read_data)
   );
