@@ -58,4 +58,6 @@ def _cell(value: object) -> str:
         return f"{value:.4g}"
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {_cell(item)}" for name, item in cast("Mapping[str, object]", value).items())
+    if isinstance(value, list):
+        return ", ".join(map(str, cast("list[object]", value)))
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
