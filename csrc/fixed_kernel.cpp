@@ -1,12 +1,13 @@
 // The integer operator for groups of sequences, one sequence in each lane; compiled once for each instruction set.
 //
-// Two versions of one loop nest: Int = int32_t where every sum fits 32 bits and operands fit 16, else int64_t.
+// Two versions of one loop nest: V = IntVector where operands fit 16 bits and every sum 32, else LongVector.
+#include "fixed_kernel.h"
+
 #include <algorithm>
 #include <cstring>
 #include <type_traits>
 
-#include "fixed_kernel.h"
-#include "simd.h"
+#include "fixed_simd.h"
 
 namespace GATESMITH_TARGET {
 
@@ -14,41 +15,28 @@ using namespace gatesmith;
 
 namespace {
 
-constexpr int GROUP = 2 * LANES;  // sequences side by side
-constexpr int UNITS = 2;          // hidden units that share an operand while it is in a register
-constexpr int ROWS = UNITS * GATE_COUNT;
-
-using Narrow = int32_t;
-using Wide = int64_t;
-
-template <class Int>
-constexpr bool is_narrow = std::is_same_v<Int, Narrow>;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-// Operand words of `columns` columns: the narrow version packs two 16-bit operands into one.
-template <class Int>
-int64_t operand_words(int64_t columns) {
-    return is_narrow<Int> ? ceil_div(columns, 2) : columns;
-}
-
-// round_shift of the contract as one expression for either sign of the shift.
-struct Rounding {
-    int left, right;
-    int64_t half;
-
-    explicit Rounding(int64_t shift)
-        : left(shift < 0 ? (int)-shift : 0), right(shift > 0 ? (int)shift : 0), half(shift > 0 ? (int64_t)1 << (shift - 1) : 0) {}
-
-    template <class V>
-    V operator()(V value) const {
-        return ((value << left) + (V)half) >> right;
-    }
-};
+constexpr int VECTORS = 2;  // of sequences side by side in a group
+constexpr int UNITS = 2;    // hidden units that share an operand while it is in a register
+constexpr int TILE = UNITS * VECTORS;
 
 template <class V>
-V clip(V value, V low, V high) {
-    return value < low ? low : value > high ? high : value;
+using Code = std::conditional_t<std::is_same_v<V, IntVector>, int32_t, int64_t>;
+
+template <class V>
+using Product = decltype(multiply(V{}, V{}));
+
+template <class V>
+constexpr bool is_narrow = std::is_same_v<V, IntVector>;
+
+template <class V>
+constexpr int64_t GROUP = VECTORS * sizeof(V) / sizeof(Code<V>);  // sequences of a group
+
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Operand words of `columns` columns: the narrow version packs two 16-bit operands into one.
+template <class V>
+int64_t operand_words(int64_t columns) {
+    return is_narrow<V> ? ceil_div(columns, 2) : columns;
 }
 
 // Bits of value + 2^(shift - 1), or of value << -shift.
@@ -56,343 +44,408 @@ int64_t bits_in_round_shift(int64_t width, int64_t shift) {
     return shift > 0 ? std::max(width, shift + 1) + 1 : width - shift;
 }
 
-// Whether every operand fits 16 bits and every sum 32, so that the narrow version is exact.
+// Whether the accumulator fits 32 bits; if not, the narrow version adds its two sums in 64.
+bool fits_short_sum(const gatesmith_fixed_cell &cell) {
+    return bits_in_round_shift(cell.acc_width, cell.acc_frac - cell.z_frac) <= 32;
+}
+
+// Whether every operand fits 16 bits and everything but the accumulator and the products for c and h 32, so that the
+// narrow version is exact.
 bool fits_narrow(const gatesmith_fixed_cell &cell) {
     int64_t segment_bits = cell.z_width - 1 - cell.table_bits;
     return cell.x_width <= 16 && cell.h_width <= 16 && cell.w_width <= 16 && cell.a_width + cell.slope_width <= 32 &&
-        bits_in_round_shift(cell.acc_width, cell.acc_frac - cell.z_frac) <= 32 &&
+        cell.x_sum_width <= 32 && cell.h_sum_width <= 32 &&
         bits_in_round_shift(cell.c_width, cell.c_frac - cell.z_frac) <= 32 &&
         bits_in_round_shift(cell.slope_width + cell.z_width - 1, segment_bits) <= 32;
 }
 
-// An activation table as {slope, value} in one word, and as the hardware evaluates it.
-template <class Int>
+// An activation table: one word {slope, value} for each segment.
+template <class V>
 struct Curve {
-    const Int *entries;
-    Int offset;  // of the symmetry f(-z) = offset - f(z)
+    const Code<V> *entries;
+    const uint8_t *planes;  // the same words for look_up_planes, or null
+    Code<V> offset;         // of the symmetry f(-z) = offset - f(z)
+};
+
+// Where the packed weights and tables of a cell lie.
+template <class V>
+struct Packed {
+    int64_t blocks, x_words, h_words, entries;
+    bool planes;  // whether tables stand as planes of bytes too
+
+    explicit Packed(const gatesmith_fixed_cell &cell)
+        : blocks(ceil_div(cell.hidden_size, UNITS)),
+          x_words(operand_words<V>(cell.input_size)),
+          h_words(operand_words<V>(cell.hidden_size)),
+          entries((int64_t)1 << cell.table_bits),
+          planes(is_narrow<V> && entries <= PLANE_ENTRIES) {}
+
+    // Offsets in bytes.
+    static constexpr int64_t CODE = sizeof(Code<V>);
+    int64_t bias() const { return 0; }                                              // [blocks][GATE_COUNT][UNITS] int64_t
+    int64_t weights() const { return bias() + blocks * GATE_COUNT * UNITS * 8; }    // [blocks][x_words + h_words][...]
+    int64_t gate() const { return weights() + blocks * (x_words + h_words) * GATE_COUNT * UNITS * CODE; }  // [entries]
+    int64_t cell() const { return gate() + entries * CODE; }
+    int64_t gate_planes() const { return cell() + entries * CODE; }  // [4][PLANE_ENTRIES]
+    int64_t cell_planes() const { return gate_planes() + 4 * PLANE_ENTRIES; }
+    int64_t bytes() const { return cell_planes() + 4 * PLANE_ENTRIES; }
 };
 
 // Everything constant over a run.
-template <class Int>
+template <class V>
 struct Formats {
-    int64_t inputs, hidden, blocks, x_words, h_words;
+    Packed<V> packed;
+    int64_t inputs, hidden;
+    bool short_sum;
     int x_shift, h_shift;
     Rounding z, rest, c, zc, h;
     int f_times_c, i_times_g;  // left shifts that bring both terms of c to one fraction
-    Int z_high, c_high, h_high;
+    int64_t z_high, c_high, h_high;
     int segment_bits, value_bits;
-    const Int *weights;  // [blocks][x_words + h_words][ROWS]
-    const Int *bias;     // [blocks][ROWS]
-    Curve<Int> gate, cell;
+    const Code<V> *weights;
+    const int64_t *bias;
+    Curve<V> gate, cell;
 
-    Formats(const gatesmith_fixed_cell &cell_, const void *packed)
-        : inputs(cell_.input_size),
-          hidden(cell_.hidden_size),
-          blocks(ceil_div(hidden, UNITS)),
-          x_words(operand_words<Int>(inputs)),
-          h_words(operand_words<Int>(hidden)),
-          x_shift((int)cell_.x_shift),
-          h_shift((int)cell_.h_shift),
-          z(cell_.acc_frac - cell_.z_frac),
-          rest(cell_.z_width - 1 - cell_.table_bits),
-          c(std::max(2 * cell_.a_frac, cell_.a_frac + cell_.c_frac) - cell_.c_frac),
-          zc(cell_.c_frac - cell_.z_frac),
-          h(2 * cell_.a_frac - cell_.h_frac),
-          f_times_c((int)std::max<int64_t>(0, cell_.a_frac - cell_.c_frac)),
-          i_times_g((int)std::max<int64_t>(0, cell_.c_frac - cell_.a_frac)),
-          z_high((Int)(((int64_t)1 << (cell_.z_width - 1)) - 1)),
-          c_high((Int)(((int64_t)1 << (cell_.c_width - 1)) - 1)),
-          h_high((Int)(((int64_t)1 << (cell_.h_width - 1)) - 1)),
-          segment_bits((int)(cell_.z_width - 1 - cell_.table_bits)),
-          value_bits((int)cell_.a_width) {
-        const Int *next = static_cast<const Int *>(packed);
-        weights = next;
-        next += blocks * (x_words + h_words) * ROWS;
-        bias = next;
-        next += blocks * ROWS;
-        gate = {next, (Int)((int64_t)1 << cell_.a_frac)};
-        next += (int64_t)1 << cell_.table_bits;
-        cell = {next, 0};
+    Formats(const gatesmith_fixed_cell &from, const void *memory)
+        : packed(from),
+          inputs(from.input_size),
+          hidden(from.hidden_size),
+          short_sum(fits_short_sum(from)),
+          x_shift((int)from.x_shift),
+          h_shift((int)from.h_shift),
+          z(from.acc_frac - from.z_frac),
+          rest(from.z_width - 1 - from.table_bits),
+          c(std::max(2 * from.a_frac, from.a_frac + from.c_frac) - from.c_frac),
+          zc(from.c_frac - from.z_frac),
+          h(2 * from.a_frac - from.h_frac),
+          f_times_c((int)std::max<int64_t>(0, from.a_frac - from.c_frac)),
+          i_times_g((int)std::max<int64_t>(0, from.c_frac - from.a_frac)),
+          z_high(((int64_t)1 << (from.z_width - 1)) - 1),
+          c_high(((int64_t)1 << (from.c_width - 1)) - 1),
+          h_high(((int64_t)1 << (from.h_width - 1)) - 1),
+          segment_bits((int)(from.z_width - 1 - from.table_bits)),
+          value_bits((int)from.a_width) {
+        auto bytes = static_cast<const uint8_t *>(memory);
+        bias = reinterpret_cast<const int64_t *>(bytes + packed.bias());
+        weights = reinterpret_cast<const Code<V> *>(bytes + packed.weights());
+        gate.entries = reinterpret_cast<const Code<V> *>(bytes + packed.gate());
+        cell.entries = reinterpret_cast<const Code<V> *>(bytes + packed.cell());
+        gate.planes = packed.planes ? bytes + packed.gate_planes() : nullptr;
+        cell.planes = packed.planes ? bytes + packed.cell_planes() : nullptr;
+        gate.offset = (Code<V>)1 << from.a_frac;
+        cell.offset = 0;
     }
 };
 
-template <class Int>
-int64_t packed_words(const gatesmith_fixed_cell &cell) {
-    int64_t columns = operand_words<Int>(cell.input_size) + operand_words<Int>(cell.hidden_size);
-    return ceil_div(cell.hidden_size, UNITS) * ROWS * (columns + 1) + 2 * ((int64_t)1 << cell.table_bits);
-}
-
-// Column words of one row: w[0 .. count), two to a word where narrow, the first in the low half.
-template <class Int>
-Int column_word(const int64_t *row, int64_t count, int64_t word) {
-    if constexpr (is_narrow<Int>) {
+// Word `word` of a row of `count` codes, two to a word where narrow, the first in the low half.
+template <class V>
+Code<V> column_word(const int64_t *row, int64_t count, int64_t word) {
+    if constexpr (is_narrow<V>) {
         uint32_t low = (uint16_t)row[2 * word];
         uint32_t high = 2 * word + 1 < count ? (uint16_t)row[2 * word + 1] : 0;
-        return (Int)(high << 16 | low);
+        return (int32_t)(high << 16 | low);
     } else {
         return row[word];
     }
 }
 
-template <class Int>
-void pack_as(const gatesmith_fixed_cell &cell, Int *next) {
-    int64_t x_words = operand_words<Int>(cell.input_size), h_words = operand_words<Int>(cell.hidden_size);
-    int64_t rows = GATE_COUNT * cell.hidden_size, padded = ceil_div(cell.hidden_size, UNITS) * ROWS;
-    for (int64_t block = 0; block < padded; block += ROWS) {
-        for (int64_t word = 0; word < x_words + h_words; ++word) {
-            for (int64_t row = block; row < block + ROWS; ++row) {
-                if (row >= rows) *next++ = 0;
-                else if (word < x_words) *next++ = column_word<Int>(cell.w_ih + row * cell.input_size, cell.input_size, word);
-                else *next++ = column_word<Int>(cell.w_hh + row * cell.hidden_size, cell.hidden_size, word - x_words);
+// One table, and its bytes as planes.
+template <class V>
+void pack_table(const int64_t *value, const int64_t *slope, int64_t a_width, const Packed<V> &packed, void *words, uint8_t *planes) {
+    auto entries = static_cast<Code<V> *>(words);
+    for (int64_t k = 0; k < packed.entries; ++k) {
+        entries[k] = (Code<V>)(slope[k] << a_width | value[k]);
+        for (int plane = 0; packed.planes && plane < 4; ++plane) {
+            planes[plane * PLANE_ENTRIES + k] = (uint8_t)(entries[k] >> 8 * plane);
+        }
+    }
+}
+
+template <class V>
+void pack_as(const gatesmith_fixed_cell &cell, void *memory) {
+    Packed<V> packed(cell);
+    auto bytes = static_cast<uint8_t *>(memory);
+    auto bias = reinterpret_cast<int64_t *>(bytes + packed.bias());
+    auto weight = reinterpret_cast<Code<V> *>(bytes + packed.weights());
+    for (int64_t block = 0; block < packed.blocks; ++block) {
+        for (int64_t word = -1; word < packed.x_words + packed.h_words; ++word) {  // -1 is the bias
+            for (int64_t gate = 0; gate < GATE_COUNT; ++gate) {
+                for (int64_t unit = block * UNITS; unit < (block + 1) * UNITS; ++unit) {
+                    int64_t row = unit * GATE_COUNT + gate, h_word = word - packed.x_words;
+                    bool there = unit < cell.hidden_size;  // a last odd unit stands beside one of zeros
+                    if (word < 0) *bias++ = there ? cell.b[row] : 0;
+                    else if (!there) *weight++ = 0;
+                    else if (h_word < 0) *weight++ = column_word<V>(cell.w_ih + row * cell.input_size, cell.input_size, word);
+                    else *weight++ = column_word<V>(cell.w_hh + row * cell.hidden_size, cell.hidden_size, h_word);
+                }
             }
         }
     }
-    for (int64_t row = 0; row < padded; ++row) *next++ = row < rows ? (Int)cell.b[row] : 0;
-    const int64_t *values[] = {cell.gate_value, cell.cell_value}, *slopes[] = {cell.gate_slope, cell.cell_slope};
-    for (int table = 0; table < 2; ++table) {
-        for (int64_t k = 0; k < (int64_t)1 << cell.table_bits; ++k) {
-            *next++ = (Int)(slopes[table][k] << cell.a_width | values[table][k]);
-        }
-    }
+    pack_table(cell.gate_value, cell.gate_slope, cell.a_width, packed, bytes + packed.gate(), bytes + packed.gate_planes());
+    pack_table(cell.cell_value, cell.cell_slope, cell.a_width, packed, bytes + packed.cell(), bytes + packed.cell_planes());
 }
 
-// One thread's memory: states and operands of one group.
-template <class Int>
-struct Scratch {
-    Int *x, *h, *h_next;  // [words][GROUP] operands; h is the state too
-    Int *c;               // [blocks * UNITS][GROUP]
-    Int valid[GROUP];     // all ones in the lanes whose sequence still runs
-    Int changed[3][GROUP];
+// What saturation changed, as bits of the difference, in the lanes of a group.
+template <class V>
+struct Changed {
+    V z[VECTORS] = {};
+    Product<V> c[VECTORS] = {}, h[VECTORS] = {};
+};
 
-    Scratch(const Formats<Int> &formats, void *memory) : changed{} {
-        x = static_cast<Int *>(memory);
-        h = x + formats.x_words * GROUP;
-        h_next = h + formats.h_words * GROUP;
-        c = h_next + formats.h_words * GROUP;
+// One thread's memory: states and operands of one group. [VECTORS] vectors hold the lanes of a group.
+template <class V>
+struct Scratch {
+    V *x, *h, *h_next;  // [words][VECTORS] operands; h is the state too
+    V *c;               // [blocks * UNITS][VECTORS]
+    V valid[VECTORS];   // all ones in the lanes whose sequence still runs
+    V saturated[3][VECTORS];  // all ones in the lanes where a z, c or h was
+
+    Scratch(const Packed<V> &packed, void *memory) : valid{}, saturated{} {
+        x = static_cast<V *>(memory);
+        h = x + packed.x_words * VECTORS;
+        h_next = h + packed.h_words * VECTORS;
+        c = h_next + packed.h_words * VECTORS;
+        std::memset(memory, 0, bytes(packed));
+    }
+
+    static int64_t bytes(const Packed<V> &packed) {
+        return (packed.x_words + 2 * packed.h_words + packed.blocks * UNITS) * VECTORS * (int64_t)sizeof(V);
     }
 };
 
-template <class Int>
-int64_t scratch_words(const gatesmith_fixed_cell &cell) {
-    int64_t units = ceil_div(cell.hidden_size, UNITS) * UNITS;
-    return GROUP * (operand_words<Int>(cell.input_size) + 2 * operand_words<Int>(cell.hidden_size) + units);
-}
-
-template <class Int>
-void put(Int *words, int64_t lane, int64_t column, int64_t code) {
-    if constexpr (is_narrow<Int>) {
-        std::memcpy((char *)(words + column / 2 * GROUP + lane) + 2 * (column & 1), &code, 2);
+template <class V>
+void put(V *words, int64_t lane, int64_t column, int64_t code) {
+    if constexpr (is_narrow<V>) {
+        reinterpret_cast<int16_t *>(words)[(column / 2 * GROUP<V> + lane) * 2 + column % 2] = (int16_t)code;
     } else {
-        words[column * GROUP + lane] = code;
+        reinterpret_cast<int64_t *>(words)[column * GROUP<V> + lane] = code;
     }
 }
 
-template <class Int>
-int64_t take(const Int *words, int64_t lane, int64_t column) {
-    if constexpr (is_narrow<Int>) {
-        int16_t code;
-        std::memcpy(&code, (const char *)(words + column / 2 * GROUP + lane) + 2 * (column & 1), 2);
-        return code;
+template <class V>
+int64_t take(const V *words, int64_t lane, int64_t column) {
+    if constexpr (is_narrow<V>) {
+        return reinterpret_cast<const int16_t *>(words)[(column / 2 * GROUP<V> + lane) * 2 + column % 2];
     } else {
-        return words[column * GROUP + lane];
+        return reinterpret_cast<const int64_t *>(words)[column * GROUP<V> + lane];
     }
 }
 
-// Lanes of sum + low(a) * low(b) + high(a) * high(b).
-inline IntVector multiply_pairs(IntVector sum, IntVector a, IntVector b) {
-#if defined(__AVX512BW__)
-    return sum + (IntVector)_mm512_madd_epi16((__m512i)a, (__m512i)b);
-#elif defined(__AVX2__)
-    return sum + (IntVector)_mm256_madd_epi16((__m256i)a, (__m256i)b);
-#else
-    return sum + ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16);
-#endif
-}
-
-// sums[row] += weights of `words` columns times their operands.
-inline void multiply(const Narrow *weights, const Narrow *operands, int64_t words, IntVector (*sums)[2]) {
-    for (int64_t word = 0; word < words; ++word) {
-        IntVector operand[2];
-        std::memcpy(operand, operands + word * GROUP, sizeof operand);
-        for (int row = 0; row < ROWS; ++row) {
-            IntVector weight = IntVector{} + weights[word * ROWS + row];
-            for (int half = 0; half < 2; ++half) sums[row][half] = multiply_pairs(sums[row][half], weight, operand[half]);
+// sums += the weights of `count` column words times their operands.
+template <class V>
+inline void multiply_columns(const Code<V> *weights, const V *operands, int64_t count, V (&sums)[GATE_COUNT][TILE]) {
+    for (int64_t word = 0; word < count; ++word) {
+        V operand[VECTORS];
+        for (int vector = 0; vector < VECTORS; ++vector) operand[vector] = in_register(operands[word * VECTORS + vector]);
+        for (int row = 0; row < GATE_COUNT * UNITS; ++row) {
+            V weight = V{} + weights[word * GATE_COUNT * UNITS + row];
+            for (int vector = 0; vector < VECTORS; ++vector) {
+                V &sum = sums[row / UNITS][row % UNITS * VECTORS + vector];
+                sum = multiply_add(sum, weight, operand[vector]);
+            }
         }
     }
 }
 
-inline void accumulate(const Formats<Narrow> &formats, const Scratch<Narrow> &scratch, int64_t block, Narrow *acc) {
-    const Narrow *x_weights = formats.weights + block * (formats.x_words + formats.h_words) * ROWS;
-    const Narrow *h_weights = x_weights + formats.x_words * ROWS;
-    IntVector sums[ROWS][2] = {};
-    // The shifted product first, so that one set of sums serves both.
-    if (formats.h_shift) multiply(h_weights, scratch.h, formats.h_words, sums);
-    else multiply(x_weights, scratch.x, formats.x_words, sums);
-    for (int row = 0; row < ROWS; ++row) {
-        for (IntVector &sum : sums[row]) sum = (sum << (formats.x_shift + formats.h_shift)) + formats.bias[block * ROWS + row];
-    }
-    if (formats.h_shift) multiply(x_weights, scratch.x, formats.x_words, sums);
-    else multiply(h_weights, scratch.h, formats.h_words, sums);
-    std::memcpy(acc, sums, sizeof sums);
+template <class V>
+inline V saturate_z(const Formats<V> &formats, Changed<V> &changed, V wide, int at) {
+    V next = saturate(wide, formats.z_high);
+    changed.z[at % VECTORS] |= wide ^ next;
+    return next;
 }
 
-inline void accumulate(const Formats<Wide> &formats, const Scratch<Wide> &scratch, int64_t block, Wide *acc) {
-    const Wide *weights = formats.weights + block * (formats.x_words + formats.h_words) * ROWS;
-    for (int row = 0; row < ROWS; ++row) {
-        for (int lane = 0; lane < GROUP; ++lane) acc[row * GROUP + lane] = formats.bias[block * ROWS + row];
+// The pre-activations of a block of units, not yet saturated.
+template <class V>
+inline void preactivate(
+    const Formats<V> &formats, const Scratch<V> &scratch, Changed<V> &changed, int64_t block, V (&z)[GATE_COUNT][TILE]
+) {
+    const int64_t x_words = formats.packed.x_words, h_words = formats.packed.h_words;
+    const Code<V> *x_weights = formats.weights + block * (x_words + h_words) * GATE_COUNT * UNITS;
+    const Code<V> *h_weights = x_weights + x_words * GATE_COUNT * UNITS;
+    const int64_t *bias = formats.bias + block * GATE_COUNT * UNITS;
+    const bool h_first = formats.h_shift > 0;  // shifted products come first, so that one set of sums serves both
+    const int shift = formats.x_shift + formats.h_shift;
+    V sums[GATE_COUNT][TILE], first[GATE_COUNT][TILE];
+    for (auto &row : sums) std::fill(row, row + TILE, V{});
+    if (h_first) multiply_columns(h_weights, scratch.h, h_words, sums);
+    else multiply_columns(x_weights, scratch.x, x_words, sums);
+    for (int gate = 0; gate < GATE_COUNT; ++gate) {
+        for (int at = 0; at < TILE; ++at) {
+            first[gate][at] = sums[gate][at];
+            if (formats.short_sum) sums[gate][at] = (sums[gate][at] << shift) + (Code<V>)bias[gate * UNITS + at / VECTORS];
+            else sums[gate][at] = V{};
+        }
     }
-    for (int64_t word = 0; word < formats.x_words + formats.h_words; ++word) {
-        bool of_x = word < formats.x_words;
-        const Wide *operands = of_x ? scratch.x + word * GROUP : scratch.h + (word - formats.x_words) * GROUP;
-        int shift = of_x ? formats.x_shift : formats.h_shift;
-        for (int row = 0; row < ROWS; ++row) {
-            Wide weight = weights[word * ROWS + row] << shift;
-            for (int lane = 0; lane < GROUP; ++lane) acc[row * GROUP + lane] += weight * operands[lane];
+    if (h_first) multiply_columns(x_weights, scratch.x, x_words, sums);
+    else multiply_columns(h_weights, scratch.h, h_words, sums);
+    for (int gate = 0; gate < GATE_COUNT; ++gate) {
+        for (int at = 0; at < TILE; ++at) {
+            if (formats.short_sum) {
+                z[gate][at] = saturate_z(formats, changed, formats.z(sums[gate][at]), at);
+            } else {
+                auto sum = (widen(first[gate][at]) << shift) + widen(sums[gate][at]) + bias[gate * UNITS + at / VECTORS];
+                auto wide = formats.z(sum), next = saturate(wide, formats.z_high);
+                changed.z[at % VECTORS] |= nonzero(wide ^ next);
+                z[gate][at] = join(next);
+            }
         }
     }
 }
 
-// a = f(z) in place, for the lanes of one row.
-template <class Int>
-inline void activate(const Formats<Int> &formats, const Curve<Int> &curve, Int *z) {
-    Int mask = ((Int)1 << formats.segment_bits) - 1, value_mask = (Int)(((int64_t)1 << formats.value_bits) - 1);
-    Int entries[GROUP];
-    for (int lane = 0; lane < GROUP; ++lane) {
-        Int magnitude = std::min(z[lane] < 0 ? -z[lane] : z[lane], formats.z_high);
-        entries[lane] = curve.entries[magnitude >> formats.segment_bits];
+// Entries of a table, in place of their numbers.
+template <class V>
+inline void look_up(const Curve<V> &curve, V (&at)[TILE]) {
+    if constexpr (is_narrow<V>) {
+        if (curve.planes) return look_up_planes(curve.planes, at);
     }
-    for (int lane = 0; lane < GROUP; ++lane) {
-        Int magnitude = std::min(z[lane] < 0 ? -z[lane] : z[lane], formats.z_high);
-        Int slope = entries[lane] >> formats.value_bits, value = entries[lane] & value_mask;
-        Int positive = value + formats.rest((Int)(slope * (magnitude & mask)));
-        z[lane] = z[lane] < 0 ? curve.offset - positive : positive;
+    for (V &entry : at) entry = gather(curve.entries, entry);
+}
+
+// a = f(z) in place.
+template <class V>
+inline void activate(const Formats<V> &formats, const Curve<V> &curve, V (&z)[TILE]) {
+    const V most = V{} + (Code<V>)formats.z_high;
+    const Code<V> rest_mask = ((Code<V>)1 << formats.segment_bits) - 1;
+    const Code<V> value_mask = (Code<V>)(((int64_t)1 << formats.value_bits) - 1);
+    V magnitudes[TILE], entries[TILE];
+    for (int at = 0; at < TILE; ++at) {
+        V magnitude = z[at] < 0 ? -z[at] : z[at];
+        magnitudes[at] = magnitude > most ? most : magnitude;
+        entries[at] = magnitudes[at] >> formats.segment_bits;
+    }
+    look_up(curve, entries);
+    for (int at = 0; at < TILE; ++at) {
+        V slope = entries[at] >> formats.value_bits, value = entries[at] & value_mask;
+        V positive = value + formats.rest(multiply_codes(slope, magnitudes[at] & rest_mask));
+        z[at] = z[at] < 0 ? curve.offset - positive : positive;
     }
 }
 
-// From the accumulators of one unit, [GATE_COUNT][GROUP], to its c in place and its h.
-template <class Int>
-inline void update_unit(const Formats<Int> &formats, Scratch<Int> &scratch, Int *acc, Int *c, Int *h) {
-    for (int lane = 0; lane < GROUP; ++lane) {
-        Int differs = 0;
-        for (int gate = 0; gate < GATE_COUNT; ++gate) {
-            Int wide = formats.z(acc[gate * GROUP + lane]);
-            acc[gate * GROUP + lane] = clip<Int>(wide, -formats.z_high - 1, formats.z_high);
-            differs |= wide ^ acc[gate * GROUP + lane];
-        }
-        scratch.changed[0][lane] |= differs & scratch.valid[lane];
-    }
-    Int *i = acc, *f = acc + GROUP, *g = acc + 2 * GROUP, *o = acc + 3 * GROUP;
-    activate(formats, formats.gate, i);
-    activate(formats, formats.gate, f);
-    activate(formats, formats.cell, g);
-    activate(formats, formats.gate, o);
-    Int zc[GROUP];
-    for (int lane = 0; lane < GROUP; ++lane) {
-        int64_t kept = (int64_t)f[lane] * c[lane] << formats.f_times_c, added = (int64_t)i[lane] * g[lane] << formats.i_times_g;
-        int64_t wide = formats.c(kept + added);
-        int64_t next = clip<int64_t>(wide, -(int64_t)formats.c_high - 1, formats.c_high);
-        scratch.changed[1][lane] |= (Int)(wide != next) & scratch.valid[lane];
-        c[lane] = scratch.valid[lane] ? (Int)next : c[lane];
-        Int zc_wide = formats.zc((Int)next);
-        zc[lane] = clip<Int>(zc_wide, -formats.z_high - 1, formats.z_high);
-        scratch.changed[0][lane] |= (zc_wide ^ zc[lane]) & scratch.valid[lane];
+// From the pre-activations of a block to its c in place and its h.
+template <class V>
+inline void update(
+    const Formats<V> &formats, const Scratch<V> &scratch, Changed<V> &changed, V (&gates)[GATE_COUNT][TILE], V *c, V (&h)[TILE]
+) {
+    for (int gate = 0; gate < GATE_COUNT; ++gate) activate(formats, gate == 2 ? formats.cell : formats.gate, gates[gate]);
+    V zc[TILE];
+    for (int at = 0; at < TILE; ++at) {
+        auto kept = multiply(gates[1][at], c[at]) << formats.f_times_c;
+        auto added = multiply(gates[0][at], gates[2][at]) << formats.i_times_g;
+        auto wide = formats.c(kept + added), next = saturate(wide, formats.c_high);
+        changed.c[at % VECTORS] = changed.c[at % VECTORS] | (wide ^ next);
+        zc[at] = saturate_z(formats, changed, formats.zc(join(next)), at);
+        c[at] = scratch.valid[at % VECTORS] ? join(next) : c[at];
     }
     activate(formats, formats.cell, zc);
-    for (int lane = 0; lane < GROUP; ++lane) {
-        int64_t wide = formats.h((int64_t)o[lane] * zc[lane]);
-        int64_t next = clip<int64_t>(wide, -(int64_t)formats.h_high - 1, formats.h_high);
-        scratch.changed[2][lane] |= (Int)(wide != next) & scratch.valid[lane];
-        h[lane] = (Int)next;
+    for (int at = 0; at < TILE; ++at) {
+        auto wide = formats.h(multiply(gates[3][at], zc[at])), next = saturate(wide, formats.h_high);
+        changed.h[at % VECTORS] = changed.h[at % VECTORS] | (wide ^ next);
+        h[at] = join(next);
     }
 }
 
 // One time step of one group; h_next becomes h.
-template <class Int>
-void step(const Formats<Int> &formats, Scratch<Int> &scratch) {
-    alignas(64) Int acc[ROWS * GROUP], h[UNITS][GROUP];
-    for (int64_t block = 0; block < formats.blocks; ++block) {
-        accumulate(formats, scratch, block, acc);
-        for (int unit = 0; unit < UNITS; ++unit) {
-            Int *c = scratch.c + (block * UNITS + unit) * GROUP;
-            update_unit(formats, scratch, acc + unit * GATE_COUNT * GROUP, c, h[unit]);
-        }
-        for (int unit = 0; unit < (is_narrow<Int> ? 1 : std::min<int64_t>(UNITS, formats.hidden - block * UNITS)); ++unit) {
-            int64_t at = (is_narrow<Int> ? block : block * UNITS + unit) * GROUP;
-            for (int lane = 0; lane < GROUP; ++lane) {
-                Int next = is_narrow<Int> ? (h[0][lane] & 0xffff) | (Int)((uint32_t)h[1][lane] << 16) : h[unit][lane];
-                scratch.h_next[at + lane] = scratch.valid[lane] ? next : scratch.h[at + lane];
+template <class V>
+void step(const Formats<V> &formats, Scratch<V> &scratch) {
+    Changed<V> changed;
+    for (int64_t block = 0; block < formats.packed.blocks; ++block) {
+        V gates[GATE_COUNT][TILE], h[TILE];
+        preactivate(formats, scratch, changed, block, gates);
+        update(formats, scratch, changed, gates, scratch.c + block * TILE, h);
+        for (int vector = 0; vector < VECTORS; ++vector) {
+            const V &valid = scratch.valid[vector];
+            if constexpr (is_narrow<V>) {
+                int64_t at = block * VECTORS + vector;
+                scratch.h_next[at] = valid ? (h[vector] & 0xffff) | (h[VECTORS + vector] << 16) : scratch.h[at];
+            } else {
+                for (int64_t unit = 0; unit < std::min<int64_t>(UNITS, formats.hidden - block * UNITS); ++unit) {
+                    int64_t at = (block * UNITS + unit) * VECTORS + vector;
+                    scratch.h_next[at] = valid ? h[unit * VECTORS + vector] : scratch.h[at];
+                }
             }
         }
+    }
+    for (int vector = 0; vector < VECTORS; ++vector) {
+        scratch.saturated[0][vector] |= nonzero(changed.z[vector]) & scratch.valid[vector];
+        scratch.saturated[1][vector] |= nonzero(changed.c[vector]) & scratch.valid[vector];
+        scratch.saturated[2][vector] |= nonzero(changed.h[vector]) & scratch.valid[vector];
     }
     std::swap(scratch.h, scratch.h_next);
 }
 
-template <class Int>
+// The sequences order[start], ... of one group over all their steps.
+template <class V>
 void forward_group(
-    const gatesmith_fixed_cell &cell, const gatesmith_fixed_run &run, const Formats<Int> &formats, void *memory, int64_t start
+    const gatesmith_fixed_cell &cell, const gatesmith_fixed_run &run, const Formats<V> &formats, void *memory, int64_t start
 ) {
-    Scratch<Int> scratch(formats, memory);
-    std::memset(memory, 0, scratch_words<Int>(cell) * sizeof(Int));
-    int64_t lanes = std::min<int64_t>(GROUP, run.batch - start), longest = 0;
+    Scratch<V> scratch(formats.packed, memory);
+    const int64_t lanes = std::min<int64_t>(GROUP<V>, run.batch - start), hidden = formats.hidden;
+    const int64_t *order = run.order + start;
+    auto valid = reinterpret_cast<Code<V> *>(scratch.valid);
+    auto state = reinterpret_cast<Code<V> *>(scratch.c);
+    int64_t longest = 0;
     for (int64_t lane = 0; lane < lanes; ++lane) {
-        int64_t n = run.order[start + lane];
-        longest = std::max(longest, run.lengths[n]);
-        for (int64_t u = 0; u < formats.hidden; ++u) {
-            put(scratch.h, lane, u, run.h0[n * formats.hidden + u]);
-            scratch.c[u * GROUP + lane] = (Int)run.c0[n * formats.hidden + u];
+        longest = std::max(longest, run.lengths[order[lane]]);
+        for (int64_t u = 0; u < hidden; ++u) {
+            put(scratch.h, lane, u, run.h0[order[lane] * hidden + u]);
+            state[u * GROUP<V> + lane] = (Code<V>)run.c0[order[lane] * hidden + u];
         }
     }
-    Rounding convert(run.x_round);
-    int64_t x_high = ((int64_t)1 << (cell.x_width - 1)) - 1;
+    const Rounding convert(run.x_round);
+    const bool converts = run.x_round || run.x_given_width > cell.x_width;
+    const int64_t x_high = ((int64_t)1 << (cell.x_width - 1)) - 1;
     for (int64_t t = 0; t < longest; ++t) {
-        for (int64_t lane = 0; lane < GROUP; ++lane) {
-            int64_t n = lane < lanes ? run.order[start + lane] : 0;
-            bool valid = lane < lanes && t < run.lengths[n];
-            scratch.valid[lane] = -(Int)valid;
-            if (!valid) continue;
-            const int64_t *x = run.x + (run.reverse ? run.lengths[n] - 1 - t : t) * run.x_step + n * run.x_row;
-            for (int64_t d = 0; d < formats.inputs; ++d) put(scratch.x, lane, d, clip(convert(x[d]), -x_high - 1, x_high));
+        for (int64_t lane = 0; lane < lanes; ++lane) {
+            int64_t length = run.lengths[order[lane]];
+            valid[lane] = t < length ? -1 : 0;
+            if (t >= length) continue;
+            const int64_t *x = run.x + (run.reverse ? length - 1 - t : t) * run.x_step + order[lane] * run.x_row;
+            for (int64_t d = 0; d < formats.inputs; ++d) {
+                put(scratch.x, lane, d, converts ? std::clamp(convert(x[d]), -x_high - 1, x_high) : x[d]);
+            }
         }
         step(formats, scratch);
         for (int64_t lane = 0; lane < lanes; ++lane) {
-            if (!scratch.valid[lane]) continue;
-            int64_t n = run.order[start + lane];
-            int64_t *y = run.y + (run.reverse ? run.lengths[n] - 1 - t : t) * run.y_step + n * run.y_row;
-            for (int64_t u = 0; u < formats.hidden; ++u) y[u] = take(scratch.h, lane, u);
+            int64_t length = run.lengths[order[lane]];
+            if (t >= length) continue;
+            int64_t *y = run.y + (run.reverse ? length - 1 - t : t) * run.y_step + order[lane] * run.y_row;
+            for (int64_t u = 0; u < hidden; ++u) y[u] = take(scratch.h, lane, u);
         }
     }
     for (int64_t lane = 0; lane < lanes; ++lane) {
-        int64_t n = run.order[start + lane];
-        for (int64_t u = 0; u < formats.hidden; ++u) {
-            run.h_n[n * formats.hidden + u] = take(scratch.h, lane, u);
-            run.c_n[n * formats.hidden + u] = scratch.c[u * GROUP + lane];
+        for (int64_t u = 0; u < hidden; ++u) {
+            run.h_n[order[lane] * hidden + u] = take(scratch.h, lane, u);
+            run.c_n[order[lane] * hidden + u] = state[u * GROUP<V> + lane];
         }
-        for (int flag = 0; flag < 3; ++flag) run.saturated[n * 3 + flag] = scratch.changed[flag][lane] != 0;
+        for (int flag = 0; flag < 3; ++flag) {
+            run.saturated[order[lane] * 3 + flag] = reinterpret_cast<Code<V> *>(scratch.saturated[flag])[lane] != 0;
+        }
     }
 }
 
-template <class Int>
+template <class V>
 void forward_as(const gatesmith_fixed_cell &cell, const gatesmith_fixed_run &run, const FixedShare &share) {
-    Formats<Int> formats(cell, share.packed);
-    for (int64_t start = share.first * GROUP; start < run.batch; start += share.stride * GROUP) {
+    Formats<V> formats(cell, share.packed);
+    for (int64_t start = share.first * GROUP<V>; start < run.batch; start += share.stride * GROUP<V>) {
         forward_group(cell, run, formats, share.scratch, start);
     }
 }
 
 int64_t packed_bytes(const gatesmith_fixed_cell &cell) {
-    return fits_narrow(cell) ? packed_words<Narrow>(cell) * sizeof(Narrow) : packed_words<Wide>(cell) * sizeof(Wide);
+    return fits_narrow(cell) ? Packed<IntVector>(cell).bytes() : Packed<LongVector>(cell).bytes();
 }
 
 int64_t scratch_bytes(const gatesmith_fixed_cell &cell) {
-    return fits_narrow(cell) ? scratch_words<Narrow>(cell) * sizeof(Narrow) : scratch_words<Wide>(cell) * sizeof(Wide);
+    if (fits_narrow(cell)) return Scratch<IntVector>::bytes(Packed<IntVector>(cell));
+    return Scratch<LongVector>::bytes(Packed<LongVector>(cell));
 }
 
 void pack(const gatesmith_fixed_cell &cell, void *packed) {
-    fits_narrow(cell) ? pack_as(cell, static_cast<Narrow *>(packed)) : pack_as(cell, static_cast<Wide *>(packed));
+    fits_narrow(cell) ? pack_as<IntVector>(cell, packed) : pack_as<LongVector>(cell, packed);
 }
 
 void forward(const gatesmith_fixed_cell &cell, const gatesmith_fixed_run &run, const FixedShare &share) {
-    fits_narrow(cell) ? forward_as<Narrow>(cell, run, share) : forward_as<Wide>(cell, run, share);
+    fits_narrow(cell) ? forward_as<IntVector>(cell, run, share) : forward_as<LongVector>(cell, run, share);
 }
 
 }  // namespace

@@ -8,6 +8,9 @@
 #include "threads.h"
 
 #if defined(GATESMITH_X86_TARGETS)
+namespace avx512_codes {  // avx512 with the instructions for short integers and for tables of bytes
+extern const gatesmith::FixedKernel FIXED_KERNEL;
+}
 namespace avx512 {
 extern const gatesmith::FixedKernel FIXED_KERNEL;
 }
@@ -24,7 +27,8 @@ namespace {
 
 const FixedKernel &kernel() {
 #if defined(GATESMITH_X86_TARGETS)
-    if (!std::strcmp(gatesmith_target(), "avx512")) return avx512::FIXED_KERNEL;
+    static const bool has_codes = __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi");
+    if (!std::strcmp(gatesmith_target(), "avx512")) return has_codes ? avx512_codes::FIXED_KERNEL : avx512::FIXED_KERNEL;
     if (!std::strcmp(gatesmith_target(), "avx2")) return avx2::FIXED_KERNEL;
 #endif
     return portable::FIXED_KERNEL;

@@ -20,7 +20,8 @@ typedef struct {
     int64_t x_width, x_shift;
     int64_t h_width, h_shift, h_frac;
     int64_t w_width;
-    int64_t acc_width, acc_frac;
+    int64_t x_sum_width, h_sum_width, acc_width; /* bits of sum |w_ih x|, sum |w_hh h| and |acc|, with these weights */
+    int64_t acc_frac;
     int64_t z_width, z_frac;
     int64_t a_width, a_frac;
     int64_t c_width, c_frac;
@@ -41,7 +42,8 @@ typedef struct {
     const int64_t *lengths; /* [N] valid steps of each sequence, 0 to T */
     const int64_t *x;       /* x[t * x_step + n * x_row + d] */
     int64_t x_step, x_row;
-    int64_t x_round;        /* fraction bits of the given x beyond the cell's: rounded away, then saturated to x_width */
+    int64_t x_given_width;  /* of x, which is saturated to x_width, after ... */
+    int64_t x_round;        /* ... its fraction bits beyond the cell's are rounded away */
     const int64_t *h0, *c0; /* [N, H] */
     int64_t *y;             /* y[t * y_step + n * y_row + u]; written at valid steps only */
     int64_t y_step, y_row;

@@ -8,19 +8,58 @@ namespace GATESMITH_TARGET {
 
 using namespace gatesmith;
 
+namespace {
+
+// The row of a [4H, ...] array that belongs to a column of a panel, -1 for units beyond H.
+int64_t natural_row(const CellShape &shape, int64_t panel, int64_t column) {
+    int64_t unit = panel * LANES + column % LANES;
+    return unit < shape.hidden ? column / LANES * shape.hidden + unit : -1;
+}
+
+// to[k][column] = from[natural row of the column][k], LANES by LANES.
+void transpose_panel(const CellShape &shape, int64_t panel, const float *from, int64_t depth, float *to) {
+    int64_t units = std::min<int64_t>(LANES, shape.hidden - panel * LANES);
+    for (int64_t start = 0; start < depth; start += LANES) {
+        int64_t count = std::min<int64_t>(LANES, depth - start);
+        for (int64_t gate = 0; gate < GATE_COUNT; ++gate) {
+            const float *row = from + natural_row(shape, panel, gate * LANES) * depth + start;
+            Vector values[LANES];
+            for (int64_t j = 0; j < LANES; ++j) values[j] = j < units ? load_part(row + j * depth, count) : Vector{};
+            transpose(values);
+            for (int64_t k = 0; k < count; ++k) store(to + (start + k) * BLOCK + gate * LANES, values[k]);
+        }
+    }
+}
+
+// The inverse of transpose_panel.
+void restore_panel(const CellShape &shape, int64_t panel, const float *from, int64_t depth, float *to) {
+    int64_t units = std::min<int64_t>(LANES, shape.hidden - panel * LANES);
+    for (int64_t start = 0; start < depth; start += LANES) {
+        int64_t count = std::min<int64_t>(LANES, depth - start);
+        for (int64_t gate = 0; gate < GATE_COUNT; ++gate) {
+            float *row = to + natural_row(shape, panel, gate * LANES) * depth + start;
+            Vector values[LANES];
+            for (int64_t k = 0; k < LANES; ++k)
+                values[k] = k < count ? load(from + (start + k) * BLOCK + gate * LANES) : Vector{};
+            transpose(values);
+            for (int64_t j = 0; j < units; ++j) store_part(row + j * depth, values[j], count);
+        }
+    }
+}
+
+}  // namespace
+
 // packed[feature][gate][lane] of each panel: the bias, then w_ih, then w_hh; zero for units beyond H.
 void pack(const CellShape &shape, const gatesmith_cell &cell, float *packed, int64_t first_panel, int64_t last_panel) {
-    int64_t hidden = shape.hidden, inputs = shape.inputs;
     for (int64_t panel = first_panel; panel < last_panel; ++panel) {
-        for (int column = 0; column < BLOCK; ++column) {
-            float *to = packed + panel * shape.packed_panel() + column;
-            int64_t unit = panel * LANES + column % LANES, row = column / LANES * hidden + unit;
-            bool real = unit < hidden;
-            to[0] = real ? (cell.b ? cell.b[row] : 0.0f) + (cell.b_also ? cell.b_also[row] : 0.0f) : 0.0f;
-            for (int64_t k = 0; k < inputs; ++k) to[(1 + k) * BLOCK] = real ? cell.w_ih[row * inputs + k] : 0.0f;
-            to += (1 + inputs) * BLOCK;
-            for (int64_t k = 0; k < hidden; ++k) to[k * BLOCK] = real ? cell.w_hh[row * hidden + k] : 0.0f;
+        float *to = packed + panel * shape.packed_panel();
+        for (int64_t column = 0; column < BLOCK; ++column) {
+            int64_t row = natural_row(shape, panel, column);
+            float b = cell.b && row >= 0 ? cell.b[row] : 0.0f, also = cell.b_also && row >= 0 ? cell.b_also[row] : 0.0f;
+            to[column] = b + also;
         }
+        transpose_panel(shape, panel, cell.w_ih, shape.inputs, to + BLOCK);
+        transpose_panel(shape, panel, cell.w_hh, shape.hidden, to + (1 + shape.inputs) * BLOCK);
     }
 }
 
@@ -53,18 +92,15 @@ void pack_backward(const CellShape &shape, const gatesmith_cell &cell, float *pa
 // The inverse of `pack` for the gradients of some panels.
 void unpack(const CellShape &shape, const float *packed, const gatesmith_cell &cell, int64_t first_panel,
             int64_t last_panel) {
-    int64_t hidden = shape.hidden, inputs = shape.inputs;
     for (int64_t panel = first_panel; panel < last_panel; ++panel) {
-        for (int column = 0; column < BLOCK; ++column) {
-            const float *from = packed + panel * shape.packed_panel() + column;
-            int64_t unit = panel * LANES + column % LANES, row = column / LANES * hidden + unit;
-            if (unit >= hidden) continue;
-            if (cell.b) cell.b[row] = from[0];
-            if (cell.b_also) cell.b_also[row] = from[0];
-            for (int64_t k = 0; k < inputs; ++k) cell.w_ih[row * inputs + k] = from[(1 + k) * BLOCK];
-            from += (1 + inputs) * BLOCK;
-            for (int64_t k = 0; k < hidden; ++k) cell.w_hh[row * hidden + k] = from[k * BLOCK];
+        const float *from = packed + panel * shape.packed_panel();
+        for (int64_t column = 0; column < BLOCK; ++column) {
+            int64_t row = natural_row(shape, panel, column);
+            if (cell.b && row >= 0) cell.b[row] = from[column];
+            if (cell.b_also && row >= 0) cell.b_also[row] = from[column];
         }
+        restore_panel(shape, panel, from + BLOCK, shape.inputs, cell.w_ih);
+        restore_panel(shape, panel, from + (1 + shape.inputs) * BLOCK, shape.hidden, cell.w_hh);
     }
 }
 
