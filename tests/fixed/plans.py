@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from gatesmith.errors import FormatError
+from gatesmith.fixed.model import CodeInputs
 from gatesmith.fixed.plan import CellPlan, Plan
 from gatesmith.fixed.qformat import Codes, QFormat
 from gatesmith.fixed.weights import CellWeights
@@ -75,4 +76,15 @@ def cell_weights(generator: np.random.Generator, cell: CellPlan, kind: str) -> C
         w_ih=codes(generator, cell.w_ih_format, (rows, cell.input_size), kind),
         w_hh=codes(generator, cell.w_hh_format, (rows, cell.hidden_size), kind),
         b=codes(generator, cell.b_format, (rows,), kind),
+    )
+
+
+def random_inputs(generator: np.random.Generator, plan: Plan, steps: int, lengths: list[int], kind: str) -> CodeInputs:
+    """Inputs of a run, all codes as :func:`codes`."""
+    batch, cells = len(lengths), plan.cells
+    return CodeInputs(
+        x=codes(generator, plan.x_format, (steps, batch, cells[0].input_size), kind),
+        h0=np.stack([codes(generator, cell.h_format, (batch, cell.hidden_size), kind) for cell in cells]),
+        c0=np.stack([codes(generator, cell.c_format, (batch, cell.hidden_size), kind) for cell in cells]),
+        lengths=np.array(lengths, np.int64),
     )

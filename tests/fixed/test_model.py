@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fixed.plans import RAILS, RANDOM, cell_weights, codes, plans
+from tests.fixed.plans import RAILS, RANDOM, cell_weights, plans, random_inputs
 from tests.fixed.scalar import clip, round_half_up, run_cell, to_fraction
 from tests.tolerances import TOLERANCES
 
@@ -22,16 +22,6 @@ from gatesmith.ops.operator import LSTM, run_on_device
 from gatesmith.spec import Direction, LSTMSpec
 
 DIRECTIONS: list[Direction] = ["forward", "reverse", "bidirectional"]
-
-
-def random_inputs(generator: np.random.Generator, plan: Plan, steps: int, lengths: list[int], kind: str) -> CodeInputs:
-    batch, cells = len(lengths), plan.cells
-    return CodeInputs(
-        x=codes(generator, plan.x_format, (steps, batch, cells[0].input_size), kind),
-        h0=np.stack([codes(generator, cell.h_format, (batch, cell.hidden_size), kind) for cell in cells]),
-        c0=np.stack([codes(generator, cell.c_format, (batch, cell.hidden_size), kind) for cell in cells]),
-        lengths=np.array(lengths, np.int64),
-    )
 
 
 def scalar_cell(

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from gatesmith.fixed.model import FLAGS, quantise_inputs, run
+from gatesmith.fixed.device import run_codes
+from gatesmith.fixed.model import FLAGS, quantise_inputs
 from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.qformat import Reals
 from gatesmith.fixed.tables import worst_case_error
@@ -57,7 +58,7 @@ def measure_accuracy(
     """
     weights = lstm.weights if isinstance(lstm, LSTM) else lstm
     call = make_call(weights.astype(np.float64), x.astype(np.float64), _as_float64(state), lengths=lengths)
-    outputs = run(call.spec, plan, quantise_weights(weights, plan), quantise_inputs(plan, call))
+    outputs = run_codes(call.spec, plan, quantise_weights(weights, plan), quantise_inputs(plan, call))
     y = reference.forward(call).y
     valid = np.arange(len(y), dtype=np.int64).reshape(-1, 1) < call.lengths
     error: Reals = (plan.y_format.dequantise(outputs.y) - y)[valid]

@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 
 from gatesmith.errors import FormatError
+from gatesmith.fixed import model, native
 from gatesmith.fixed.calibrate import calibrate
-from gatesmith.fixed.model import CodeOutputs, quantise_inputs, run
+from gatesmith.fixed.model import CodeInputs, CodeOutputs, quantise_inputs
 from gatesmith.fixed.plan import Plan, unsupported_feature
-from gatesmith.fixed.weights import quantise_weights
+from gatesmith.fixed.weights import CellWeights, quantise_weights
 from gatesmith.ops.call import Call, Outputs
+from gatesmith.spec import LSTMSpec
 
 
 def missing() -> str | None:
@@ -33,8 +35,18 @@ def forward(call: Call, *, plan: Plan | None = None, **options: Any) -> Outputs:
         FormatError: the plan doesn't belong to the spec.
     """
     plan = plan_for(call, plan, options)
-    outputs = run(call.spec, plan, quantise_weights(call.weights, plan), quantise_inputs(plan, call))
+    outputs = run_codes(call.spec, plan, quantise_weights(call.weights, plan), quantise_inputs(plan, call))
     return dequantise_outputs(plan, outputs, call.x.dtype)
+
+
+def run_codes(spec: LSTMSpec, plan: Plan, weights: tuple[CellWeights, ...], inputs: CodeInputs) -> CodeOutputs:
+    """Run the native twin where it is built, else the golden model; the codes are the same.
+
+    Raises:
+        InputError: a code doesn't fit its format.
+    """
+    run = model.run if native.missing() else native.run
+    return run(spec, plan, weights, inputs)
 
 
 def plan_for(call: Call, plan: Plan | None, options: dict[str, Any]) -> Plan:

@@ -115,7 +115,7 @@ def run(
         InputError: a code doesn't fit its format.
     """
     plan.require(spec)
-    _require_codes(plan, inputs)
+    require_codes(plan, inputs)
     backwards = _reversal(inputs)
     valid = (_steps(inputs.x) < inputs.lengths)[:, :, None]  # [T, N, 1]
     y, at, kept, ends = inputs.x, 0, list[CellCodes](), list[tuple[Codes, Codes, Array]]()
@@ -206,7 +206,12 @@ def _reorder(codes: Codes, order: Codes | None) -> Codes:
     return codes if order is None else np.take_along_axis(codes, order[:, :, None], axis=0)
 
 
-def _require_codes(plan: Plan, inputs: CodeInputs) -> None:
+def require_codes(plan: Plan, inputs: CodeInputs) -> None:
+    """Check that every code fits its format.
+
+    Raises:
+        InputError: one doesn't.
+    """
     checks = [("x", inputs.x, plan.x_format)]
     for at, cell in enumerate(plan.cells):
         checks += [("h0", inputs.h0[at], cell.h_format), ("c0", inputs.c0[at], cell.c_format)]
