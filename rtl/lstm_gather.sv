@@ -137,7 +137,6 @@ module lstm_gather #(
     localparam int Extended = (Positions - 1) * Stride + Window;
     logic [Extended*AccWidth-1:0] extended;
     logic [Positions*Window*AccWidth-1:0] windows;
-    logic [Window*AccWidth-1:0] window;
     if (Wrapping > 0) begin : g_wrapped
       assign extended = {lanes[Wrapping*AccWidth-1:0], lanes};
     end else begin : g_padded
@@ -146,10 +145,26 @@ module lstm_gather #(
     for (genvar i = 0; i < Positions; i++) begin : g_position
       assign windows[i*Window*AccWidth+:Window*AccWidth] = extended[i*Stride*AccWidth+:Window*AccWidth];
     end
-    select #(.Width(Window * AccWidth), .Count(Positions)) u_window (
-      .words_i(windows), .index_i(position), .word_o(window)
-    );
-    delay #(.Width(Window * AccWidth), .Stages(SumStages)) u_rows (.clk, .rst(1'b0), .data_i(window), .data_o(rows_o));
+    if (SumStages == 0) begin : g_select
+      select #(.Width(Window * AccWidth), .Count(Positions)) u_window (
+        .words_i(windows), .index_i(position), .word_o(rows_o)
+      );
+    end else begin : g_join
+      // Windows that are not wanted are cleared in their register, which is free; what is left is an OR.
+      logic [Positions*Window*AccWidth-1:0] wanted;
+      for (genvar i = 0; i < Positions; i++) begin : g_wanted
+        delay #(.Width(Window * AccWidth), .Stages(SumStages)) u_window (
+          .clk,
+          .rst(int'(position) != i),
+          .data_i(windows[i*Window*AccWidth+:Window*AccWidth]),
+          .data_o(wanted[i*Window*AccWidth+:Window*AccWidth])
+        );
+      end
+      always_comb begin
+        rows_o = '0;
+        for (int i = 0; i < Positions; i++) rows_o |= wanted[i*Window*AccWidth+:Window*AccWidth];
+      end
+    end
   end
   // Rows that come one by one take one clock more to assemble.
   delay #(.Width(2 + GroupWidth), .Stages(Serial ? 1 : 0)) u_read (

@@ -199,9 +199,14 @@ module lstm_operands #(
       place_late[0] || (place_late[1] && bank >= Skew) ? h_operand : x_operand;
   end
   if (Banks > 1) begin : g_host_bank
-    logic [$clog2(2*Banks)-1:0] host_bank;
-    assign host_bank = ($clog2(2 * Banks))'(int'(host_unit_i) + Skew - (int'(host_unit_i) + Skew >= Banks ? Banks : 0));
-    assign host_data_o = h_read[int'(host_bank)*HWidth+:HWidth];
+    localparam int BankWidth = $clog2(2 * Banks);
+    logic [BankWidth-1:0] place_of_unit, host_bank, host_bank_late;
+    assign place_of_unit = BankWidth'(host_unit_i) + BankWidth'(Skew);
+    assign host_bank = int'(place_of_unit) >= Banks ? place_of_unit - BankWidth'(Banks) : place_of_unit;
+    delay #(.Width(BankWidth), .Stages(MemoryStages)) u_host_bank (
+      .clk, .rst(1'b0), .data_i(host_bank), .data_o(host_bank_late)
+    );
+    assign host_data_o = h_read[int'(host_bank_late)*HWidth+:HWidth];
   end else begin : g_host
     assign host_data_o = h_read;
   end
