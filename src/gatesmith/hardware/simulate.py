@@ -52,6 +52,7 @@ class Stimulus:
         keep: sequences go on from the last states.
         move_states: write h0 and c0 before a job, read h and c after it.
         warmup: clocks of the first attempt at every job, which a reset of ``reset`` clocks then ends; 0 for none.
+        cut_beats: beats by which the last step of the first ``cut_jobs`` jobs (None: of all) is too short.
     """
 
     valid_duty: float = 1.0
@@ -61,6 +62,8 @@ class Stimulus:
     move_states: bool = True
     warmup: int = 0
     reset: int = 1
+    cut_beats: int = 0
+    cut_jobs: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -207,9 +210,18 @@ def simulate_design(
 
 
 def run_jobs(
-    design: Design, jobs: Sequence[Job], stimulus: Stimulus, *, timeout_s: float = 600.0, optimise: int = 1
+    design: Design,
+    jobs: Sequence[Job],
+    stimulus: Stimulus,
+    *,
+    timeout_s: float = 600.0,
+    optimise: int = 1,
+    activity: Path | None = None,
 ) -> list[JobResult]:
     """Build the simulator if it isn't there yet, and run it on jobs.
+
+    Args:
+        activity: where to write how often every bit changed, in SAIF; None for not at all.
 
     Raises:
         MissingToolError: Verilator or a C++ compiler is not installed.
@@ -219,7 +231,12 @@ def run_jobs(
     # The program reads its memory files by fixed names when it starts, so that it serves any weights.
     names = {parameter: f"{parameter}.hex" for parameter in design.files}
     program = verilator.build(
-        design.sources, top="lstm", parameters={**parameters, **names}, harness=HARNESS, optimise=optimise
+        design.sources,
+        top="lstm",
+        parameters={**parameters, **names},
+        harness=HARNESS,
+        optimise=optimise,
+        activity=activity is not None,
     )
     shape = _Shape.of(parameters)
     with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
@@ -229,6 +246,8 @@ def run_jobs(
         request.write_bytes(_encode(shape, parameters, jobs, stimulus).tobytes())
         _execute([str(program), str(request), str(response)], Path(scratch), timeout_s)
         words = np.fromfile(response, np.int64)
+        if activity is not None:
+            shutil.copyfile(Path(scratch, "activity.saif"), activity)
     if words[0]:
         raise ToolError(
             f"the simulated hardware got stuck in sequence {int(words[2])}; this is a bug, please report it"
@@ -287,14 +306,17 @@ def _encode(shape: _Shape, parameters: Mapping[str, int], jobs: Sequence[Job], s
         stimulus.reset,
     ]
     parts: list[Codes] = [np.array(header, np.int64)]
-    for job in jobs:
-        steps = len(job.x)
+    for index, job in enumerate(jobs):
+        steps, beats = len(job.x), len(job.x) * shape.in_beats
+        if stimulus.cut_jobs is None or index < stimulus.cut_jobs:
+            beats -= stimulus.cut_beats
         data = np.zeros((steps, shape.in_beats * shape.in_elements), np.int64)
         data[:, : shape.inputs] = job.x
-        last = np.zeros(steps * shape.in_beats, np.int64)
-        last[np.cumsum(job.lengths) * shape.in_beats - 1] = 1
-        beats = np.array([steps * shape.in_beats, steps * shape.out_beats], np.int64)
-        parts += [beats, job.h0.astype(np.int64), job.c0.astype(np.int64), data.ravel(), last]
+        last = np.zeros(beats, np.int64)
+        last[np.minimum(np.cumsum(job.lengths) * shape.in_beats, beats) - 1] = 1
+        counts = np.array([beats, steps * shape.out_beats], np.int64)
+        sent = data.ravel()[: beats * shape.in_elements]
+        parts += [counts, job.h0.astype(np.int64), job.c0.astype(np.int64), sent, last]
     return np.concatenate(parts)
 
 

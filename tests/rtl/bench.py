@@ -1,0 +1,138 @@
+"""A test bench for the engine: a design with random weights, jobs for it, and what the integer model says of them."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tests.fixed.plans import RANDOM, cell_weights, codes
+
+from gatesmith.fixed.model import step
+from gatesmith.fixed.plan import CellPlan
+from gatesmith.fixed.qformat import Codes
+from gatesmith.fixed.weights import CellWeights
+from gatesmith.hardware.export import source_files
+from gatesmith.hardware.manifest import module_parameters
+from gatesmith.hardware.memfile import cell_files
+from gatesmith.hardware.simulate import Design, Job, JobResult, Stimulus, run_jobs
+
+SHALLOW = {"MemoryStages": 0, "OperandStages": 0, "ProductStages": 0, "SumStages": 0}
+MIDDLE = {"MemoryStages": 1, "OperandStages": 0, "ProductStages": 1, "SumStages": 1}
+DEEP = {"MemoryStages": 2, "OperandStages": 1, "ProductStages": 3, "SumStages": 1}
+
+
+def plain_plan(input_size: int, hidden_size: int) -> CellPlan:
+    """Formats as calibration chooses them for data of about unit size."""
+    return CellPlan(
+        input_size=input_size,
+        hidden_size=hidden_size,
+        x_width=16,
+        x_frac=14,
+        h_width=16,
+        h_frac=15,
+        w_width=8,
+        w_ih_frac=6,
+        w_hh_frac=6,
+        b_width=22,
+        z_width=16,
+        a_width=18,
+        c_width=18,
+        c_frac=14,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bench:
+    """A design on disk, and the numbers that are in it."""
+
+    design: Design
+    cell: CellPlan
+    weights: CellWeights
+    generator: np.random.Generator
+
+    def sequence(self, length: int, kind: str = RANDOM) -> Job:
+        """One sequence with random codes."""
+        return self.sequences([length], kind)
+
+    def sequences(self, lengths: Sequence[int], kind: str = RANDOM) -> Job:
+        """Several, streamed without a pause, each from the same states."""
+        cell, hidden = self.cell, self.cell.hidden_size
+        return Job(
+            x=codes(self.generator, cell.x_format, (sum(lengths), cell.input_size), kind),
+            lengths=tuple(lengths),
+            h0=codes(self.generator, cell.h_format, (hidden,), kind),
+            c0=codes(self.generator, cell.c_format, (hidden,), kind),
+        )
+
+    def run(self, jobs: Sequence[Job], stimulus: Stimulus | None = None) -> list[JobResult]:
+        return run_jobs(self.design, jobs, stimulus or Stimulus(), timeout_s=120, optimise=0)
+
+    def check(self, jobs: Sequence[Job], stimulus: Stimulus | None = None) -> list[JobResult]:
+        """Run the jobs and compare everything that came out with the model."""
+        stimulus = stimulus or Stimulus()
+        results = self.run(jobs, stimulus)
+        states = None
+        for job, result in zip(jobs, results, strict=True):
+            expected = expect(self.cell, self.weights, job, states if stimulus.keep else None)
+            if stimulus.keep:
+                states = expected.h_n, expected.c_n
+            np.testing.assert_array_equal(result.y, expected.y)
+            np.testing.assert_array_equal(result.last, expected.last)
+            if stimulus.move_states:
+                np.testing.assert_array_equal(result.h_n, expected.h_n)
+                np.testing.assert_array_equal(result.c_n, expected.c_n)
+            assert result.saturated == expected.saturated
+            assert result.protocol_error == expected.protocol_error
+        return results
+
+
+def expect(cell: CellPlan, weights: CellWeights, job: Job, kept: tuple[Codes, Codes] | None = None) -> JobResult:
+    """What the integer model says of a job; ``kept`` replaces its first states, and each sequence goes on."""
+    outputs: list[Codes] = []
+    last: list[bool] = []
+    saturated = np.zeros(3, np.bool_)
+    h, c = kept or (job.h0, job.c0)
+    for length, start in zip(job.lengths, np.cumsum((0, *job.lengths)), strict=False):
+        if kept is None:
+            h, c = job.h0, job.c0
+        for t in range(start, start + length):
+            now = step(cell, weights, job.x[t][None], h[None], c[None])
+            h, c = now.h[0], now.c[0]
+            saturated |= now.saturated[0]
+            outputs.append(h)
+            last.append(t == start + length - 1)
+    z, cell_state, hidden = (bool(flag) for flag in saturated)
+    return JobResult(
+        y=np.array(outputs),
+        last=np.array(last),
+        h_n=h,
+        c_n=c,
+        cycles=0,
+        saturated=(z, cell_state, hidden),
+        protocol_error=False,
+    )
+
+
+@contextlib.contextmanager
+def bench(
+    cell: CellPlan,
+    multipliers: int,
+    pipeline: Mapping[str, int] = DEEP,
+    *,
+    seed: int = 0,
+    kind: str = RANDOM,
+    weights: CellWeights | None = None,
+) -> Iterator[Bench]:
+    """Write the memory files of a design into a temporary folder."""
+    generator = np.random.default_rng(seed)
+    weights = weights or cell_weights(generator, cell, kind)
+    with tempfile.TemporaryDirectory() as scratch:
+        files: dict[str, str] = {}
+        for parameter, text in cell_files(cell, weights, multipliers).items():
+            files[parameter] = f"{parameter}.hex"
+            Path(scratch, files[parameter]).write_text(text)
+        parameters = {**module_parameters(cell, multipliers), **pipeline}
+        design = Design(folder=Path(scratch), sources=source_files(), parameters=parameters, files=files)
+        yield Bench(design=design, cell=cell, weights=weights, generator=generator)
