@@ -98,7 +98,7 @@ def cell_step(
         new = normed(new, p, "norm_cell", suffix, everything)
     new = bounded(new, spec.cell_clip)
     read = normed(new, p, "norm_cell", suffix, everything) if spec.layer_norm == "inputs_and_cell" else new
-    out = gate("o", new) * activation(output_activation, bounded(read, spec.gate_clip))
+    out = gate("o", new) * activation(output_activation, read)
     if spec.proj_size:
         out = p[f"weight_hr_{suffix}"] @ out
         out = out + p[f"bias_hr_{suffix}"] if spec.proj_bias else out

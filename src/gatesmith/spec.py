@@ -92,8 +92,8 @@ class LSTMSpec:
         full_peepholes: gates whose peephole is a full H x H matrix, a subset of ``"ifo"``; disjoint from ``peepholes``.
         coupled_gates: ``"f=1-i"`` is ONNX's ``input_forget``; ``"i=1-f"`` is TensorFlow's CIFG. The gate that is
             derived has no parameters of its own in the equations; its rows stay in the arrays and are ignored.
-        gate_clip: bound on the absolute input of every activation, the output's included, which reads a bounded copy
-            of the cell state (ONNX ``clip``, as ONNX Runtime has it).
+        gate_clip: bound on the absolute pre-activation of every gate (ONNX ``clip`` as ONNX Runtime has it: the cell
+            state that the output reads is not bounded).
         cell_clip: bound on the absolute new cell state, which is then kept, read and seen by o's peephole (cuDNN,
             TensorFlow ``cell_clip``).
         proj_clip: bound on the absolute projected output (TensorFlow ``proj_clip``).

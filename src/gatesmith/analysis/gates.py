@@ -205,13 +205,13 @@ def _outputs(spec: LSTMSpec, direction: str, gates: Mapping[str, Array], c0: Arr
     shape_of_output = spec.activations_of(direction)[2]
     output = np.full(gates["f"].shape, np.nan)
     c = c0.astype(np.float64)
-    cell_clip, gate_clip = spec.cell_clip or np.inf, spec.gate_clip or np.inf
+    cell_clip = spec.cell_clip or np.inf
     for t in range(steps) if direction == "forward" else range(steps - 1, -1, -1):
         now = (t < lengths)[:, None]
         i, f, g, o = (np.where(now, gates[gate][t], 0) for gate in GATES)
         new = np.clip(f * c + i * g, -cell_clip, cell_clip)
         c = np.where(now, spec.zoneout_c * c + (1 - spec.zoneout_c) * new, c)
-        output[t] = o * activate(shape_of_output, np.clip(new, -gate_clip, gate_clip))
+        output[t] = o * activate(shape_of_output, new)
     return output
 
 

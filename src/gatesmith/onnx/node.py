@@ -47,6 +47,8 @@ ONNX_ACTIVATIONS = {
     "softsign": "Softsign",
     "softplus": "Softplus",
 }
+RUNTIME_DEFAULTS = {"affine": (0.0, 0.0), "scaled_tanh": (0.0, 0.0), "thresholded_relu": (0.0, None)}
+"""Missing alpha and beta where ONNX Runtime differs from ONNX's text, which has 1, 0 and, for scaled tanh, nothing."""
 _BY_ONNX_NAME = {name.lower(): ours for ours, name in ONNX_ACTIVATIONS.items()}
 
 
@@ -286,9 +288,9 @@ def _activations(values: Mapping[str, Any], name: str, *, directions: int) -> tu
             known = ", ".join(ONNX_ACTIVATIONS.values())
             raise UnsupportedError(f"LSTM {name!r} has activation {text!r}; expected one of {known}")
         taken = dict.fromkeys(("alpha", "beta"), cast("float | None", None))
-        for parameter, default in zip(taken, ACTIVATION_DEFAULTS[ours], strict=True):
-            if default is not None and left[parameter]:
-                taken[parameter] = left[parameter].pop(0)
+        defaults = RUNTIME_DEFAULTS.get(ours, ACTIVATION_DEFAULTS[ours])
+        for parameter, default in zip(taken, defaults, strict=True):
+            taken[parameter] = left[parameter].pop(0) if default is not None and left[parameter] else default
         flat.append(Activation(name=ours, alpha=taken["alpha"], beta=taken["beta"]))
     return tuple((flat[3 * at], flat[3 * at + 1], flat[3 * at + 2]) for at in range(directions))
 

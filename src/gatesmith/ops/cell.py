@@ -42,7 +42,7 @@ class Cell:
 class Step:
     """What one step leaves for its gradient. Sizes: [N, H], or [N, R] for h.
 
-    ``before`` holds the input of every activation before ``gate_clip``, ``norms`` what was normalised.
+    ``before`` holds the input of every activation, a gate's before ``gate_clip``; ``norms`` what was normalised.
     """
 
     h_prev: Array
@@ -120,7 +120,7 @@ def step(cell: Cell, z_x: Array, h_prev: Array, c_prev: Array, noise: StepNoise)
     before["output"] = c_new
     if spec.layer_norm == "inputs_and_cell":
         before["output"], norms["norm_cell"] = _normalise(c_new, params, "norm_cell")
-    output = activate(cell.activations[2], _clip(before["output"], spec.gate_clip))
+    output = activate(cell.activations[2], before["output"])
     emitted = gates["o"] * output
     unclipped_h = emitted
     if spec.proj_size:
@@ -157,7 +157,8 @@ def step_gradient(
         if spec.proj_bias:
             grads["bias_hr"] += dh.sum(0)
         demitted = dh @ params["weight_hr"]
-    dread = _through(cell.activations[2], demitted * gates["o"], taped.before["output"], taped.output, spec)
+    read = taped.before["output"]
+    dread = demitted * gates["o"] * activation_gradient(cell.activations[2], read, taped.output)
     if spec.layer_norm == "inputs_and_cell":
         dread = _normalise_gradient(dread, taped.norms["norm_cell"], params, "norm_cell", grads)
     dz: dict[str, Array] = {}
@@ -205,7 +206,9 @@ def _gate_gradient(
     cell: Cell, gate: str, dgate: Array, c_seen: Array, taped: Step, dz: dict[str, Array], grads: dict[str, Array]
 ) -> Array | float:
     """Fills dz[gate] [N, H]; returns the gradient of the cell state that the peephole saw."""
-    d = _through(cell.activation_of(gate), dgate, taped.before[gate], taped.gates[gate], cell.spec)
+    before, clip = taped.before[gate], cell.spec.gate_clip
+    slope = activation_gradient(cell.activation_of(gate), _clip(before, clip), taped.gates[gate])
+    d = _clip_gradient(dgate * slope, before, clip)
     if cell.spec.layer_norm == "gates_and_cell":
         params, into = _norm_of_gate(cell, gate, cell.params), _norm_of_gate(cell, gate, grads)
         d = _normalise_gradient(d, taped.norms[gate], params, "norm_gates", into)
@@ -228,12 +231,6 @@ def _partner(spec: LSTMSpec) -> str:
 def _norm_of_gate(cell: Cell, gate: str, arrays: dict[str, Array]) -> dict[str, Array]:
     """Views of one gate's rows of the per-gate normalisation, in ``params`` or in ``grads``."""
     return {name: cell.split(arrays[name])[gate] for name in ("norm_gates_gain", "norm_gates_shift")}
-
-
-def _through(activation: Activation, d: Array, before: Array, value: Array, spec: LSTMSpec) -> Array:
-    """The gradient before ``gate_clip`` and an activation, from the one behind."""
-    inner = activation_gradient(activation, _clip(before, spec.gate_clip), value)
-    return _clip_gradient(d * inner, before, spec.gate_clip)
 
 
 def _normalise(x: Array, params: dict[str, Array], name: str) -> tuple[Array, Norm]:

@@ -25,7 +25,7 @@ from gatesmith.ops.cuda_activations import activate, clip, clip_gradient, slope
 
 @triton.jit
 def forward_kernel(
-    z_ptr,  # [T, N, R, 4, H] in: W_ih x + b; out: the input of every activation, before gate_clip
+    z_ptr,  # [T, N, R, 4, H] in: W_ih x + b; out: the input of every gate's activation, before gate_clip
     w_ptr,  # [R, 4, H, H]
     y_ptr,  # [T, N, R, H] out: h of every valid step
     c_ptr,  # [T, N, R, H] float32, out: c of every valid step, where KEEP
@@ -117,7 +117,7 @@ def forward_kernel(
         c_new = clip(f * c + i * g, CELL_CLIP)
         z_o = tl.load(z_at + 3 * H, there, 0.0) + r_o + c_new * p_o
         o = activate(clip(z_o, GATE_CLIP), ACTIVATIONS[0])
-        h_new = o * activate(clip(c_new, GATE_CLIP), ACTIVATIONS[2])
+        h_new = o * activate(c_new, ACTIVATIONS[2])
         out_at = here[:, None] * H + units[None, :]
         h_new = _mix(h, h_new, keep_h_ptr + out_at, there, ZONEOUT, RATE_H)
         c_new = _mix(c, c_new, keep_c_ptr + out_at, there, ZONEOUT, RATE_C)
@@ -235,8 +235,8 @@ def backward_kernel(
         o = activate(clip(z_o, GATE_CLIP), ACTIVATIONS[0])
         c_raw = f * c + i * g
         c_new = clip(c_raw, CELL_CLIP)
-        dz_o = _through(dh * activate(clip(c_new, GATE_CLIP), ACTIVATIONS[2]), z_o, ACTIVATIONS[0], GATE_CLIP)
-        dc = dc + _through(dh * o, c_new, ACTIVATIONS[2], GATE_CLIP) + dz_o * p_o
+        dz_o = _through(dh * activate(c_new, ACTIVATIONS[2]), z_o, ACTIVATIONS[0], GATE_CLIP)
+        dc = dc + dh * o * slope(c_new, ACTIVATIONS[2]) + dz_o * p_o
         dc = clip_gradient(dc, c_raw, CELL_CLIP)
         di, df = dc * g, dc * c
         if COUPLED == "f=1-i":

@@ -119,7 +119,7 @@ def _step(spec: LSTMSpec, direction: str, params: Mapping[str, Tensor], z: Tenso
         c = _norm(c, params, "norm_cell", everything)
     c = _clip(c, spec.cell_clip)
     read = _norm(c, params, "norm_cell", everything) if spec.layer_norm == "inputs_and_cell" else c
-    h = gate("o", c) * _activate(output_activation, _clip(read, spec.gate_clip))
+    h = gate("o", c) * _activate(output_activation, read)
     if spec.proj_size:
         h = _clip(functional.linear(h, params["weight_hr"], params.get("bias_hr")), spec.proj_clip)
     return h, c
