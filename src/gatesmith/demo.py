@@ -7,33 +7,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-import numpy.typing as npt
-
+from gatesmith.analysis import footprint, inspect
 from gatesmith.classifier import Classifier
 from gatesmith.datasets import Sequences, japanese_vowels
 from gatesmith.errors import MismatchError, OutputError
 from gatesmith.files import make_folder, write_atomically, write_json
-from gatesmith.fixed import Plan, calibrate
-from gatesmith.fixed.model import CodeOutputs, quantise_inputs
+from gatesmith.fixed import CellPlan, Plan, calibrate
+from gatesmith.fixed.model import CellCodes, CodeOutputs, quantise_inputs
 from gatesmith.fixed.model import run as run_fixed
 from gatesmith.fixed.weights import CellWeights, quantise_weights
 from gatesmith.hardware.export import Export, export
 from gatesmith.hardware.synthesize import Synthesis, synthesize
 from gatesmith.hardware.verify import Verification, verify
 from gatesmith.ops import LSTM, run_on_device
-from gatesmith.ops.call import Call, make_call
-from gatesmith.ops.reference import trace
+from gatesmith.ops.call import make_call
+from gatesmith.ops.reference import CellTrace
+from gatesmith.report import write_report
 from gatesmith.report.pictures import draw_gates
 from gatesmith.spec import GATES
 from gatesmith.train import Recipe, train
 
-Array = npt.NDArray[Any]
-
-STAGES = ("data", "train", "quantise", "export", "simulate", "synthesise", "report")
+STAGES = ("data", "train", "quantise", "export", "simulate", "synthesise", "inspect", "report")
 SUMMARY = "summary.json"
 MULTIPLIERS = 16
 PICTURED_UTTERANCE = 0
+INSPECTED_UTTERANCES = 30
+RESULTS = (SUMMARY, "plan.json", "gates.svg", "inspection.json", "inspection.npz", "footprint.json", "report.html")
+OWN = {"model", "export", *RESULTS}
+"""What an earlier demo may have left."""
 
 
 class Watcher(Protocol):
@@ -84,22 +85,25 @@ def run_demo(folder: Path, watcher: Watcher, *, recipe: Recipe | None = None) ->
     lstm = LSTM(classifier.lstm)
     with run.stage("quantise") as outcome:
         plan = calibrate(lstm, training_data.x, training_data.lengths)
+        weights = quantise_weights(lstm.weights, plan)
         write_atomically(folder / "plan.json", plan.to_json() + "\n")
         outcome(f"x {plan.x_format}, c {plan.cells[0].c_format}, h {plan.y_format}, w_ih {plan.cells[0].w_ih_format}")
     with run.stage("export") as outcome:
         exported = export(lstm, plan, folder / "export", multipliers=MULTIPLIERS)
         outcome(f"{len(exported.sources)} SystemVerilog files and {len(exported.cells[0].files)} memory files")
-    verification = _simulate(run, test, quantise_weights(lstm.weights, plan))
+    verification = _simulate(run, test, weights)
     synthesis = _synthesise(run)
-    with run.stage("report") as outcome:
+    with run.stage("inspect") as outcome:
         call = make_call(lstm.weights, test.x, lengths=test.lengths)
-        fixed = run_fixed(
-            call.spec, plan, quantise_weights(lstm.weights, plan), quantise_inputs(plan, call), keep_cells=True
-        )
+        fixed = run_fixed(call.spec, plan, weights, quantise_inputs(plan, call), keep_cells=True)
         accuracies = _accuracies(classifier, lstm, plan, test, fixed, verification)
-        _draw(folder / "gates.svg", call, plan, fixed, test)
-        outcome(f"{folder / SUMMARY} and {folder / 'gates.svg'}")
+        _inspect(run, lstm, plan, test, fixed)
+        outcome(", ".join(f"{name.replace('_', ' ')} {value:.1%}" for name, value in accuracies.items()))
     summary = _summary(run, test, accuracies, exported, verification, synthesis)
+    with run.stage("report") as outcome:
+        write_json(folder / SUMMARY, summary)
+        page = write_report(folder)
+        outcome(f"{folder / SUMMARY}, {folder / 'gates.svg'} and {page}")
     write_json(folder / SUMMARY, summary)
     if verification.mismatched_elements:
         raise MismatchError(f"{verification.mismatched_elements} elements of the hardware differ from the model")
@@ -108,9 +112,8 @@ def run_demo(folder: Path, watcher: Watcher, *, recipe: Recipe | None = None) ->
 
 def _claim(folder: Path) -> None:
     """Make the folder, or take over that of an earlier demo; anything else in it is left alone."""
-    known = {SUMMARY, "plan.json", "model", "export", "gates.svg", "report.html"}
     make_folder(folder)
-    foreign = sorted(path.name for path in folder.iterdir() if path.name not in known)
+    foreign = sorted(path.name for path in folder.iterdir() if path.name not in OWN)
     if foreign:
         raise OutputError(f"{folder} holds {foreign[0]!r}, which is no result of the demo; expected an empty folder")
     (folder / SUMMARY).unlink(missing_ok=True)
@@ -159,14 +162,26 @@ def _accuracies(
     return {name: classifier.accuracy(y, test.lengths, test.labels) for name, y in outputs.items()}
 
 
-def _draw(path: Path, call: Call, plan: Plan, fixed: CodeOutputs, test: Sequences) -> None:
-    utterance, steps = PICTURED_UTTERANCE, int(test.lengths[PICTURED_UTTERANCE])
-    real, codes, cell = trace(call)[0], fixed.cells[0], plan.cells[0]
-    draw_gates(
-        path,
-        {gate: np.asarray(getattr(real, gate))[:steps, utterance] for gate in GATES},
-        {gate: cell.a_format.dequantise(getattr(codes, gate))[:steps, utterance] for gate in GATES},
-        title=f"JapaneseVowels, test utterance {utterance}: the four gates over {steps} steps",
+def _inspect(run: _Run, lstm: LSTM, plan: Plan, test: Sequences, fixed: CodeOutputs) -> None:
+    """Look at the gates of some utterances, float and fixed, and at what a run takes."""
+    some = slice(0, INSPECTED_UTTERANCES)
+    traces = [real_trace(cell, codes, some) for cell, codes in zip(plan.cells, fixed.cells, strict=True)]
+    found = inspect(lstm.weights, test.x[:, some], lengths=test.lengths[some], fixed=traces)
+    found.save(run.folder / "inspection.json", title="JapaneseVowels, the first test utterances")
+    footprint(lstm.spec, batch=1, steps=len(test.x)).save(run.folder / "footprint.json", title="One utterance")
+    real, quantised = (found.gates_of(PICTURED_UTTERANCE, fixed=kind) for kind in (False, True))
+    title = f"JapaneseVowels, test utterance {PICTURED_UTTERANCE}: the four gates over {len(real['i'])} steps"
+    draw_gates(run.folder / "gates.svg", real, quantised, title=title)
+
+
+def real_trace(cell: CellPlan, codes: CellCodes, some: slice) -> CellTrace:
+    """What happened inside a cell of the integer model, as real values, of some of the sequences."""
+    values = {name: cell.a_format.dequantise(getattr(codes, name)[:, some]) for name in GATES}
+    return CellTrace(
+        x=cell.x_format.dequantise(codes.x[:, some]),
+        c=cell.c_format.dequantise(codes.c[:, some]),
+        h=cell.h_format.dequantise(codes.h[:, some]),
+        **values,
     )
 
 
