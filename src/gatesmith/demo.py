@@ -31,6 +31,7 @@ STAGES = ("data", "train", "quantise", "export", "simulate", "synthesise", "insp
 SUMMARY = "summary.json"
 MULTIPLIERS = 16
 PICTURED_UTTERANCE = 0
+TITLE = "JapaneseVowels: nine speakers told apart by an LSTM"
 INSPECTED_UTTERANCES = 30
 RESULTS = (SUMMARY, "plan.json", "gates.svg", "inspection.json", "inspection.npz", "footprint.json", "report.html")
 OWN = {"model", "export", *RESULTS}
@@ -167,8 +168,8 @@ def _inspect(run: _Run, lstm: LSTM, plan: Plan, test: Sequences, fixed: CodeOutp
     some = slice(0, INSPECTED_UTTERANCES)
     traces = [real_trace(cell, codes, some) for cell, codes in zip(plan.cells, fixed.cells, strict=True)]
     found = inspect(lstm.weights, test.x[:, some], lengths=test.lengths[some], fixed=traces)
-    found.save(run.folder / "inspection.json", title="JapaneseVowels, the first test utterances")
-    footprint(lstm.spec, batch=1, steps=len(test.x)).save(run.folder / "footprint.json", title="One utterance")
+    found.save(run.folder / "inspection.json", title=TITLE)
+    footprint(lstm.spec, batch=1, steps=len(test.x)).save(run.folder / "footprint.json", title=TITLE)
     real, quantised = (found.gates_of(PICTURED_UTTERANCE, fixed=kind) for kind in (False, True))
     title = f"JapaneseVowels, test utterance {PICTURED_UTTERANCE}: the four gates over {len(real['i'])} steps"
     draw_gates(run.folder / "gates.svg", real, quantised, title=title)

@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
-from gatesmith.cli.console import JsonFlag, out, progress_bar, show_json
+from gatesmith.cli.console import JsonFlag, out, progress_bar, show, show_json
 from gatesmith.cli.operator import spec_of
 from gatesmith.weights import Weights
 
 SpecArgument = Annotated[Path, typer.Argument(help="A weight file, or a specification as .json.")]
 BatchOption = Annotated[int, typer.Option("--batch", "-N", help="Sequences at once.")]
+SaveOption = Annotated[Path | None, typer.Option("--save", help="Leave the result as a file for `gatesmith report`.")]
 StepsOption = Annotated[int, typer.Option("--steps", "-T", help="Steps of each sequence.")]
 
 
@@ -18,17 +19,20 @@ def add_to(app: typer.Typer) -> None:
     """Register this room's commands."""
     app.command()(footprint)
     app.command()(inspect)
+    app.command()(report)
 
 
 def footprint(
     model: SpecArgument,
     batch: BatchOption = 1,
-    steps: StepsOption = 1,
+    steps: SaveOption = Annotated[Path | None, typer.Option("--save", help="Leave the result as a file for `gatesmith report`.")]
+StepsOption = 1,
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
     training: Annotated[bool, typer.Option("--training", help="Count what training keeps, too.")] = False,
     recompute: Annotated[bool, typer.Option("--recompute", help="Keep h and c, and do the gates again.")] = False,
     device: Annotated[str, typer.Option(help="cpu or reference.")] = "cpu",
     predict_only: Annotated[bool, typer.Option("--predict-only", help="Don't run anything.")] = False,
+    save: SaveOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Tell what memory a run takes, predicted and measured, line by line."""
@@ -36,6 +40,8 @@ def footprint(
     from gatesmith.report.tables import footprint_tables
 
     result = run(spec_of(model), batch, steps, dtype, training, device, recompute=recompute, measure=not predict_only)
+    if save:
+        result.save(save, title=model.stem)
     if as_json:
         show_json(result.to_dict())
         return
@@ -48,6 +54,7 @@ def inspect(
         "japanese-vowels"
     ),
     limit: Annotated[int, typer.Option(help="Only the first so many sequences.")] = 50,
+    save: SaveOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Look at gates, memory and gradients of a model on real sequences."""
@@ -58,7 +65,21 @@ def inspect(
     weights, sequences = Weights.load(model), load(data)[slice(limit)]
     with progress_bar("inspecting", enabled=not as_json) as progress:
         result = run(weights, sequences.x, lengths=sequences.lengths, progress=progress)
+    if save:
+        result.save(save, title=model.stem)
     if as_json:
         show_json(result.to_dict())
         return
     out.print(inspection_tables(result))
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder with result files of footprint, profile, inspect or demo.")],
+    page: Annotated[Path | None, typer.Option("--out", help="Where the page goes; report.html in the folder.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Turn result files into one page that any browser opens without a network."""
+    from gatesmith.report import write_report
+
+    path = write_report(folder, page)
+    show({"page": str(path), "bytes": path.stat().st_size}, as_json=as_json)
