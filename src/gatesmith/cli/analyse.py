@@ -11,7 +11,7 @@ from gatesmith.weights import Weights
 
 SpecArgument = Annotated[Path, typer.Argument(help="A weight file, or a specification as .json.")]
 BatchOption = Annotated[int, typer.Option("--batch", "-N", help="Sequences at once.")]
-SaveOption = Annotated[Path | None, typer.Option("--save", help="Leave the result as a file for `gatesmith report`.")]
+SaveOption = Annotated[Path | None, typer.Option("--save", help="Leave a result file for `gatesmith report`.")]
 StepsOption = Annotated[int, typer.Option("--steps", "-T", help="Steps of each sequence.")]
 
 
@@ -25,8 +25,7 @@ def add_to(app: typer.Typer) -> None:
 def footprint(
     model: SpecArgument,
     batch: BatchOption = 1,
-    steps: SaveOption = Annotated[Path | None, typer.Option("--save", help="Leave the result as a file for `gatesmith report`.")]
-StepsOption = 1,
+    steps: StepsOption = 1,
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
     training: Annotated[bool, typer.Option("--training", help="Count what training keeps, too.")] = False,
     recompute: Annotated[bool, typer.Option("--recompute", help="Keep h and c, and do the gates again.")] = False,
