@@ -84,6 +84,12 @@ int gatesmith_backward(const gatesmith_run *run);
 void gatesmith_set_num_threads(int threads);
 int gatesmith_num_threads(void);
 
+/* Run on the threads of an OpenMP runtime that the process has anyway instead of our own, since its idle threads spin
+ * for milliseconds and would hold up ours: GOMP_parallel, omp_get_thread_num and omp_get_num_threads of it, or nulls
+ * for our own pool again. A forked child always uses its own. */
+typedef void (*gatesmith_parallel)(void (*function)(void *), void *data, unsigned threads, unsigned flags);
+void gatesmith_use_openmp(gatesmith_parallel parallel, int (*thread_num)(void), int (*num_threads)(void));
+
 /* "avx512", "avx2" or "portable"; chosen at load, or by gatesmith_set_target, which returns 0 where it isn't there. */
 const char *gatesmith_target(void);
 int gatesmith_set_target(const char *name);

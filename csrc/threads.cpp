@@ -1,6 +1,8 @@
 // A pool of worker threads that spin briefly for the next call, then sleep; a forked child makes its own.
 #include "threads.h"
 
+#include "gatesmith.h"
+
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -37,6 +39,26 @@ alignas(Pool) unsigned char storage[sizeof(Pool)];
 Pool *pool = new (storage) Pool;
 Start starts[MAX_THREADS];
 std::atomic<int> chosen_threads{0};
+
+// An OpenMP runtime's threads, where it was lent to us.
+struct OpenMp {
+    gatesmith_parallel parallel;
+    int (*thread_num)();
+    int (*num_threads)();
+};
+OpenMp openmp_storage;
+std::atomic<const OpenMp *> openmp{nullptr};
+
+struct OpenMpJob {
+    const OpenMp *runtime;
+    Job job;
+    void *context;
+};
+
+void run_in_openmp(void *data) {
+    auto [runtime, job, context] = *static_cast<OpenMpJob *>(data);
+    job(context, runtime->thread_num(), runtime->num_threads());
+}
 
 void *work(void *argument) {
     auto [p, index, seen] = *static_cast<Start *>(argument);
@@ -75,7 +97,11 @@ void grow(Pool *p, int workers) {
 }
 
 // The parent's workers don't exist in a forked child, and its lock may be held by a thread that doesn't either.
-void forget_workers() { pool = new (storage) Pool; }
+// Nor do those of OpenMP, which would wait for them.
+void forget_workers() {
+    pool = new (storage) Pool;
+    openmp.store(nullptr);
+}
 
 [[maybe_unused]] const int watch_forks = pthread_atfork(nullptr, nullptr, forget_workers);
 
@@ -111,6 +137,12 @@ void run_parallel(int wanted, Job job, void *context) {
     int count = wanted < num_threads() ? wanted : num_threads();
     if (count <= 1 || !pool->busy.try_lock()) return job(context, 0, 1);
     Pool *p = pool;
+    if (const OpenMp *runtime = openmp.load(std::memory_order_acquire)) {
+        OpenMpJob data{runtime, job, context};
+        runtime->parallel(run_in_openmp, &data, (unsigned)count, 0);
+        p->busy.unlock();
+        return;
+    }
     if (p->workers < count - 1) grow(p, count - 1);
     p->job = job;
     p->context = context;
@@ -132,3 +164,10 @@ void Barrier::spin_while(uint32_t phase) {
 }
 
 }  // namespace gatesmith
+
+void gatesmith_use_openmp(gatesmith_parallel parallel, int (*thread_num)(void), int (*num_threads)(void)) {
+    using namespace gatesmith;
+    std::lock_guard<std::mutex> no_call_runs(pool->busy);
+    openmp_storage = {parallel, thread_num, num_threads};
+    openmp.store(parallel ? &openmp_storage : nullptr, std::memory_order_release);
+}

@@ -6,6 +6,7 @@ must not be changed in place.
 
 import threading
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 from weakref import finalize
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from gatesmith.errors import InputError, UnsupportedError
 from gatesmith.ops.call import Array, Call, Gradients, Outputs
-from gatesmith.ops.library import CCell, CRun, CSpec, aligned, library
+from gatesmith.ops.library import CCell, CRun, CSpec, address, aligned, library
 from gatesmith.spec import LSTMSpec
 from gatesmith.weights import Weights
 
@@ -45,13 +46,16 @@ def unsupported(call: Call) -> str | None:
     """The feature of this call that the kernel can't run; None where it runs all of it."""
     if call.x.dtype != np.float32:
         return f"{call.x.dtype} (the kernel computes in float32)"
-    if not call.spec.is_standard:
-        standard = LSTMSpec(
-            call.spec.input_size, call.spec.hidden_size, call.spec.num_layers, call.spec.direction, call.spec.bias
-        )
-        names = [name for name in vars(standard) if getattr(standard, name) != getattr(call.spec, name)]
-        return f"{names[0]}={getattr(call.spec, names[0])!r}"
-    return None
+    return _unsupported_feature(call.spec)
+
+
+@lru_cache(maxsize=1024)
+def _unsupported_feature(spec: LSTMSpec) -> str | None:
+    if spec.is_standard:
+        return None
+    standard = LSTMSpec(spec.input_size, spec.hidden_size, spec.num_layers, spec.direction, spec.bias)
+    names = [name for name in vars(standard) if getattr(standard, name) != getattr(spec, name)]
+    return f"{names[0]}={getattr(spec, names[0])!r}"
 
 
 def set_num_threads(threads: int) -> None:
@@ -101,14 +105,14 @@ def backward(tape: CpuTape, dy: Array, dh_n: Array, dc_n: Array) -> Gradients:
     }
     cells = _cells(call.spec, dweights)
     _set_input(run, x, h0, c0, call.lengths)
-    run.packed, run.packed_backward, run.tape = _at(packed), _at(packed_backward), _at(tape.memory)
+    run.packed, run.packed_backward, run.tape = address(packed), address(packed_backward), address(tape.memory)
     run.y, run.y_step, run.y_row = _strided(tape.y)
     run.dy, run.dy_step, run.dy_row = _strided(dy)
     run.dx, run.dx_step, run.dx_row = _strided(dx)
-    run.dh_n, run.dc_n, run.dh0, run.dc0 = _at(dh_n), _at(dc_n), _at(dh0), _at(dc0)
+    run.dh_n, run.dc_n, run.dh0, run.dc0 = address(dh_n), address(dc_n), address(dh0), address(dc0)
     run.gradients = cells
     workspace = _workspace(_size(lib.gatesmith_workspace_bytes(run, 1), call))
-    run.workspace = _at(workspace)
+    run.workspace = address(workspace)
     _check(lib.gatesmith_backward(run))
     return Gradients(dx=dx, dh0=dh0, dc0=dc0, dweights=dweights)
 
@@ -122,19 +126,35 @@ def _forward(call: Call, *, tape: Array | None, recompute: bool) -> Outputs:
     y = np.empty((steps, batch, spec.num_directions * spec.hidden_size), np.float32)
     h_n, c_n = np.empty_like(h0), np.empty_like(c0)
     _set_input(run, x, h0, c0, call.lengths)
-    run.packed, run.h_n, run.c_n = _at(packed), _at(h_n), _at(c_n)
+    run.packed, run.h_n, run.c_n = address(packed), address(h_n), address(c_n)
     run.y, run.y_step, run.y_row = _strided(y)
-    run.tape = None if tape is None else _at(tape)
+    run.tape = None if tape is None else address(tape)
     workspace = _workspace(_size(lib.gatesmith_workspace_bytes(run, 0), call))
-    run.workspace = _at(workspace)
+    run.workspace = address(workspace)
     _check(lib.gatesmith_forward(run))
     return Outputs(y=y, h_n=h_n, c_n=c_n)
+
+
+def prepare_stream(call: Call, *, y: Array, h: Array, c: Array) -> tuple[CRun, list[Array]]:
+    """A run of one step that reads call.x and the state (h, c), and writes y and the new state over the old one.
+
+    Returns it with the arrays that must live as long as it does.
+    """
+    run = _run(call, recompute=False)
+    packed = _packed(call.weights, backward=False)
+    _set_input(run, call.x, h, c, call.lengths)
+    run.lengths = None
+    run.packed, run.h_n, run.c_n = address(packed), address(h), address(c)
+    run.y, run.y_step, run.y_row = _strided(y)
+    workspace = aligned(_size(library().gatesmith_workspace_bytes(run, 0), call))
+    run.workspace = address(workspace)
+    return run, [call.x, y, h, c, packed, workspace]
 
 
 def _run(call: Call, *, recompute: bool) -> CRun:
     steps, batch, _ = call.x.shape
     run = CRun(spec=c_spec(call.spec), steps=steps, batch=batch, threads=num_threads(), recompute=recompute)
-    run.lengths = _at(call.lengths)
+    run.lengths = address(call.lengths)
     return run
 
 
@@ -146,7 +166,7 @@ def c_spec(spec: LSTMSpec) -> CSpec:
 
 def _set_input(run: CRun, x: Array, h0: Array, c0: Array, lengths: Array) -> None:
     run.x, run.x_step, run.x_row = _strided(x)
-    run.h0, run.c0, run.lengths = _at(h0), _at(c0), _at(lengths)
+    run.h0, run.c0, run.lengths = address(h0), address(c0), address(lengths)
 
 
 def _cells(spec: LSTMSpec, arrays: Any) -> Any:
@@ -154,9 +174,9 @@ def _cells(spec: LSTMSpec, arrays: Any) -> Any:
     return (CCell * len(spec.cells()))(
         *(
             CCell(
-                _at(arrays[f"weight_ih_{suffix}"]),
-                _at(arrays[f"weight_hh_{suffix}"]),
-                _at(arrays[f"bias_{suffix}"]) if spec.bias else None,
+                address(arrays[f"weight_ih_{suffix}"]),
+                address(arrays[f"weight_hh_{suffix}"]),
+                address(arrays[f"bias_{suffix}"]) if spec.bias else None,
                 None,
             )
             for _, _, suffix in spec.cells()
@@ -186,7 +206,7 @@ def _packed(weights: Weights, *, backward: bool) -> Array:
             memory = aligned(size)
             arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
             pack = lib.gatesmith_pack_backward if backward else lib.gatesmith_pack
-            pack(spec, _cells(weights.spec, arrays), _at(memory))
+            pack(spec, _cells(weights.spec, arrays), address(memory))
             kept[key] = memory
         return kept[key]
 
@@ -221,11 +241,7 @@ def _dense_features(x: Array) -> Array:
 
 
 def _strided(array: Array) -> tuple[int, int, int]:
-    return array.ctypes.data, array.strides[0] // FLOAT_BYTES, array.strides[1] // FLOAT_BYTES
-
-
-def _at(array: Array) -> int:
-    return array.ctypes.data
+    return address(array), array.strides[0] // FLOAT_BYTES, array.strides[1] // FLOAT_BYTES
 
 
 def _check(code: int) -> None:

@@ -98,6 +98,7 @@ def library() -> Any:
         ("gatesmith_backward", c_int, [run]),
         ("gatesmith_set_num_threads", None, [c_int]),
         ("gatesmith_num_threads", c_int, []),
+        ("gatesmith_use_openmp", None, [c_void_p, c_void_p, c_void_p]),
         ("gatesmith_target", c_char_p, []),
         ("gatesmith_set_target", c_int, [c_char_p]),
         ("gatesmith_sigmoid", None, [c_void_p, c_void_p, c_int64]),
@@ -110,8 +111,13 @@ def library() -> Any:
     return lib
 
 
+def address(array: npt.NDArray[Any]) -> int:
+    """Where an array's first element lies; a third of the time of ``array.ctypes.data``."""
+    return array.__array_interface__["data"][0]
+
+
 def aligned(size: int) -> npt.NDArray[np.uint8]:
     """``size`` bytes of uninitialised memory whose address is a multiple of 64."""
     memory = np.empty(size + ALIGNMENT_BYTES, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT_BYTES
+    start = -address(memory) % ALIGNMENT_BYTES
     return memory[start : start + size]

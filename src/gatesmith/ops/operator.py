@@ -8,6 +8,7 @@ import numpy.typing as npt
 from gatesmith.errors import UnsupportedError
 from gatesmith.ops.call import Array, Call, Gradients, Outputs, State, make_call
 from gatesmith.ops.devices import Tape, default_engine, engine_for
+from gatesmith.ops.stream import Stream
 from gatesmith.spec import LSTMSpec
 from gatesmith.weights import Weights, initialise
 
@@ -79,6 +80,10 @@ class LSTM:
                 dx=gradients.dx.swapaxes(0, 1), dh0=gradients.dh0, dc0=gradients.dc0, dweights=gradients.dweights
             )
         return gradients
+
+    def stream(self, state: State | None = None, *, batch: int = 1) -> Stream:
+        """The operator one step at a time, with these weights; see :class:`gatesmith.ops.stream.Stream`."""
+        return Stream(self.weights, state, batch=batch)
 
     def _time_first(self, array: Array) -> Array:
         return array.swapaxes(0, 1) if self.batch_first and array.ndim == 3 else array
