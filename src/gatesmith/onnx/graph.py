@@ -45,7 +45,8 @@ class Step:
 
     @property
     def label(self) -> str:
-        return f"{self.node.op_type} {self.node.name or (self.node.output[0] if self.node.output else '')!r}"
+        name = self.node.name or next((name for name in self.node.output if name), "")
+        return f"{self.node.op_type} {name!r}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

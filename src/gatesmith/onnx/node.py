@@ -175,7 +175,7 @@ def read_node(node: NodeProto) -> LSTMNode:
     Raises:
         UnsupportedError: an attribute has a value that ONNX doesn't define, or one that is unknown.
     """
-    name = node.name or (node.output[0] if node.output else "LSTM")
+    name = node.name or next((output for output in node.output if output), "")
     values: dict[str, Any] = {}
     for attribute in node.attribute:
         values[attribute.name] = helper.get_attribute_value(attribute)
