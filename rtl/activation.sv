@@ -1,7 +1,7 @@
 // Sigmoid or tanh of a fixed-point number: a table over |z|, linear interpolation, and the function's symmetry.
 //
 // Golden model: "Activations" in docs/fixed-point.md. A table word is {slope, value}.
-// Latency: 1 + MemoryStages + ProductStages + 2 * SumStages. Throughput: one per clock.
+// Latency: 1 + MemoryStages + OperandStages + ProductStages + 2 * SumStages. Throughput: one per clock.
 `default_nettype none
 module activation #(
   parameter int ZWidth = 16,
@@ -12,6 +12,7 @@ module activation #(
   parameter bit Odd = 1'b0,  // 1: f(-z) = -f(z), as tanh; 0: f(-z) = 1 - f(z), as the sigmoid
   parameter File = "",
   parameter int MemoryStages = 2,
+  parameter int OperandStages = 1,
   parameter int ProductStages = 3,
   parameter int SumStages = 1
 ) (
@@ -32,13 +33,16 @@ module activation #(
   delay #(.Width(ZWidth - 1), .Stages(SumStages)) u_magnitude (
     .clk, .rst(1'b0), .data_i(magnitude), .data_o(magnitude_q)
   );
-  delay #(.Width(1), .Stages(2 * SumStages + MemoryStages + ProductStages)) u_negative (
+  delay #(.Width(1), .Stages(2 * SumStages + MemoryStages + OperandStages + ProductStages)) u_negative (
     .clk, .rst(1'b0), .data_i(z_i[ZWidth-1]), .data_o(negative)
   );
 
-  logic [SlopeWidth+ActWidth-1:0] entry;
+  logic [SlopeWidth+ActWidth-1:0] entry_read, entry;
   rom #(.Width(SlopeWidth + ActWidth), .Depth(2 ** IndexWidth), .Latency(MemoryStages), .File(File)) u_table (
-    .clk, .address_i(magnitude_q[ZWidth-2-:IndexWidth]), .data_o(entry)
+    .clk, .address_i(magnitude_q[ZWidth-2-:IndexWidth]), .data_o(entry_read)
+  );
+  delay #(.Width(SlopeWidth + ActWidth), .Stages(OperandStages)) u_entry (
+    .clk, .rst(1'b0), .data_i(entry_read), .data_o(entry)
   );
 
   // Value at the left end, and the rise since then.
@@ -54,7 +58,7 @@ module activation #(
     logic signed [ProductWidth-1:0] product;
     logic [ProductWidth-1:0] product_q;
     logic unused_saturated;
-    delay #(.Width(RestWidth), .Stages(MemoryStages)) u_rest (
+    delay #(.Width(RestWidth), .Stages(MemoryStages + OperandStages)) u_rest (
       .clk, .rst(1'b0), .data_i(magnitude_q[RestWidth-1:0]), .data_o(rest)
     );
     assign slope = entry[ActWidth+:SlopeWidth];

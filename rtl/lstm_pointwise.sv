@@ -1,7 +1,8 @@
 // One unit of the cell: from the sums of its four gates and c to the new c and h.
 //
 // Golden model: "One step" in docs/fixed-point.md. `rows_i` comes MemoryStages + SumStages after `read_i`.
-// Latency from `read_i` to `h_o`: 5 + 3 * MemoryStages + 4 * ProductStages + 12 * SumStages. Throughput: one per clock.
+// Latency from `read_i` to `h_o`: 5 + 3 * MemoryStages + 2 * OperandStages + 4 * ProductStages +
+// 12 * SumStages. Throughput: one per clock.
 `default_nettype none
 module lstm_pointwise #(
   parameter int HiddenSize = 64,
@@ -24,6 +25,7 @@ module lstm_pointwise #(
   parameter SigmoidFile = "",
   parameter TanhFile = "",
   parameter int MemoryStages = 2,
+  parameter int OperandStages = 1,
   parameter int ProductStages = 3,
   parameter int SumStages = 1,
   localparam int Groups = (HiddenSize + Stride - 1) / Stride,
@@ -47,11 +49,13 @@ module lstm_pointwise #(
 );
   localparam int RowsAt = MemoryStages + SumStages;                         // clocks after read_i
   localparam int ZAt = RowsAt + 1 + 2 * SumStages;
-  localparam int ActivationLatency = 1 + MemoryStages + ProductStages + 2 * SumStages;
+  localparam int ActivationLatency = 1 + MemoryStages + OperandStages + ProductStages + 2 * SumStages;
   localparam int GatesAt = ZAt + ActivationLatency;
   localparam int CellAt = GatesAt + ProductStages + 2 * SumStages + 1;
   localparam int TanhAt = CellAt + 2 * SumStages + ActivationLatency;
   localparam int HAt = TanhAt + ProductStages + SumStages + 1;
+
+  localparam int CellReadAt = GatesAt - MemoryStages - OperandStages;
 
   // Valid and group, at every clock of the pipeline.
   logic present;
@@ -94,13 +98,13 @@ module lstm_pointwise #(
       activation #(
         .ZWidth(ZWidth), .ActWidth(ActWidth), .ActFrac(ActFrac), .TableBits(TableBits), .SlopeWidth(SlopeWidth),
         .Odd(1'b1), .File(TanhFile),
-        .MemoryStages(MemoryStages), .ProductStages(ProductStages), .SumStages(SumStages)
+        .MemoryStages(MemoryStages), .OperandStages(OperandStages), .ProductStages(ProductStages), .SumStages(SumStages)
       ) u_activation (.clk, .z_i(z_q), .a_o(gates[gate*ActWidth+:ActWidth]));
     end else begin : g_sigmoid
       activation #(
         .ZWidth(ZWidth), .ActWidth(ActWidth), .ActFrac(ActFrac), .TableBits(TableBits), .SlopeWidth(SlopeWidth),
         .Odd(1'b0), .File(SigmoidFile),
-        .MemoryStages(MemoryStages), .ProductStages(ProductStages), .SumStages(SumStages)
+        .MemoryStages(MemoryStages), .OperandStages(OperandStages), .ProductStages(ProductStages), .SumStages(SumStages)
       ) u_activation (.clk, .z_i(z_q), .a_o(gates[gate*ActWidth+:ActWidth]));
     end
   end
@@ -109,10 +113,10 @@ module lstm_pointwise #(
   logic [GroupWidth-1:0] read_group, write_group;
   logic read_initial;
   logic [CellWidth-1:0] cell_read, cell_new;
-  delay #(.Width(GroupWidth + 1), .Stages(GatesAt - MemoryStages)) u_read_group (
+  delay #(.Width(GroupWidth + 1), .Stages(CellReadAt)) u_read_group (
     .clk, .rst(1'b0), .data_i({initial_i, group_i}), .data_o({read_initial, read_group})
   );
-  delay #(.Width(GroupWidth), .Stages(CellAt - GatesAt + MemoryStages)) u_write_group (
+  delay #(.Width(GroupWidth), .Stages(CellAt - CellReadAt)) u_write_group (
     .clk, .rst(1'b0), .data_i(read_group), .data_o(write_group)
   );
   ram #(.Width(CellWidth), .Depth(2 ** (GroupWidth + 1)), .Latency(MemoryStages)) u_cells (
@@ -143,7 +147,9 @@ module lstm_pointwise #(
   logic [CellWidth-1:0] cell_d;
   logic cell_saturated_d, cell_saturated;
   assign {gate_g, gate_f, gate_i} = gates[3*ActWidth-1:0];
-  assign cell_old = cell_read;
+  delay #(.Width(CellWidth), .Stages(OperandStages)) u_cell_old (
+    .clk, .rst(1'b0), .data_i(cell_read), .data_o(cell_old)
+  );
   assign keep = gate_f * cell_old;
   assign add = gate_i * gate_g;
   delay #(.Width(KeepWidth), .Stages(ProductStages)) u_keep (.clk, .rst(1'b0), .data_i(keep), .data_o(keep_q));
@@ -169,7 +175,8 @@ module lstm_pointwise #(
   );
   activation #(
     .ZWidth(ZWidth), .ActWidth(ActWidth), .ActFrac(ActFrac), .TableBits(TableBits), .SlopeWidth(SlopeWidth),
-    .Odd(1'b1), .File(TanhFile), .MemoryStages(MemoryStages), .ProductStages(ProductStages), .SumStages(SumStages)
+    .Odd(1'b1), .File(TanhFile),
+    .MemoryStages(MemoryStages), .OperandStages(OperandStages), .ProductStages(ProductStages), .SumStages(SumStages)
   ) u_squash (.clk, .z_i(zc_q), .a_o(squashed));
   delay #(.Width(ActWidth), .Stages(TanhAt - GatesAt)) u_output_gate (
     .clk, .rst(1'b0), .data_i(gates[3*ActWidth+:ActWidth]), .data_o(output_gate)
