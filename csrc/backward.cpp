@@ -57,6 +57,10 @@ template <int ROWS, int VECTORS>
     const float *c = forward.c + panel * forward.c_rows * LANES;
     float *dc_at = s.chunk.cell.dc + (panel * forward.sequences.batch + rank) * LANES;
     float *dz = s.chunk.dz + (panel * s.chunk.cell.chunk_rows + s.row + rank) * BLOCK;
+    if (!forward.runs(GATESMITH_SKIP_ACTIVATIONS)) {
+        for (int gate = 0; gate < 4; ++gate) store(dz + gate * LANES, dh);
+        return;
+    }
     Vector one = broadcast(1.0f);
     Vector i = load(gates), f = load(gates + LANES), g = load(gates + 2 * LANES), o = load(gates + 3 * LANES);
     Vector tanh_c = tanh(load(c + (s.c_row + rank) * LANES));
@@ -89,7 +93,7 @@ void step_tile(const Step &s, int64_t block, int64_t first, bool goes_on) {
         }
         dz[m] = goes_on ? s.dz_next + rank * BLOCK : nullptr;
     }
-    if (goes_on) {
+    if (goes_on && cell.forward.runs(GATESMITH_SKIP_RECURRENT)) {
         const float *packed = cell.packed + block * shape.gate_rows() * BLOCK;
         add_gates<ROWS, VECTORS>(sums, dz, cell.chunk_rows * BLOCK, shape.panels(), packed);
     }
@@ -361,8 +365,8 @@ void backward(const CellBackward &cell, const Share &given) {
         run_steps(chunk);
         // Everyone's dz and features are there; the other parity's buffers are free, since all have left them.
         share.meet();
-        add_weight_gradients(chunk, cell.features[parity], starts);
-        if (cell.dx) input_gradients(chunk);
+        if (forward.runs(GATESMITH_SKIP_WEIGHTS)) add_weight_gradients(chunk, cell.features[parity], starts);
+        if (cell.dx && forward.runs(GATESMITH_SKIP_INPUT)) input_gradients(chunk);
         dz_later = cell.dz[parity];
         starts = false;
         last = first;

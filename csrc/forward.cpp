@@ -49,10 +49,12 @@ template <int ROWS>
 #pragma GCC unroll 1
     for (int m = 0; m < ROWS; ++m) {
         int64_t rank = s.share.rank(first + m);
-        Vector i = sigmoid(sums[m][0]), f = sigmoid(sums[m][1]), g = tanh(sums[m][2]), o = sigmoid(sums[m][3]);
+        Vector i = sums[m][0], f = sums[m][1], g = sums[m][2], o = sums[m][3];
+        bool runs = cell.runs(GATESMITH_SKIP_ACTIVATIONS);
+        if (runs) i = sigmoid(i), f = sigmoid(f), g = tanh(g), o = sigmoid(o);
         Vector cell_state = fma(f, load(c + (s.c_from + rank) * LANES), i * g);
         store(c + (s.c_to + rank) * LANES, cell_state);
-        store_part(s.scratch.y[first + m] + panel * LANES, o * tanh(cell_state), lanes);
+        store_part(s.scratch.y[first + m] + panel * LANES, o * (runs ? tanh(cell_state) : cell_state), lanes);
         if (cell.gates) {
             float *gates = cell.gates + (panel * cell.sequences.valid + s.compact + rank) * BLOCK;
             store(gates, i);
@@ -71,14 +73,16 @@ void step_tile(const Step &s, int64_t panel, int64_t first) {
     if (s.projected_row < 0) {
         for (int m = 0; m < ROWS; ++m)
             for (int v = 0; v < 4; ++v) sums[m][v] = load(packed + v * LANES);
-        add_rows<ROWS, 4>(sums, s.scratch.x + first, shape.inputs, packed + BLOCK, BLOCK);
+        if (s.cell.runs(GATESMITH_SKIP_INPUT))
+            add_rows<ROWS, 4>(sums, s.scratch.x + first, shape.inputs, packed + BLOCK, BLOCK);
     } else {
         const float *projected = s.scratch.projected +
             ((panel - s.share.first_panel) * HOISTED_ROWS + s.projected_row + first) * BLOCK;
         for (int m = 0; m < ROWS; ++m)
             for (int v = 0; v < 4; ++v) sums[m][v] = load(projected + m * BLOCK + v * LANES);
     }
-    add_rows<ROWS, 4>(sums, s.scratch.h + first, shape.hidden, packed + (1 + shape.inputs) * BLOCK, BLOCK);
+    if (s.cell.runs(GATESMITH_SKIP_RECURRENT))
+        add_rows<ROWS, 4>(sums, s.scratch.h + first, shape.hidden, packed + (1 + shape.inputs) * BLOCK, BLOCK);
     activate<ROWS>(sums, s, panel, first);
 }
 
@@ -89,7 +93,8 @@ void project_tile(const CellForward &cell, const Scratch &scratch, int64_t panel
     Sums<ROWS, 4> sums;
     for (int m = 0; m < ROWS; ++m)
         for (int v = 0; v < 4; ++v) sums[m][v] = load(packed + v * LANES);
-    add_rows<ROWS, 4>(sums, scratch.chunk + first, cell.shape.inputs, packed + BLOCK, BLOCK);
+    if (cell.runs(GATESMITH_SKIP_INPUT))
+        add_rows<ROWS, 4>(sums, scratch.chunk + first, cell.shape.inputs, packed + BLOCK, BLOCK);
     float *projected = scratch.projected + ((panel - first_panel) * HOISTED_ROWS + first) * BLOCK;
     for (int m = 0; m < ROWS; ++m)
         for (int v = 0; v < 4; ++v) store(projected + m * BLOCK + v * LANES, sums[m][v]);

@@ -206,6 +206,7 @@ CellForward forward_cell(const gatesmith_run &run, const Sequences &sequences, i
     work.c_kept = run.tape != nullptr;
     work.c_rows = run.batch + (run.tape ? sequences.valid : 0);
     work.gates = gates;
+    work.skip = run.skip;
     return work;
 }
 

@@ -61,7 +61,15 @@ typedef struct {
     int64_t dx_step, dx_row;
     float *dh0, *dc0;               /* [L * directions, N, H] */
     const gatesmith_cell *gradients; /* [L * directions] */
+    int64_t skip; /* for profiling: GATESMITH_SKIP_* of stages to leave out, whose results are then meaningless */
 } gatesmith_run;
+
+enum {
+    GATESMITH_SKIP_INPUT = 1,       /* forward: the products with x; backward: dx */
+    GATESMITH_SKIP_RECURRENT = 2,   /* the products with h_{t-1}; backward: dz W_hh */
+    GATESMITH_SKIP_ACTIVATIONS = 4, /* sigmoid, tanh; backward: their derivatives */
+    GATESMITH_SKIP_WEIGHTS = 8      /* backward: dW and db */
+};
 
 enum { GATESMITH_OK = 0, GATESMITH_TOO_LARGE = 1, GATESMITH_BAD_ARGUMENT = 2 };
 

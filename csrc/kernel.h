@@ -69,6 +69,9 @@ struct CellForward {
     int64_t c_rows;
     bool c_kept;
     float *gates;  // [panels][valid][block] after their activations, or null
+    int64_t skip;  // stages to leave out, for profiling
+
+    bool runs(int64_t stage) const { return !(skip & stage); }
 };
 
 struct CellBackward {

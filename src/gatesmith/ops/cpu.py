@@ -74,9 +74,14 @@ def num_threads() -> int:
     return library().gatesmith_num_threads()
 
 
-def forward(call: Call) -> Outputs:
-    """Run forward, keeping nothing."""
-    return _forward(call, tape=None, recompute=False)
+def forward(call: Call, *, skip: int = 0) -> Outputs:
+    """Run forward, keeping nothing.
+
+    Args:
+        call: what to run.
+        skip: for profiling, a sum of GATESMITH_SKIP_* of stages to leave out; the results are then meaningless.
+    """
+    return _forward(call, tape=None, recompute=False, skip=skip)
 
 
 def forward_for_training(call: Call, *, recompute: bool = False) -> tuple[Outputs, CpuTape]:
@@ -92,10 +97,11 @@ def forward_for_training(call: Call, *, recompute: bool = False) -> tuple[Output
     return outputs, CpuTape(call=call, y=outputs.y, memory=memory, recompute=recompute)
 
 
-def backward(tape: CpuTape, dy: Array, dh_n: Array, dc_n: Array) -> Gradients:
-    """Gradients of x, h0, c0 and every parameter, from those of y, h_n and c_n."""
+def backward(tape: CpuTape, dy: Array, dh_n: Array, dc_n: Array, *, skip: int = 0) -> Gradients:
+    """Gradients of x, h0, c0 and every parameter, from those of y, h_n and c_n; ``skip`` as in :func:`forward`."""
     call, lib = tape.call, library()
     run = _run(call, recompute=tape.recompute)
+    run.skip = skip
     dy, dh_n, dc_n = (np.ascontiguousarray(array, np.float32) for array in (dy, dh_n, dc_n))
     x, h0, c0 = _dense_features(call.x), np.ascontiguousarray(call.h0), np.ascontiguousarray(call.c0)
     packed, packed_backward = _packed(call.weights, backward=False), _packed(call.weights, backward=True)
@@ -117,9 +123,10 @@ def backward(tape: CpuTape, dy: Array, dh_n: Array, dc_n: Array) -> Gradients:
     return Gradients(dx=dx, dh0=dh0, dc0=dc0, dweights=dweights)
 
 
-def _forward(call: Call, *, tape: Array | None, recompute: bool) -> Outputs:
+def _forward(call: Call, *, tape: Array | None, recompute: bool, skip: int = 0) -> Outputs:
     lib, spec = library(), call.spec
     run = _run(call, recompute=recompute)
+    run.skip = skip
     x, h0, c0 = _dense_features(call.x), np.ascontiguousarray(call.h0), np.ascontiguousarray(call.c0)
     packed = _packed(call.weights, backward=False)
     steps, batch, _ = x.shape

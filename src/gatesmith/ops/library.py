@@ -63,7 +63,12 @@ class CRun(Structure):
         ("dh0", c_void_p),
         ("dc0", c_void_p),
         ("gradients", POINTER(CCell)),
+        ("skip", c_int64),
     ]
+
+
+SKIP = {"input": 1, "recurrent": 2, "activations": 4, "weights": 8}
+"""GATESMITH_SKIP_* of csrc/gatesmith.h: stages that a run can leave out, for profiling."""
 
 
 def library_path() -> Path | None:
