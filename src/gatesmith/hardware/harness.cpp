@@ -12,6 +12,9 @@
 
 #include "Vtop.h"
 #include "verilated.h"
+#if VM_TRACE
+#include "verilated_saif_c.h"
+#endif
 
 namespace {
 
@@ -65,9 +68,19 @@ class Bench {
     context_.randReset(2);
     context_.randSeed(static_cast<int>(settings.seed % 0x7fffffff) + 1);
     top_ = std::make_unique<Vtop>(&context_, "top");
+#if VM_TRACE
+    context_.traceEverOn(true);
+    top_->trace(&activity_, 1000);
+    activity_.open("activity.saif");
+#endif
     reset(4);
   }
-  ~Bench() { top_->final(); }
+  ~Bench() {
+#if VM_TRACE
+    activity_.close();
+#endif
+    top_->final();
+  }
 
   void reset(int64_t clocks) {
     top_->rst = 1;
@@ -153,6 +166,9 @@ class Bench {
     settle();
     top_->clk = 1;
     top_->eval();
+#if VM_TRACE
+    activity_.dump(static_cast<uint64_t>(clock_));
+#endif
     ++clock_;
   }
   bool drawn(int64_t duty) {  // true duty times in 256
@@ -168,6 +184,9 @@ class Bench {
   int64_t clock_ = 0;
   VerilatedContext context_;
   std::unique_ptr<Vtop> top_;
+#if VM_TRACE
+  VerilatedSaifC activity_;  // how often every bit changed, one sample a clock
+#endif
 };
 
 Words read_words(const char* path) {

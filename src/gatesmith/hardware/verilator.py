@@ -22,6 +22,9 @@ CACHE_VARIABLE = "GATESMITH_CACHE"
 BUILD_TIMEOUT_S = 600.0
 RUNTIME = ("verilated", "verilated_threads")
 DEFINES = ("VERILATOR=1", "VM_COVERAGE=0", "VM_SC=0", "VM_TIMING=0", "VM_TRACE=0", "VM_TRACE_FST=0", "VM_TRACE_VCD=0")
+ACTIVITY = ("--trace-saif", "--trace-max-width", "1000000", "--trace-max-array", "0")
+"""Count how often every bit changes, memories apart."""
+ACTIVITY_RUNTIME = (*RUNTIME, "verilated_saif_c")
 VERILATE = ("--cc", "-O3", "--x-assign", "fast", "--x-initial", "unique", "--noassert", "-Wno-fatal")
 
 
@@ -78,6 +81,7 @@ def build(
     parameters: Mapping[str, int | str],
     harness: Path,
     optimise: int = 1,
+    activity: bool = False,
 ) -> Path:
     """Compile a design with a C++ harness into a program; the same inputs give the program in the cache.
 
@@ -86,26 +90,28 @@ def build(
         parameters: of the top module; text becomes a quoted string.
         harness: a C++ file with ``main`` that includes ``Vtop.h``.
         optimise: the compiler's level.
+        activity: the program counts how often every bit changes, for a harness that looks at ``VM_TRACE``.
 
     Raises:
         MissingToolError: Verilator or the compiler is not installed.
         ToolError: one of them failed; the message holds the end of its output.
     """
     tools = toolchain()
-    flags = _flags(tools, optimise)
+    flags = _flags(tools, optimise, activity=activity)
+    verilate = (*VERILATE, *(ACTIVITY if activity else ()))
     key = _digest(
         *(source.read_bytes() for source in sources),
         harness.read_bytes(),
-        repr((top, sorted(parameters.items()), VERILATE, flags, _identity(tools))).encode(),
+        repr((top, sorted(parameters.items()), verilate, flags, _identity(tools))).encode(),
     )
     program = cache_folder() / f"simulator-{key}" / "simulator"
     if not program.exists():
-        objects, header = _runtime(tools, flags)
+        objects, header = _runtime(tools, flags, ACTIVITY_RUNTIME if activity else RUNTIME)
         with _published(program.parent) as scratch:
             generics = [f"-G{name}=" + (f'"{v}"' if isinstance(v, str) else str(v)) for name, v in parameters.items()]
             names = ["--prefix", "Vtop", "--top-module", top, "-Mdir", "generated"]
             files = [str(source.resolve()) for source in sources]
-            _call([str(tools.program), *VERILATE, *generics, *names, *files], scratch, tools.environment)
+            _call([str(tools.program), *verilate, *generics, *names, *files], scratch, tools.environment)
             generated = sorted(path.name for path in (scratch / "generated").glob("V*.cpp"))
             includes = [*(f"generated/{name}" for name in generated), "harness.cpp"]
             shutil.copyfile(harness, scratch / "harness.cpp")
@@ -116,18 +122,18 @@ def build(
     return program
 
 
-def _runtime(tools: Toolchain, flags: Sequence[str]) -> tuple[list[Path], Path]:
+def _runtime(tools: Toolchain, flags: Sequence[str], names: Sequence[str]) -> tuple[list[Path], Path]:
     """Verilator's own C++ and its precompiled header, compiled once for all designs."""
     folder = cache_folder() / f"runtime-{_digest(repr((flags, _identity(tools))).encode())}"
     if not folder.exists():
         with _published(folder) as scratch:
-            for name in RUNTIME:
+            for name in names:
                 source = tools.root / "include" / f"{name}.cpp"
                 _call([tools.compiler, *flags, "-c", str(source), "-o", f"{name}.o"], scratch, tools.environment)
             (scratch / "runtime.h").write_text('#include "verilated.h"\n')
             command = [tools.compiler, *flags, "-x", "c++-header", "runtime.h", "-o", "runtime.h.gch"]
             _call(command, scratch, tools.environment)
-    return [folder / f"{name}.o" for name in RUNTIME], folder / "runtime.h"
+    return [folder / f"{name}.o" for name in names], folder / "runtime.h"
 
 
 @contextlib.contextmanager
@@ -145,9 +151,11 @@ def _published(folder: Path) -> Generator[Path]:
                 raise
 
 
-def _flags(tools: Toolchain, optimise: int) -> list[str]:
+def _flags(tools: Toolchain, optimise: int, *, activity: bool) -> list[str]:
     include = tools.root / "include"
     defines = [f"-D{define}" for define in DEFINES]
+    if activity:
+        defines[defines.index("-DVM_TRACE=0")] = "-DVM_TRACE=1"
     return ["-std=c++20", f"-O{optimise}", "-w", *defines, f"-I{include}", f"-I{include / 'vltstd'}"]
 
 

@@ -1,0 +1,234 @@
+"""Model energy of the hardware: operations of a step, how busy their bits are, and energies from the literature."""
+
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+from typing import Any, cast
+
+from gatesmith.errors import FormatError
+from gatesmith.hardware.activity import Activity, evaluations_per_step
+from gatesmith.hardware.manifest import ExportedCell
+from gatesmith.hardware.timing import timing
+
+PICO = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnergyTable:
+    """Energies of single operations in picojoules, for operands of random bits; replaceable by the user's own.
+
+    Attributes:
+        add_pj_per_bit: of an integer adder, in proportion to its width.
+        multiply_pj_per_bit2: of an integer multiplier, in proportion to the product of its widths.
+        memory_pj_per_bit: of reading or writing a bit of an SRAM of ``memory_bytes``; grows with the root of the size.
+        register_pj_per_bit: of a register's bit that changes.
+    """
+
+    name: str
+    source: str
+    process: str
+    add_pj_per_bit: float
+    multiply_pj_per_bit2: float
+    memory_pj_per_bit: float
+    memory_bytes: float
+    register_pj_per_bit: float
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = cast("object", getattr(self, field.name))
+            if field.type is str:
+                if not isinstance(value, str):
+                    raise FormatError(f"the energy table's {field.name} is {value!r}; expected text")
+            elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e12:
+                raise FormatError(f"the energy table's {field.name} is {value!r}; expected a positive number")
+
+    def add(self, bits: int) -> float:
+        return self.add_pj_per_bit * bits
+
+    def multiply(self, left_bits: int, right_bits: int) -> float:
+        return self.multiply_pj_per_bit2 * left_bits * right_bits
+
+    def access(self, bits: int, memory_bits: int) -> float:
+        """One read or write of ``bits`` in a memory of ``memory_bits``."""
+        return self.memory_pj_per_bit * bits * math.sqrt(memory_bits / 8 / self.memory_bytes)
+
+    @classmethod
+    def from_json(cls, text: str) -> "EnergyTable":
+        """Read a user's table; the text is untrusted.
+
+        Raises:
+            FormatError: it is no JSON object with exactly the fields of this class.
+        """
+        try:
+            values: object = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise FormatError(f"the energy table is not valid JSON ({error}); expected an object") from None
+        names = {field.name for field in fields(cls)}
+        if not isinstance(values, dict) or set(cast("dict[str, Any]", values)) != names:
+            raise FormatError(f"the energy table doesn't have its fields; expected exactly {', '.join(sorted(names))}")
+        return cls(**cast("dict[str, Any]", values))
+
+
+HOROWITZ_45_NM = EnergyTable(
+    name="Horowitz 45 nm",
+    source="M. Horowitz, Computing's energy problem (and what we can do about it), ISSCC 2014",
+    process="45 nm, 0.9 V",
+    add_pj_per_bit=0.1 / 32,  # 32 bits: 0.1 pJ; gives 0.025 at 8 bits, where the source has 0.03
+    multiply_pj_per_bit2=3.1 / 32**2,  # 32 x 32 bits: 3.1 pJ; gives 0.19 at 8 bits, where the source has 0.2
+    memory_pj_per_bit=10 / 64,  # 64 bits of 8 KiB: 10 pJ; gives 20 at 32 KiB as the source, 113 at 1 MiB for its 100
+    memory_bytes=8192.0,
+    register_pj_per_bit=0.1 / 32,  # not in the source: taken as a bit of an adder
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component:
+    """One part of the hardware in one time step.
+
+    Attributes:
+        operations: in a step.
+        picojoules: of one operation with operands of random bits.
+        activity: measured changes of bits over those of random bits; 1 where it was not measured.
+        measured: whether operations or activity come from a simulation, rather than from the sizes alone.
+    """
+
+    name: str
+    operations: float
+    picojoules: float
+    activity: float
+    measured: bool
+
+    @property
+    def joules(self) -> float:
+        return self.operations * self.picojoules * self.activity * PICO
+
+
+@dataclass(frozen=True, kw_only=True)
+class Energy:
+    """Model energy of one time step of one cell; the clock's own wiring and leakage are not in it.
+
+    Attributes:
+        cycles_per_step: measured where there was a simulation, else by the formula.
+        operations_per_step: 2 for each weight, a multiplication and an addition.
+    """
+
+    components: tuple[Component, ...]
+    table: EnergyTable
+    cycles_per_step: float
+    operations_per_step: int
+
+    @property
+    def joules_per_step(self) -> float:
+        return sum(component.joules for component in self.components)
+
+    @property
+    def gop_per_joule(self) -> float:
+        return self.operations_per_step / self.joules_per_step / 1e9
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        parts = [asdict(component) | {"joules": component.joules} for component in self.components]
+        return {
+            "joules_per_step": self.joules_per_step,
+            "gop_per_joule": self.gop_per_joule,
+            "cycles_per_step": self.cycles_per_step,
+            "operations_per_step": self.operations_per_step,
+            "components": parts,
+            "table": asdict(self.table),
+        }
+
+
+def estimate_energy(
+    cell: ExportedCell, activity: Activity | None = None, *, table: EnergyTable = HOROWITZ_45_NM
+) -> Energy:
+    """Model energy of a step of one exported cell.
+
+    Args:
+        activity: from :func:`gatesmith.hardware.activity.measure_activity`; None to count operations from the sizes
+            alone, with operands of random bits and two 16-bit counters as control.
+    """
+    plan, given = cell.plan, timing(cell.parameters)
+    inputs, hidden, measured = plan.input_size, plan.hidden_size, activity is not None
+    products = 4 * hidden * (inputs + hidden)
+    operand_bits = plan.w_width + plan.operand_width
+    cycles = activity.cycles_per_step if activity else float(given.cycles_per_step)
+    entry = plan.a_width + plan.slope_width
+    segment_bits = plan.gate_table.segment_bits
+    look_up = table.access(entry, entry << min(plan.table_bits, plan.z_width - 1))
+    interpolate = table.multiply(plan.slope_width, max(1, segment_bits)) + table.add(plan.a_width)
+    unit = (
+        5 * (look_up + interpolate)
+        + table.multiply(plan.a_width, plan.c_width)
+        + 2 * table.multiply(plan.a_width, plan.a_width)
+        + table.add(plan.a_width + plan.c_width)
+    )
+    x_bits, h_bits, c_bits = inputs * plan.x_width, hidden * plan.h_width, hidden * plan.c_width
+    state = 2 * (  # each is written once and read once
+        inputs * table.access(plan.x_width, 2 * x_bits)
+        + hidden * (table.access(plan.h_width, 2 * h_bits) + table.access(plan.c_width, 2 * c_bits))
+    )
+    word_bits = plan.w_width * given.lanes * given.columns_per_cycle
+    reads = cycles if measured else float(given.words)  # the memory reads in every clock, needed or not
+    sum_bits = plan.acc_width * given.lanes
+    sums_travel = 4 * hidden > given.lanes
+    components = (
+        _component("multipliers", products, table.multiply(plan.w_width, plan.operand_width), activity, operand_bits),
+        _component("accumulators", products, table.add(plan.acc_width), activity, plan.acc_width),
+        Component(
+            name="sum memory",
+            operations=2.0 * given.words if sums_travel else 0.0,
+            picojoules=table.access(sum_bits, 4 * hidden * plan.acc_width),
+            activity=1.0,
+            measured=False,
+        ),
+        Component(
+            name="weight memory",
+            operations=reads,
+            picojoules=table.access(word_bits, products * plan.w_width),
+            activity=1.0,
+            measured=measured,
+        ),
+        Component(
+            name="bias memory",
+            operations=float(hidden),
+            picojoules=table.access(4 * plan.b_width, 4 * hidden * plan.b_width),
+            activity=1.0,
+            measured=False,
+        ),
+        Component(name="state memory", operations=1.0, picojoules=state, activity=1.0, measured=False),
+        _activations(cell, hidden, unit, activity),
+        _control(cycles, activity, table),
+    )
+    return Energy(components=components, table=table, cycles_per_step=cycles, operations_per_step=2 * products)
+
+
+def _component(name: str, operations: int, picojoules: float, activity: Activity | None, bits: int) -> Component:
+    """A part whose ``bits`` take a new value in every operation."""
+    busy = 1.0
+    if activity:
+        busy = activity.toggles[name] / activity.steps / (operations * bits / 2)
+    return Component(
+        name=name,
+        operations=float(operations),
+        picojoules=picojoules,
+        activity=busy,
+        measured=activity is not None,
+    )
+
+
+def _activations(cell: ExportedCell, hidden: int, unit: float, activity: Activity | None) -> Component:
+    busy = 1.0
+    if activity:
+        random = activity.bits["activations"] * evaluations_per_step(cell.parameters) / 2
+        busy = activity.toggles["activations"] / activity.steps / random
+    return Component(
+        name="activations", operations=float(hidden), picojoules=unit, activity=busy, measured=activity is not None
+    )
+
+
+def _control(cycles: float, activity: Activity | None, table: EnergyTable) -> Component:
+    name = "registers and control"
+    if activity is None:
+        return Component(name=name, operations=cycles, picojoules=table.add(32), activity=1.0, measured=False)
+    changes = activity.toggles[name] / activity.steps
+    return Component(name=name, operations=changes, picojoules=table.register_pj_per_bit, activity=1.0, measured=True)
