@@ -35,7 +35,7 @@ lint: setup
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m pyright --pythonpath $(PY)
-	$(PY) -m importlinter.cli lint
+	$(VENV)/bin/lint-imports
 
 test: setup ## all tests but the slow tiers
 	$(PY) -m pytest
