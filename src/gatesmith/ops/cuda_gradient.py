@@ -61,10 +61,10 @@ def _layer(
             scale = recurrence.scale[index]
             seen, through = (seen * scale).to(dz.dtype), through * scale
         now_dh[index] += through
-        gradients[f"weight_ih_{suffix}"] = dw_ih[index]
+        gradients[f"weight_ih_{suffix}"] = dw_ih[index].clone()
         gradients[f"weight_hh_{suffix}"] = dz_cell.flatten(0, 1).T @ seen.flatten(0, 1)
         if spec.bias:
-            gradients[f"bias_{suffix}"] = db[index]
+            gradients[f"bias_{suffix}"] = db[index].clone()
     _peepholes(problem, layer, kept, dz, gradients)
     return (flat @ weight_ih).view(*below.shape)
 

@@ -23,7 +23,8 @@ class LSTM(nn.Module):
     :class:`gatesmith.LSTMSpec` through :meth:`from_spec`, and learned initial states.
 
     Float32 tensors on the CPU run on the compiled kernel where it can run the spec, float64 ones on the reference;
-    half-precision ones are computed in float32; other devices run a formulation in PyTorch operations.
+    half-precision ones are computed in float32. CUDA tensors run on the Triton kernels, in their own precision, and
+    what those can't run, as other devices, in a formulation in PyTorch operations.
     """
 
     def __init__(
@@ -186,7 +187,8 @@ class LSTM(nn.Module):
         h0, c0 = self._state(x, hx)
         weights = _parameters_as(self, self._names, x)
         if lengths is not None:
-            lengths = torch.as_tensor(lengths, dtype=torch.int64, device="cpu")
+            on_gpu = x.is_cuda and isinstance(lengths, Tensor)  # lengths that are there stay there
+            lengths = torch.as_tensor(lengths, dtype=torch.int64, device=None if on_gpu else "cpu")
         spec = self.spec
         seed = None
         if self.training and (spec.dropout or spec.recurrent_dropout or spec.zoneout_h or spec.zoneout_c):
@@ -279,7 +281,10 @@ def module_shapes(spec: LSTMSpec) -> dict[str, tuple[int, ...]]:
 
 
 def _compute_dtype(x: Tensor) -> torch.dtype:
-    """Half precision, and what autocast covers, is computed in float32."""
+    """Of the whole call: autocast's on a GPU, and on the CPU float32 for half precision and what autocast covers."""
+    if x.is_cuda:
+        autocast = torch.is_autocast_enabled("cuda") and x.dtype != torch.float64
+        return torch.get_autocast_dtype("cuda") if autocast else x.dtype
     if x.dtype in (torch.float16, torch.bfloat16):
         return torch.float32
     return x.dtype

@@ -15,6 +15,7 @@ from torch import Tensor
 from gatesmith.ops.call import Call, Gradients, make_call
 from gatesmith.ops.devices import Engine, Tape, default_engine
 from gatesmith.spec import LSTMSpec
+from gatesmith.torch import cuda
 from gatesmith.torch.formulation import formulate
 from gatesmith.weights import Weights
 
@@ -35,6 +36,8 @@ def lstm(
 ) -> list[Tensor]:
     """(y, h_n, c_n, token) of one call; shapes as in :class:`gatesmith.ops.Call`, time first.
 
+    The token stands for the tape: on the CPU by its address, on a GPU it is the tape.
+
     Args:
         lengths: [N] int64; None for all T.
         seed: [] int64, of dropout and zoneout; None in evaluation.
@@ -42,6 +45,8 @@ def lstm(
         spec: as JSON.
         keep_tape: whether a backward will follow.
     """
+    if cuda.takes(x, parsed := parse_spec(spec)):
+        return cuda.run_forward(x, h0, c0, lengths, seed, weights, parsed, keep_tape=keep_tape)
     if x.device.type != "cpu":
         with torch.no_grad():
             outputs = formulate_call(x, h0, c0, lengths, seed, weights, spec)
@@ -69,11 +74,12 @@ def _(
     seed: Tensor | None,  # noqa: ARG001
     weights: list[Tensor],  # noqa: ARG001
     spec: str,
-    keep_tape: bool,  # noqa: ARG001
+    keep_tape: bool,
 ) -> list[Tensor]:
     parsed = parse_spec(spec)
+    size = cuda.tape_size(x, parsed, keep_tape=keep_tape)
     y = x.new_empty((x.shape[0], x.shape[1], parsed.num_directions * parsed.output_size))
-    return [y, h0.new_empty(h0.shape), c0.new_empty(c0.shape), x.new_empty(1, dtype=torch.uint8)]
+    return [y, h0.new_empty(h0.shape), c0.new_empty(c0.shape), x.new_empty(size, dtype=torch.uint8)]
 
 
 @torch.library.custom_op("gatesmith::lstm_backward", mutates_args=())
@@ -91,6 +97,8 @@ def lstm_backward(
     spec: str,
 ) -> list[Tensor]:
     """(dx, dh0, dc0, gradients of the weights) of one call."""
+    if cuda.takes(x, parsed := parse_spec(spec)):
+        return cuda.run_backward(dy, dh_n, dc_n, token, x, h0, c0, lengths, seed, weights, parsed)
     if x.device.type != "cpu":
         with torch.enable_grad():
             return _formulate_backward(dy, dh_n, dc_n, x, h0, c0, lengths, seed, weights, spec, create_graph=False)
@@ -223,6 +231,9 @@ def _call(
     spec: str,
 ) -> Call:
     parsed = parse_spec(spec)
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        # FSDP frees the storage of gathered weights after use, which a NumPy view forbids and a tape would outlive.
+        weights = [weight.clone() for weight in weights]
     arrays = {name: w.detach().numpy() for name, w in zip(parsed.parameter_shapes(), weights, strict=True)}
     return make_call(
         Weights.trust(parsed, arrays),
