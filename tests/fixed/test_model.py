@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, replace
 from itertools import chain
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,6 +113,28 @@ def test_stays_close_to_the_float_reference(
         error = float(np.abs(given_ - reference).max())
         print(f"{name}: {error:.1e}")
         assert error < TOLERANCES[tolerance] * max(1.0, float(np.abs(reference).max()))
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        {"coupled_gates": "f=1-i"},
+        {"coupled_gates": "i=1-f", "forget_bias": 1.0},
+        {"bias": False, "forget_bias": 1.0},
+        {"activations": ("hard_sigmoid", "tanh", "tanh")},
+        {"direction": "bidirectional", "reverse_activations": ("hard_sigmoid", "tanh", "tanh")},
+        {"num_layers": 2, "dropout": 0.5, "recurrent_dropout": 0.2},
+    ],
+)
+def test_variants_stay_close_to_the_float_reference(variant: dict[str, Any]) -> None:
+    lstm = LSTM(LSTMSpec(3, 16, **variant), seed=1)
+    x = np.random.default_rng(0).normal(size=(20, 8, 3))
+    plan = calibrate(lstm, x, data_width=24, weight_width=18)
+    y, _ = run_on_device(lstm, x, device="fixed", plan=plan)
+    expected, _ = run_on_device(lstm, x, device="reference")
+    error = float(np.abs(y - expected).max())
+    print(f"{variant}: {error:.1e}")
+    assert error < TOLERANCES["fixed_18_bit_weights"]
 
 
 @pytest.fixture(scope="module")

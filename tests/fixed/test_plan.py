@@ -150,7 +150,6 @@ def test_a_plan_must_belong_to_its_spec(spec: LSTMSpec, cells: tuple[CellPlan, .
     [
         ({"peepholes": "io"}, r"peepholes \(io\)"),
         ({"full_peepholes": "f"}, r"peepholes \(f\)"),
-        ({"coupled_gates": "f=1-i"}, r"coupled gates \(f=1-i\)"),
         ({"proj_size": 2}, r"a projection \(proj_size = 2\)"),
         ({"gate_clip": 3.0}, r"gate_clip \(3.0\)"),
         ({"cell_clip": 3.0}, r"cell_clip \(3.0\)"),
@@ -173,6 +172,6 @@ def test_every_unsupported_feature_has_a_name(options: dict[str, Any], message: 
 def test_supported_specs() -> None:
     hard = LSTMSpec(3, 5, activations=("hard_sigmoid", "tanh", "tanh"))  # type: ignore[arg-type]
     dropout = LSTMSpec(3, 5, 2, "bidirectional", False, dropout=0.5, recurrent_dropout=0.1, forget_bias=1.0)
-    for spec in (LSTMSpec(3, 5), hard, dropout):
+    for spec in (LSTMSpec(3, 5), LSTMSpec(3, 5, coupled_gates="i=1-f"), hard, dropout):
         assert unsupported_feature(spec) is None
     assert curves_of(hard, "forward") == ("hard_sigmoid", "tanh")

@@ -1,10 +1,11 @@
 """Integer weights: their order, their rounding, and the bias that the hardware adds."""
 
 import numpy as np
+import pytest
 
 from gatesmith.fixed import calibrate
 from gatesmith.fixed.weights import interleave, quantise_weights, real_bias
-from gatesmith.spec import LSTMSpec
+from gatesmith.spec import CoupledGates, LSTMSpec
 from gatesmith.weights import initialise
 
 
@@ -29,6 +30,21 @@ def test_every_code_is_the_nearest_to_its_weight() -> None:
             error = np.abs(form.dequantise(code) - interleave(real))
             inside = np.abs(interleave(real)) <= form.max
             assert (error[inside] <= form.resolution / 2).all()
+
+
+@pytest.mark.parametrize(("coupled", "source", "derived"), [("f=1-i", 0, 1), ("i=1-f", 1, 0)])
+def test_a_coupled_gate_is_the_other_of_negated_weights(coupled: CoupledGates, source: int, derived: int) -> None:
+    spec = LSTMSpec(3, 5, coupled_gates=coupled, forget_bias=0.5)
+    weights = initialise(spec, seed=1)
+    weights["weight_ih_l0"][derived * 5 : derived * 5 + 5] = 1e6  # rows that the operator ignores
+    plan = calibrate(weights, np.random.default_rng(0).normal(size=(4, 2, 3)))
+    (codes,) = quantise_weights(weights, plan)
+    for rows in (codes.w_ih, codes.w_hh, codes.b):
+        assert (rows[derived::4] == -rows[source::4]).all()
+    real = weights["weight_ih_l0"].astype(float)[source * 5 : source * 5 + 5]
+    form = plan.cells[0].w_ih_format
+    error = np.abs(form.dequantise(codes.w_ih[source::4]) - real)
+    assert (error[np.abs(real) <= form.max] <= form.resolution / 2).all()
 
 
 def test_forget_bias_is_part_of_the_bias_and_none_is_zero() -> None:

@@ -10,7 +10,7 @@ from gatesmith.errors import FormatError, InputError, UnsupportedError
 from gatesmith.fixed.plan import BOUNDS, CellPlan, Plan, curves_of, unsupported_feature
 from gatesmith.fixed.qformat import QFormat, Reals, format_for_range, require_integer
 from gatesmith.fixed.tables import signed_bits
-from gatesmith.fixed.weights import real_bias
+from gatesmith.fixed.weights import real_bias, real_matrix
 from gatesmith.ops.call import Array, Call, State, make_call
 from gatesmith.ops.operator import LSTM
 from gatesmith.ops.reference import CellTrace, trace
@@ -141,9 +141,13 @@ def _layer_plan(
     c_bound = max(margin * _bound(*(run.c for run in traces[at])), _bound(call.c0[at]))
     fractions = _Fractions(
         x=x_format.fraction if x_format else _fraction("x_frac", x_bound, widths.data),
-        w_ih=weight_format(np.stack([call.weights[f"weight_ih_{s}"] for s in suffixes]), width=widths.weight).fraction,
+        w_ih=weight_format(
+            np.stack([real_matrix(call.weights, "weight_ih", s) for s in suffixes]), width=widths.weight
+        ).fraction,
         h=_fraction("h_frac", h_bound, widths.data) if h_bound > 1 else widths.data - 1,
-        w_hh=weight_format(np.stack([call.weights[f"weight_hh_{s}"] for s in suffixes]), width=widths.weight).fraction,
+        w_hh=weight_format(
+            np.stack([real_matrix(call.weights, "weight_hh", s) for s in suffixes]), width=widths.weight
+        ).fraction,
     )
     _match(fractions, widths.data, x_bound=x_bound, h_bound=h_bound, x_is_free=x_format is None)
     acc_frac = max(fractions.x + fractions.w_ih, fractions.h + fractions.w_hh)

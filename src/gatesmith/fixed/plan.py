@@ -256,8 +256,6 @@ def unsupported_feature(spec: LSTMSpec) -> str | None:
     """The feature of ``spec`` that the integer world can't express, named for a message; None where it has all."""
     if spec.peepholes or spec.full_peepholes:
         return f"peepholes ({spec.peepholes or spec.full_peepholes})"
-    if spec.coupled_gates != "none":
-        return f"coupled gates ({spec.coupled_gates})"
     if spec.proj_size:
         return f"a projection (proj_size = {spec.proj_size})"
     for name in ("gate_clip", "cell_clip"):

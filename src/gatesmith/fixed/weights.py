@@ -1,12 +1,14 @@
 """The weights of a cell as integers, their rows interleaved by unit as the hardware reads them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from gatesmith.fixed.plan import CellPlan, Plan
-from gatesmith.fixed.qformat import Codes, Reals
-from gatesmith.spec import GATES
+from gatesmith.fixed.qformat import Codes, QFormat, Reals
+from gatesmith.ops.call import Array
+from gatesmith.spec import GATES, LSTMSpec
 from gatesmith.weights import Weights
 
 
@@ -46,7 +48,13 @@ def real_bias(weights: Weights, suffix: str) -> Reals:
         bias += weights[f"bias_{suffix}"]
     forget = GATES.index("f") * spec.hidden_size
     bias[forget : forget + spec.hidden_size] += spec.forget_bias
-    return bias
+    return _replace_derived(spec, bias, lambda source: source * 0)
+
+
+def real_matrix(weights: Weights, name: str, suffix: str) -> Reals:
+    """[4H, …] ``weight_ih`` or ``weight_hh`` of a cell; zero in the rows of a coupled gate, which has none."""
+    matrix = weights[f"{name}_{suffix}"].astype(np.float64)
+    return _replace_derived(weights.spec, matrix, lambda source: source * 0)
 
 
 def interleave(rows: np.ndarray) -> np.ndarray:
@@ -56,7 +64,24 @@ def interleave(rows: np.ndarray) -> np.ndarray:
 
 def _quantise_cell(weights: Weights, suffix: str, cell: CellPlan) -> CellWeights:
     return CellWeights(
-        w_ih=interleave(cell.w_ih_format.quantise(weights[f"weight_ih_{suffix}"])),
-        w_hh=interleave(cell.w_hh_format.quantise(weights[f"weight_hh_{suffix}"])),
-        b=interleave(cell.b_format.quantise(real_bias(weights, suffix))),
+        w_ih=_quantise_rows(weights.spec, real_matrix(weights, "weight_ih", suffix), cell.w_ih_format),
+        w_hh=_quantise_rows(weights.spec, real_matrix(weights, "weight_hh", suffix), cell.w_hh_format),
+        b=_quantise_rows(weights.spec, real_bias(weights, suffix), cell.b_format),
     )
+
+
+def _quantise_rows(spec: LSTMSpec, rows: Reals, form: QFormat) -> Codes:
+    """Codes of [4H, …], interleaved by unit. A coupled gate is the other one of negated weights: 1 - s(z) = s(-z)."""
+    codes = form.quantise(rows)
+    if spec.derived_gate:
+        codes = np.maximum(codes, -form.max_code)  # so that every code has a negative
+    return interleave(_replace_derived(spec, codes, np.negative))
+
+
+def _replace_derived(spec: LSTMSpec, rows: Array, derive: Callable[[Array], Array]) -> Array:
+    """[4H, …] stacked by gate, where a coupled gate's rows become ``derive`` of those of the gate it comes from."""
+    if not spec.derived_gate:
+        return rows
+    parts: dict[str, Array] = dict(zip(GATES, np.split(rows, len(GATES)), strict=True))
+    parts[spec.derived_gate] = derive(parts["i" if spec.derived_gate == "f" else "f"])
+    return np.concatenate([parts[gate] for gate in GATES])
