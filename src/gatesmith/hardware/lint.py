@@ -28,7 +28,7 @@ SIZES: tuple[Mapping[str, int], ...] = (
     {"InputSize": 6, "HiddenSize": 20, "Multipliers": 80, "MemoryStages": 1},
     {"InputSize": 3, "HiddenSize": 5, "Multipliers": 45},
     {"InputSize": 7, "HiddenSize": 2, "Multipliers": 40, "InElements": 5, "OutElements": 2},
-    {"InputSize": 6, "HiddenSize": 20, "Multipliers": 2080, "OutElements": 2, **SHALLOW},
+    {"InputSize": 2, "HiddenSize": 4, "Multipliers": 96, "OutElements": 2, **SHALLOW},
     {"ZWidth": 8, "ZFrac": 4, "HFrac": 2, "CellWidth": 30, "CellFrac": 25, "XShift": 3},
 )
 """Parameters of the whole engine that between them elaborate every branch of the sources."""

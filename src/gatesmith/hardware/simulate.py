@@ -212,7 +212,7 @@ def simulate_design(
 def run_jobs(
     design: Design,
     jobs: Sequence[Job],
-    stimulus: Stimulus,
+    stimulus: Stimulus | None = None,
     *,
     timeout_s: float = 600.0,
     optimise: int = 1,
@@ -227,6 +227,7 @@ def run_jobs(
         MissingToolError: Verilator or a C++ compiler is not installed.
         ToolError: the simulator can't be built, died, got stuck or ran out of time.
     """
+    stimulus = stimulus or Stimulus()
     parameters = {**PIPELINE, **design.parameters}
     # The program reads its memory files by fixed names when it starts, so that it serves any weights.
     names = {parameter: f"{parameter}.hex" for parameter in design.files}

@@ -1,0 +1,88 @@
+"""The comparison bites: a fault in the memory files or in the SystemVerilog is seen as a difference."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.rtl.bench import Bench, bench, plain_plan
+
+from gatesmith.fixed.weights import CellWeights
+from gatesmith.hardware.export import source_files
+from gatesmith.hardware.simulate import run_jobs
+
+INPUTS, HIDDEN, MULTIPLIERS = 3, 5, 7
+
+
+def swap_gates(weights: CellWeights) -> CellWeights:
+    """Rows of i and f exchanged."""
+
+    def swapped(rows: np.ndarray) -> np.ndarray:
+        units = rows.reshape(HIDDEN, 4, -1)
+        return units[:, [1, 0, 2, 3]].reshape(rows.shape)
+
+    return CellWeights(w_ih=swapped(weights.w_ih), w_hh=swapped(weights.w_hh), b=swapped(weights.b))
+
+
+def transpose_recurrent(weights: CellWeights) -> CellWeights:
+    """W_hh of each gate transposed."""
+    gates = weights.w_hh.reshape(HIDDEN, 4, HIDDEN)
+    return replace(weights, w_hh=gates.transpose(2, 1, 0).reshape(weights.w_hh.shape))
+
+
+def drop_bias(weights: CellWeights) -> CellWeights:
+    return replace(weights, b=np.zeros_like(weights.b))
+
+
+def flip_bit(weights: CellWeights) -> CellWeights:
+    """The lowest bit of one recurrent weight."""
+    w_hh = weights.w_hh.copy()
+    w_hh[-1, -1] ^= 1
+    return replace(weights, w_hh=w_hh)
+
+
+def seen(b: Bench, other: Bench) -> bool:
+    """Whether what ``other`` computes differs from what ``b`` should."""
+    jobs = [b.sequence(40)]
+    (result,) = b.check(jobs)
+    (mutated,) = run_jobs(other.design, jobs, optimise=0, timeout_s=120)
+    return bool((result.y != mutated.y).any())
+
+
+@pytest.mark.parametrize("mutate", [swap_gates, transpose_recurrent, drop_bias, flip_bit], ids=lambda f: f.__name__)
+def test_a_fault_in_the_weights_is_seen(mutate: Callable[[CellWeights], CellWeights]) -> None:
+    cell = plain_plan(INPUTS, HIDDEN)
+    with bench(cell, MULTIPLIERS) as b, bench(cell, MULTIPLIERS, weights=mutate(b.weights)) as other:
+        assert seen(b, other)
+
+
+FAULTS = {
+    "bias not added": ("lstm_pointwise.sv", "+ AccWidth'($signed(bias[", "+ 0 * AccWidth'($signed(bias["),
+    "half not rounded up": ("saturate_round.sv", "{base, 1'b1} + halves", "{base, 1'b0} + halves"),
+    "saturation wraps": ("saturate_round.sv", "assign value_o = beyond ?", "assign value_o = 1'b0 ?"),
+    "gates crossed": ("lstm_pointwise.sv", "{gate_g, gate_f, gate_i}", "{gate_g, gate_i, gate_f}"),
+    "sigmoid not mirrored": ("activation.sv", "(Mirror & flip)", "(Mirror & ~flip)"),
+    "sums not cleared": ("lstm_ring.sv", "fresh_q ? '0 : data_i", "data_i"),
+    "last state kept": ("lstm_operands.sv", "first_q && !(keep_i && have_state_q)", "first_q && !have_state_q"),
+    "c0 not taken": ("lstm_pointwise.sv", ": {read_initial, read_group}", ": {1'b0, read_group}"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_the_hardware_is_seen(fault: str, tmp_path: Path) -> None:
+    name, right, wrong = FAULTS[fault]
+    sources: list[Path] = []
+    for source in source_files():
+        text = source.read_text()
+        if source.name == name:
+            assert text.count(right) == 1, f"{name} no longer holds {right!r}"
+            text = text.replace(right, wrong)
+        sources.append(tmp_path / source.name)
+        sources[-1].write_text(text)
+    with bench(plain_plan(INPUTS, HIDDEN), 20) as b:
+        jobs = [b.sequences([20, 20])]
+        (right_result,) = b.check(jobs)
+        design = replace(b.design, sources=tuple(sources))
+        (wrong_result,) = run_jobs(design, jobs, optimise=0, timeout_s=120)
+        assert (right_result.y != wrong_result.y).any()
