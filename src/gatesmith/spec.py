@@ -191,6 +191,8 @@ class LSTMSpec:
             if len(triple) != 3:
                 raise SpecError(f"{name} is {given!r}; expected three, for the gates, the candidate and the output")
             object.__setattr__(self, name, triple)
+        if self.reverse_activations == self.activations and self.direction == "bidirectional":
+            object.__setattr__(self, "reverse_activations", None)
         if self.reverse_activations is not None and self.direction != "bidirectional":
             raise SpecError(
                 f"reverse_activations is given but direction is {self.direction!r}; set activations instead"
