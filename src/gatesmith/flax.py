@@ -91,7 +91,7 @@ def load_flax(path: str | Path) -> LSTM:
     """
     tree: dict[str, Any] = {}
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with Path(path).open("rb") as handle, np.load(handle, allow_pickle=False) as file:
             for name in file.files:
                 *groups, leaf = name.split("/")
                 if len(groups) > MAX_DEPTH:
