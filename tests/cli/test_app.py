@@ -44,7 +44,7 @@ def test_no_words_and_help_list_every_command(capsys: pytest.CaptureFixture[str]
         (["describe", "-H", "0"], "hidden_size is 0; expected an integer of at least 1"),
         (["describe", "--direction", "up"], "direction is 'up'; expected one of forward, reverse, bidirectional"),
         (["describe", "missing.safetensors"], "can't read the weight file missing.safetensors"),
-        (["describe", "missing.json"], "can't read the specification missing.json"),
+        (["describe", "missing.json"], "can't read missing.json"),
         (["quantize", "model", "--data", "none.csv"], "Missing option '--out'"),
         (["footprint"], "(?i)missing argument '?model"),
         (["train", "--out", "somewhere", "--data", "none.npz"], "can't read the data file none.npz"),

@@ -3,12 +3,15 @@
 import contextlib
 import json
 from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from gatesmith.errors import InputError
 
 talk = Console(stderr=True)
 out = Console(soft_wrap=True, highlight=False)
@@ -27,6 +30,20 @@ def show(values: Mapping[str, Any], *, as_json: bool, title: str = "") -> None:
     for name, value in values.items():
         table.add_row(name.replace("_", " "), _cell(value))
     out.print(table)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file that the user named.
+
+    Raises:
+        InputError: it is missing, or is no text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror or error}; expected a text file") from None
+    except UnicodeDecodeError:
+        raise InputError(f"can't read {path}: it is no text; expected a JSON file") from None
 
 
 def show_json(values: object) -> None:

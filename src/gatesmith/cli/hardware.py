@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gatesmith.cli.console import JsonFlag, out, progress_bar, show
-from gatesmith.errors import InputError
+from gatesmith.cli.console import JsonFlag, out, progress_bar, read_text, show, show_json
 from gatesmith.weights import Weights
 
 ModelArgument = Annotated[Path, typer.Argument(help="Weights, as written by `gatesmith train` or `convert`.")]
@@ -20,6 +19,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(export)
     app.command()(simulate)
     app.command()(synthesize)
+    app.command()(energy)
 
 
 def quantize(
@@ -65,10 +65,7 @@ def export(
     from gatesmith.fixed import Plan
     from gatesmith.hardware.export import export as run
 
-    try:
-        plan = Plan.from_json(plan_file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"can't read the plan {plan_file}: {error}; expected one from `gatesmith quantize`") from None
+    plan = Plan.from_json(read_text(plan_file))
     exported = run(Weights.load(model), plan, folder, multipliers=multipliers, name=name)
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     values = {
@@ -114,3 +111,27 @@ def synthesize(
     show(result.to_dict(), as_json=as_json, title=f"Synthesised {folder} for {target}")
     if not as_json and not pnr:
         out.print("hint: add --pnr for the clock frequency")
+
+
+def energy(
+    folder: FolderArgument,
+    data: DataOption = "japanese-vowels",
+    limit: Annotated[int, typer.Option(help="Only the first so many sequences.")] = 20,
+    table_file: Annotated[Path | None, typer.Option("--table", help="Your own energies, as JSON.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Estimate joules per time step from the switching that a simulation of real sequences shows."""
+    from gatesmith.datasets import load
+    from gatesmith.hardware.consumption import measure_energy
+    from gatesmith.hardware.energy import HOROWITZ_45_NM, EnergyTable
+    from gatesmith.report.hardware_tables import energy_table
+
+    table = HOROWITZ_45_NM if table_file is None else EnergyTable.from_json(read_text(table_file))
+    sequences = load(data)[slice(limit)]
+    with progress_bar("simulating", enabled=not as_json):
+        found = measure_energy(folder, sequences.x, sequences.lengths, table=table)
+    if as_json:
+        show_json({name: cell.to_dict() for name, cell in found.items()})
+        return
+    for name, cell in found.items():
+        out.print(energy_table(name, cell))

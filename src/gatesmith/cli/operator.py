@@ -1,4 +1,4 @@
-"""Commands about the operator itself: describe, train, convert."""
+"""Commands about the operator itself: describe, convert."""
 
 import json
 from pathlib import Path
@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gatesmith.cli.console import JsonFlag, out, progress_bar, show, show_json
-from gatesmith.errors import InputError
+from gatesmith.cli.console import JsonFlag, out, read_text, show, show_json
 from gatesmith.spec import LSTMSpec
 from gatesmith.weights import Weights
 
@@ -15,7 +14,6 @@ from gatesmith.weights import Weights
 def add_to(app: typer.Typer) -> None:
     """Register this room's commands."""
     app.command()(describe)
-    app.command()(train)
     app.command()(convert)
 
 
@@ -59,31 +57,6 @@ def describe(
     out.print(spec.equations("latex" if latex else "unicode"), markup=False)
 
 
-def train(
-    out_folder: Annotated[Path, typer.Option("--out", help="Folder for the weights; made if it is missing.")],
-    data: Annotated[str, typer.Option(help="japanese-vowels, or a .npz file with x, lengths and labels.")] = (
-        "japanese-vowels"
-    ),
-    hidden: Annotated[int, typer.Option("--hidden", "-H", help="Hidden units.")] = 32,
-    epochs: Annotated[int, typer.Option(help="At most this many.")] = 150,
-    seed: Annotated[int, typer.Option(help="Of initial weights, order and noise.")] = 0,
-    as_json: JsonFlag = False,
-) -> None:
-    """Train a sequence classifier with PyTorch, stopped early on a split of the data."""
-    from gatesmith.datasets import load
-    from gatesmith.files import make_folder, write_json
-    from gatesmith.train import Recipe
-    from gatesmith.train import train as run
-
-    sequences = load(data)
-    with progress_bar("training", enabled=not as_json) as progress:
-        training = run(sequences, Recipe(hidden_size=hidden, epochs=epochs, seed=seed), progress=progress)
-    make_folder(out_folder)
-    training.classifier.save(out_folder)
-    write_json(out_folder / "training.json", training.to_dict())
-    show(training.to_dict(), as_json=as_json, title=f"Trained, weights in {out_folder}")
-
-
 def convert(
     source: Annotated[Path, typer.Argument(help="Model to read; its suffix tells the format.")],
     target: Annotated[Path, typer.Argument(help="Model to write; its suffix tells the format.")],
@@ -99,7 +72,4 @@ def spec_of(path: Path) -> LSTMSpec:
     """The specification in a weight file, or in a JSON file of its own."""
     if path.suffix != ".json":
         return Weights.load(path).spec
-    try:
-        return LSTMSpec.from_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"can't read the specification {path}: {error}; expected a JSON file") from None
+    return LSTMSpec.from_json(read_text(path))

@@ -79,15 +79,13 @@ def verify(
         ExportError, InputError, MissingToolError, ToolError: as :func:`gatesmith.hardware.simulate.simulate`.
     """
     exported = load_export(folder)
-    inputs = _inputs(exported, x, lengths)
+    inputs = inputs_of(exported, x, lengths)
     expected = run(exported.spec, exported.plan, weights or read_export_weights(folder), inputs, keep_cells=True)
     found: list[Simulation] = []
     for at, cell in enumerate(exported.cells):
-        backwards = cell.direction == "reverse"
-        layer_x = expected.cells[at].x
         simulation = simulate(
             folder,
-            flipped(layer_x, inputs.lengths) if backwards else layer_x,
+            read_by_cell(exported, at, inputs, expected),
             inputs.lengths,
             inputs.h0[at],
             inputs.c0[at],
@@ -96,11 +94,13 @@ def verify(
             stimulus=stimulus,
             progress=progress,
         )
+        backwards = cell.direction == "reverse"
         found.append(replace(simulation, y=flipped(simulation.y, inputs.lengths)) if backwards else simulation)
     return _compare(exported, inputs, expected, found)
 
 
-def _inputs(exported: Export, x: Array, lengths: npt.ArrayLike | None) -> CodeInputs:
+def inputs_of(exported: Export, x: Array, lengths: npt.ArrayLike | None) -> CodeInputs:
+    """Real sequences as the codes that an export reads, from zero states."""
     cells, (steps, batch, _) = len(exported.cells), x.shape
     zero = np.zeros((cells, batch, exported.spec.hidden_size), np.int64)
     counts: Codes = np.asarray([steps] * batch if lengths is None else lengths, np.int64)
@@ -110,6 +110,12 @@ def _inputs(exported: Export, x: Array, lengths: npt.ArrayLike | None) -> CodeIn
         c0=zero,
         lengths=counts,
     )
+
+
+def read_by_cell(exported: Export, at: int, inputs: CodeInputs, expected: CodeOutputs) -> Codes:
+    """[T, N, D_l] what cell ``at`` reads, in its own order of time."""
+    x = expected.cells[at].x
+    return flipped(x, inputs.lengths) if exported.cells[at].direction == "reverse" else x
 
 
 def flipped(codes: Codes, lengths: Codes) -> Codes:
