@@ -139,8 +139,9 @@ template <class F>
 // Calls f<ROWS, VECTORS>(block, first) for tiles that cover rows first .. last - 1 and this thread's column blocks.
 template <class F>
 [[gnu::always_inline]] inline void for_tiles(int64_t first, int64_t last, int64_t first_block, int64_t last_block,
-                                             int64_t vectors, const F &f) {
-    for (int64_t block = first_block; block < last_block; ++block) {
+                                             int64_t vectors, bool backwards, const F &f) {
+    for (int64_t k = first_block; k < last_block; ++k) {
+        int64_t block = backwards ? first_block + last_block - 1 - k : k;
         int width = (int)std::min<int64_t>(4, vectors - 4 * block);
         for (int64_t row = first; row < last;) {
             int tile = next_tile(last - row);
@@ -164,10 +165,11 @@ Blocks unit_blocks(const CellShape &shape, const Share &share) {
 void run_step(const Step &s, int64_t owned, int64_t going_on) {
     const CellShape &shape = s.chunk.cell.forward.shape;
     auto [first, last] = unit_blocks(shape, s.chunk.share);
-    for_tiles(0, going_on, first, last, shape.panels(), [&]<int ROWS, int VECTORS>(int64_t block, int64_t row) {
+    bool backwards = s.step % 2 == 1;  // what the step before read last is still in the cache
+    for_tiles(0, going_on, first, last, shape.panels(), backwards, [&]<int ROWS, int VECTORS>(int64_t block, int64_t row) {
         step_tile<ROWS, VECTORS>(s, block, row, true);
     });
-    for_tiles(going_on, owned, first, last, shape.panels(), [&]<int ROWS, int VECTORS>(int64_t block, int64_t row) {
+    for_tiles(going_on, owned, first, last, shape.panels(), backwards, [&]<int ROWS, int VECTORS>(int64_t block, int64_t row) {
         step_tile<ROWS, VECTORS>(s, block, row, false);
     });
 }
@@ -283,7 +285,7 @@ void input_gradients(const Chunk &chunk) {
             }
         };
         int64_t vectors = ceil_div(shape.inputs, LANES);
-        for_tiles(start, end, 0, ceil_div(vectors, 4), vectors, tile);
+        for_tiles(start, end, 0, ceil_div(vectors, 4), vectors, false, tile);
     }
 }
 
@@ -308,7 +310,7 @@ void store_state_gradients(const CellBackward &cell, const Share &share, const f
     int64_t hidden = forward.shape.hidden, batch = sequences.batch;
     int64_t started = share.owned(sequences.active(0, batch)), rows = share.owned(batch);
     auto [first, last] = unit_blocks(forward.shape, share);
-    for_tiles(0, started, first, last, forward.shape.panels(), [&]<int ROWS, int VECTORS>(int64_t block, int64_t row) {
+    for_tiles(0, started, first, last, forward.shape.panels(), false, [&]<int ROWS, int VECTORS>(int64_t block, int64_t row) {
         first_state_tile<ROWS, VECTORS>(cell, share, dz_first, block, row);
     });
     for (int64_t i = 0; i < rows; ++i) {
@@ -321,11 +323,12 @@ void store_state_gradients(const CellBackward &cell, const Share &share, const f
     }
 }
 
-// dx = 0 beyond every sequence's length.
+// dx = 0 beyond every sequence's length: this member's times.
 void clear_padding(const CellBackward &cell, const Share &share) {
     const Sequences &sequences = cell.forward.sequences;
-    for (int64_t rank = share.member; rank < sequences.batch; rank += share.members) {
-        for (int64_t t = sequences.length(rank); t < sequences.padded_steps; ++t) {
+    if (!sequences.lengths) return;
+    for (int64_t t = share.member; t < sequences.padded_steps; t += share.members) {
+        for (int64_t rank = sequences.active(t, sequences.batch); rank < sequences.batch; ++rank) {
             float *dx = cell.dx + t * cell.dx_step + sequences.row(rank) * cell.dx_row;
             std::fill(dx, dx + cell.forward.shape.inputs, 0.0f);
         }

@@ -23,9 +23,6 @@ template <class V>
 using Code = std::conditional_t<std::is_same_v<V, IntVector>, int32_t, int64_t>;
 
 template <class V>
-using Product = decltype(multiply(V{}, V{}));
-
-template <class V>
 constexpr bool is_narrow = std::is_same_v<V, IntVector>;
 
 template <class V>
@@ -44,18 +41,22 @@ int64_t bits_in_round_shift(int64_t width, int64_t shift) {
     return shift > 0 ? std::max(width, shift + 1) + 1 : width - shift;
 }
 
+// Bits of whatever the narrow version compares with a format's range, one below 32 so that the comparison can't wrap.
+constexpr int64_t SHORT_BITS = 31;
+
 // Whether the accumulator fits 32 bits; if not, the narrow version adds its two sums in 64.
 bool fits_short_sum(const gatesmith_fixed_cell &cell) {
-    return bits_in_round_shift(cell.acc_width, cell.acc_frac - cell.z_frac) <= 32;
+    return bits_in_round_shift(cell.acc_width, cell.acc_frac - cell.z_frac) <= SHORT_BITS;
 }
 
 // Whether every operand fits 16 bits and everything but the accumulator and the products for c and h 32, so that the
-// narrow version is exact.
+// narrow version is exact. Gates are at most 1, so c is less than 2 bits wider before it is saturated.
 bool fits_narrow(const gatesmith_fixed_cell &cell) {
     int64_t segment_bits = cell.z_width - 1 - cell.table_bits;
     return cell.x_width <= 16 && cell.h_width <= 16 && cell.w_width <= 16 && cell.a_width + cell.slope_width <= 32 &&
         cell.x_sum_width <= 32 && cell.h_sum_width <= 32 &&
-        bits_in_round_shift(cell.c_width, cell.c_frac - cell.z_frac) <= 32 &&
+        cell.c_width + 2 <= SHORT_BITS &&
+        bits_in_round_shift(cell.c_width, cell.c_frac - cell.z_frac) <= SHORT_BITS &&
         bits_in_round_shift(cell.slope_width + cell.z_width - 1, segment_bits) <= 32;
 }
 
@@ -185,12 +186,22 @@ void pack_as(const gatesmith_fixed_cell &cell, void *memory) {
     pack_table(cell.cell_value, cell.cell_slope, cell.a_width, packed, bytes + packed.cell(), bytes + packed.cell_planes());
 }
 
-// What saturation changed, as bits of the difference, in the lanes of a group.
+// Numbers before saturation, moved up by half of their format's range and combined bit by bit: a bit beyond the width is
+// set where one of them was outside.
 template <class V>
-struct Changed {
-    V z[VECTORS] = {};
-    Product<V> c[VECTORS] = {}, h[VECTORS] = {};
+struct Seen {
+    V z[VECTORS] = {}, c[VECTORS] = {}, h[VECTORS] = {};
 };
+
+template <class V>
+inline void see(V &seen, V wide, int64_t high) {
+    seen |= wide + (Code<V>)(high + 1);
+}
+
+template <class V>
+inline V outside(V seen, int64_t high) {
+    return (V)((seen & (Code<V>)~(2 * high + 1)) != 0);
+}
 
 // One thread's memory: states and operands of one group. [VECTORS] vectors hold the lanes of a group.
 template <class V>
@@ -247,17 +258,10 @@ inline void multiply_columns(const Code<V> *weights, const V *operands, int64_t 
     }
 }
 
-template <class V>
-inline V saturate_z(const Formats<V> &formats, Changed<V> &changed, V wide, int at) {
-    V next = saturate(wide, formats.z_high);
-    changed.z[at % VECTORS] |= wide ^ next;
-    return next;
-}
-
-// The pre-activations of a block of units, not yet saturated.
+// The pre-activations of a block of units, rounded and not yet saturated.
 template <class V>
 inline void preactivate(
-    const Formats<V> &formats, const Scratch<V> &scratch, Changed<V> &changed, int64_t block, V (&z)[GATE_COUNT][TILE]
+    const Formats<V> &formats, const Scratch<V> &scratch, Seen<V> &seen, int64_t block, V (&z)[GATE_COUNT][TILE]
 ) {
     const int64_t x_words = formats.packed.x_words, h_words = formats.packed.h_words;
     const Code<V> *x_weights = formats.weights + block * (x_words + h_words) * GATE_COUNT * UNITS;
@@ -265,30 +269,32 @@ inline void preactivate(
     const int64_t *bias = formats.bias + block * GATE_COUNT * UNITS;
     const bool h_first = formats.h_shift > 0;  // shifted products come first, so that one set of sums serves both
     const int shift = formats.x_shift + formats.h_shift;
-    V sums[GATE_COUNT][TILE], first[GATE_COUNT][TILE];
-    for (auto &row : sums) std::fill(row, row + TILE, V{});
-    if (h_first) multiply_columns(h_weights, scratch.h, h_words, sums);
-    else multiply_columns(x_weights, scratch.x, x_words, sums);
-    for (int gate = 0; gate < GATE_COUNT; ++gate) {
-        for (int at = 0; at < TILE; ++at) {
-            first[gate][at] = sums[gate][at];
-            if (formats.short_sum) sums[gate][at] = (sums[gate][at] << shift) + (Code<V>)bias[gate * UNITS + at / VECTORS];
-            else sums[gate][at] = V{};
+    V first[GATE_COUNT][TILE];
+    for (auto &row : z) std::fill(row, row + TILE, V{});
+    if (h_first) multiply_columns(h_weights, scratch.h, h_words, z);
+    else multiply_columns(x_weights, scratch.x, x_words, z);
+    if (formats.short_sum) {
+        for (int at = 0; at < GATE_COUNT * TILE; ++at) {
+            V &sum = z[at / TILE][at % TILE];
+            sum = (sum << shift) + (Code<V>)bias[at / VECTORS];
+        }
+    } else {
+        for (int at = 0; at < GATE_COUNT * TILE; ++at) {
+            first[at / TILE][at % TILE] = z[at / TILE][at % TILE];
+            z[at / TILE][at % TILE] = V{};
         }
     }
-    if (h_first) multiply_columns(x_weights, scratch.x, x_words, sums);
-    else multiply_columns(h_weights, scratch.h, h_words, sums);
-    for (int gate = 0; gate < GATE_COUNT; ++gate) {
-        for (int at = 0; at < TILE; ++at) {
-            if (formats.short_sum) {
-                z[gate][at] = saturate_z(formats, changed, formats.z(sums[gate][at]), at);
-            } else {
-                auto sum = (widen(first[gate][at]) << shift) + widen(sums[gate][at]) + bias[gate * UNITS + at / VECTORS];
-                auto wide = formats.z(sum), next = saturate(wide, formats.z_high);
-                changed.z[at % VECTORS] |= nonzero(wide ^ next);
-                z[gate][at] = join(next);
-            }
+    if (h_first) multiply_columns(x_weights, scratch.x, x_words, z);
+    else multiply_columns(h_weights, scratch.h, h_words, z);
+    for (int at = 0; at < GATE_COUNT * TILE; ++at) {
+        V &sum = z[at / TILE][at % TILE];
+        if (formats.short_sum) {
+            sum = formats.z(sum);
+        } else {
+            auto wide = formats.z((widen(first[at / TILE][at % TILE]) << shift) + widen(sum) + bias[at / VECTORS]);
+            sum = join(saturate(wide, ((int64_t)1 << (SHORT_BITS - 1)) - 1));  // still outside of z where it was
         }
+        see(seen.z[at % VECTORS], sum, formats.z_high);
     }
 }
 
@@ -301,7 +307,7 @@ inline void look_up(const Curve<V> &curve, V (&at)[TILE]) {
     for (V &entry : at) entry = gather(curve.entries, entry);
 }
 
-// a = f(z) in place.
+// a = f(saturate(z)) in place.
 template <class V>
 inline void activate(const Formats<V> &formats, const Curve<V> &curve, V (&z)[TILE]) {
     const V most = V{} + (Code<V>)formats.z_high;
@@ -324,34 +330,36 @@ inline void activate(const Formats<V> &formats, const Curve<V> &curve, V (&z)[TI
 // From the pre-activations of a block to its c in place and its h.
 template <class V>
 inline void update(
-    const Formats<V> &formats, const Scratch<V> &scratch, Changed<V> &changed, V (&gates)[GATE_COUNT][TILE], V *c, V (&h)[TILE]
+    const Formats<V> &formats, const Scratch<V> &scratch, Seen<V> &seen, V (&gates)[GATE_COUNT][TILE], V *c, V (&h)[TILE]
 ) {
     for (int gate = 0; gate < GATE_COUNT; ++gate) activate(formats, gate == 2 ? formats.cell : formats.gate, gates[gate]);
     V zc[TILE];
     for (int at = 0; at < TILE; ++at) {
-        auto kept = multiply(gates[1][at], c[at]) << formats.f_times_c;
-        auto added = multiply(gates[0][at], gates[2][at]) << formats.i_times_g;
-        auto wide = formats.c(kept + added), next = saturate(wide, formats.c_high);
-        changed.c[at % VECTORS] = changed.c[at % VECTORS] | (wide ^ next);
-        zc[at] = saturate_z(formats, changed, formats.zc(join(next)), at);
-        c[at] = scratch.valid[at % VECTORS] ? join(next) : c[at];
+        auto kept = multiply(gates[1][at], c[at]), added = multiply(gates[0][at], gates[2][at]);
+        if (formats.f_times_c) kept = kept << formats.f_times_c;
+        if (formats.i_times_g) added = added << formats.i_times_g;
+        V wide = join(formats.c(kept + added)), next = saturate(wide, formats.c_high);
+        see(seen.c[at % VECTORS], wide, formats.c_high);
+        zc[at] = formats.zc(next);
+        see(seen.z[at % VECTORS], zc[at], formats.z_high);
+        c[at] = scratch.valid[at % VECTORS] ? next : c[at];
     }
     activate(formats, formats.cell, zc);
     for (int at = 0; at < TILE; ++at) {
-        auto wide = formats.h(multiply(gates[3][at], zc[at])), next = saturate(wide, formats.h_high);
-        changed.h[at % VECTORS] = changed.h[at % VECTORS] | (wide ^ next);
-        h[at] = join(next);
+        V wide = join(formats.h(multiply(gates[3][at], zc[at])));
+        see(seen.h[at % VECTORS], wide, formats.h_high);
+        h[at] = saturate(wide, formats.h_high);
     }
 }
 
 // One time step of one group; h_next becomes h.
 template <class V>
 void step(const Formats<V> &formats, Scratch<V> &scratch) {
-    Changed<V> changed;
+    Seen<V> seen;
     for (int64_t block = 0; block < formats.packed.blocks; ++block) {
         V gates[GATE_COUNT][TILE], h[TILE];
-        preactivate(formats, scratch, changed, block, gates);
-        update(formats, scratch, changed, gates, scratch.c + block * TILE, h);
+        preactivate(formats, scratch, seen, block, gates);
+        update(formats, scratch, seen, gates, scratch.c + block * TILE, h);
         for (int vector = 0; vector < VECTORS; ++vector) {
             const V &valid = scratch.valid[vector];
             if constexpr (is_narrow<V>) {
@@ -366,9 +374,9 @@ void step(const Formats<V> &formats, Scratch<V> &scratch) {
         }
     }
     for (int vector = 0; vector < VECTORS; ++vector) {
-        scratch.saturated[0][vector] |= nonzero(changed.z[vector]) & scratch.valid[vector];
-        scratch.saturated[1][vector] |= nonzero(changed.c[vector]) & scratch.valid[vector];
-        scratch.saturated[2][vector] |= nonzero(changed.h[vector]) & scratch.valid[vector];
+        scratch.saturated[0][vector] |= outside(seen.z[vector], formats.z_high) & scratch.valid[vector];
+        scratch.saturated[1][vector] |= outside(seen.c[vector], formats.c_high) & scratch.valid[vector];
+        scratch.saturated[2][vector] |= outside(seen.h[vector], formats.h_high) & scratch.valid[vector];
     }
     std::swap(scratch.h, scratch.h_next);
 }

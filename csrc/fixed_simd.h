@@ -12,8 +12,6 @@ typedef uint64_t UnsignedLongVector __attribute__((vector_size(4 * LANES)));
 struct Products {
     LongVector even, odd;
 
-    Products operator^(const Products &other) const { return {even ^ other.even, odd ^ other.odd}; }
-    Products operator|(const Products &other) const { return {even | other.even, odd | other.odd}; }
     Products operator+(const Products &other) const { return {even + other.even, odd + other.odd}; }
     Products operator+(int64_t number) const { return {even + number, odd + number}; }
     Products operator<<(int shift) const { return {even << shift, odd << shift}; }
@@ -116,14 +114,6 @@ inline IntVector join(const Products &value) {
 }
 
 inline LongVector join(LongVector value) { return value; }
-
-// All ones in the lanes that aren't zero.
-template <class V>
-V nonzero(V value) {
-    return (V)(value != 0);
-}
-
-inline IntVector nonzero(const Products &value) { return join(Products{nonzero(value.even), nonzero(value.odd)}); }
 
 // The same numbers in 64-bit lanes.
 inline Products widen(IntVector value) {

@@ -100,8 +100,11 @@ void project_tile(const CellForward &cell, const Scratch &scratch, int64_t panel
         for (int v = 0; v < 4; ++v) store(projected + m * BLOCK + v * LANES, sums[m][v]);
 }
 
-void run_step(const Step &s, int64_t rows) {
-    for (int64_t panel = s.share.first_panel; panel < s.share.last_panel; ++panel) {
+// Every other step takes the panels in the opposite order, so that it starts with weights that are still in the cache.
+void run_step(const Step &s, int64_t rows, bool backwards) {
+    int64_t panels = s.share.last_panel - s.share.first_panel;
+    for (int64_t k = 0; k < panels; ++k) {
+        int64_t panel = s.share.first_panel + (backwards ? panels - 1 - k : k);
         for (int64_t first = 0; first < rows;) {
             int tile = next_tile(rows - first);
             with_rows(tile, [&]<int ROWS>() { step_tile<ROWS>(s, panel, first); });
@@ -141,7 +144,7 @@ int64_t gather_chunk(const CellForward &cell, const Share &share, const Scratch 
 
 // Copies this thread's lanes of c0 to the rows of c where step 0 reads them; lanes beyond H become 0.
 void load_state(const CellForward &cell, const Share &share) {
-    int64_t rows = share.owned(cell.sequences.batch), hidden = cell.shape.hidden;
+    int64_t rows = share.rows, hidden = cell.shape.hidden;
     for (int64_t panel = share.first_panel; panel < share.last_panel; ++panel) {
         for (int64_t i = 0; i < rows; ++i) {
             int64_t rank = share.rank(i);
@@ -166,14 +169,16 @@ void finish_rows(const CellForward &cell, const Share &share, const float *const
     }
 }
 
-// y = 0 beyond every sequence's length.
+// y = 0 beyond every sequence's length; time by time, so that what is written lies close together.
 void clear_padding(const CellForward &cell, const Share &share) {
-    int64_t rows = share.owned(cell.sequences.batch);
+    const Sequences &sequences = cell.sequences;
+    if (!sequences.lengths) return;
     int64_t unit = share.first_panel * LANES, end = std::min(cell.shape.hidden, share.last_panel * LANES);
-    for (int64_t i = 0; i < rows; ++i) {
-        int64_t rank = share.rank(i);
-        for (int64_t t = cell.sequences.length(rank); t < cell.sequences.padded_steps; ++t) {
-            float *y = cell.y + t * cell.y_step + cell.sequences.row(rank) * cell.y_row;
+    int64_t running = sequences.batch;
+    for (int64_t t = 0; t < sequences.padded_steps; ++t) {
+        running = sequences.active(t, running);
+        for (int64_t i = share.owned(running); i < share.rows; ++i) {
+            float *y = cell.y + t * cell.y_step + sequences.row(share.rank(i)) * cell.y_row;
             std::fill(y + unit, y + end, 0.0f);
         }
     }
@@ -188,11 +193,17 @@ int64_t forward_scratch_bytes(const CellShape &shape, int64_t rows) {
 
 void forward(const CellForward &cell, const Share &share) {
     const Sequences &sequences = cell.sequences;
-    int64_t rows = share.owned(sequences.batch), active = sequences.batch;
+    int64_t rows = share.rows, active = sequences.batch;
     Scratch scratch = divide(share.scratch, rows);
     clear_padding(cell, share);
     load_state(cell, share);
-    for (int64_t i = 0; i < rows; ++i) scratch.h[i] = cell.h0 + sequences.row(share.rank(i)) * cell.shape.hidden;
+    int64_t later = cell.reverse ? -1 : 1;
+    for (int64_t i = 0; i < rows; ++i) {
+        int64_t rank = share.rank(i), row = sequences.row(rank), time = sequences.time(rank, 0, cell.reverse);
+        scratch.h[i] = cell.h0 + row * cell.shape.hidden;
+        scratch.x[i] = cell.x + time * cell.x_step + row * cell.x_row;
+        scratch.y[i] = cell.y + time * cell.y_step + row * cell.y_row;
+    }
     bool hoist = sequences.steps > 1 && rows < HOIST_BELOW_ROWS;
     int64_t c_from = 0, compact = 0, chunk_end = 0, projected_row = hoist ? 0 : -1, running = rows;
     for (int64_t step = 0;; ++step) {
@@ -207,15 +218,14 @@ void forward(const CellForward &cell, const Share &share) {
             project(cell, share, scratch, chunk_rows);
             projected_row = 0;
         }
-        for (int64_t i = 0; i < owned; ++i) {
-            int64_t rank = share.rank(i), time = sequences.time(rank, step, cell.reverse), row = sequences.row(rank);
-            scratch.x[i] = cell.x + time * cell.x_step + row * cell.x_row;
-            scratch.y[i] = cell.y + time * cell.y_step + row * cell.y_row;
-        }
         int64_t c_to = cell.c_kept ? sequences.batch + compact : 0;
-        run_step({cell, share, scratch, c_from, c_to, compact, projected_row}, owned);
+        run_step({cell, share, scratch, c_from, c_to, compact, projected_row}, owned, step % 2 == 1);
         if (share.split_units) share.meet();
-        for (int64_t i = 0; i < owned; ++i) scratch.h[i] = scratch.y[i];
+        for (int64_t i = 0; i < owned; ++i) {
+            scratch.h[i] = scratch.y[i];
+            scratch.x[i] += later * cell.x_step;
+            scratch.y[i] += later * cell.y_step;
+        }
         c_from = c_to;
         compact += active;
         if (hoist) projected_row += owned;

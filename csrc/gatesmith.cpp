@@ -54,10 +54,17 @@ int useful_threads(const gatesmith_run &run, int64_t layer) {
 Share share_of(const CellShape &shape, const Sequences &sequences, int member, int members, Barrier *barrier) {
     bool split_units = members > 1 && splits_units(shape, sequences.batch, members);
     Share share = {};
-    share.groups = split_units ? 1 : members;
-    share.group = split_units ? 0 : member;
-    // Sorted rows are dealt one by one, so that every thread gets long and short sequences.
-    share.deal = sequences.lengths ? 1 : std::max<int64_t>(1, ceil_div(sequences.batch, share.groups));
+    int64_t batch = sequences.batch, groups = split_units ? 1 : members, group = split_units ? 0 : member;
+    if (sequences.lengths) {
+        // Sorted rows are dealt one by one, so that every thread gets long and short sequences.
+        share.first_rank = group;
+        share.rank_stride = groups;
+        share.rows = (batch - group + groups - 1) / groups;
+    } else {
+        share.first_rank = batch * group / groups;
+        share.rank_stride = 1;
+        share.rows = batch * (group + 1) / groups - share.first_rank;
+    }
     share.first_panel = split_units ? shape.panels() * member / members : 0;
     share.last_panel = split_units ? shape.panels() * (member + 1) / members : shape.panels();
     share.member = member;
@@ -285,7 +292,8 @@ void run_backward(const gatesmith_run &run) {
 bool is_valid(const gatesmith_run &run) {
     const gatesmith_spec &spec = run.spec;
     return spec.input_size > 0 && spec.hidden_size > 0 && spec.num_layers > 0 && spec.directions >= 1 &&
-        spec.directions <= 2 && run.steps >= 0 && run.batch >= 0 && run.threads >= 1;
+        spec.directions <= 2 && run.steps >= 0 && run.batch >= 0 && run.threads >= 1 &&
+        (__int128)run.steps * run.batch < (__int128)1 << 46;
 }
 
 }  // namespace

@@ -32,19 +32,18 @@ struct Sequences {
 
 // What one thread of a cell computes: some ranks of the batch, all steps, some panels.
 struct Share {
-    int64_t group, groups;  // rows are dealt to `groups` threads in blocks of `deal`
-    int64_t deal;
+    int64_t first_rank, rank_stride, rows;  // its rows are the ranks first_rank + i * rank_stride, i < rows
     int64_t first_panel, last_panel;
     int member, members;  // of all threads of this cell
     Barrier *barrier;     // among them
     bool split_units;     // whether the members share rows and so meet at every step
     void *scratch;
 
-    // The rank of this thread's row i, and how many of the ranks below `ranks` are its own.
-    int64_t rank(int64_t i) const { return (i / deal * groups + group) * deal + i % deal; }
+    int64_t rank(int64_t i) const { return first_rank + i * rank_stride; }
+    // How many of its rows are below `ranks`.
     int64_t owned(int64_t ranks) const {
-        int64_t round = deal * groups, rest = ranks % round - group * deal;
-        return ranks / round * deal + (rest < 0 ? 0 : rest < deal ? rest : deal);
+        int64_t below = rank_stride == 1 ? ranks - first_rank : ceil_div(ranks - first_rank, rank_stride);
+        return below < 0 ? 0 : below < rows ? below : rows;
     }
     void meet() const {
         if (members > 1) barrier->arrive_and_wait(members);

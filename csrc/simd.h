@@ -14,17 +14,24 @@
 // GATESMITH_TARGET names the namespace of one compilation, so that all of them live in one library.
 namespace GATESMITH_TARGET {
 
+// GATESMITH_TILE_ROWS makes smaller tiles, which the sanitizer builds need to compile in time.
 #if defined(__AVX512F__)
 constexpr int LANES = 16;
-constexpr int TILE_ROWS = 6;  // 6 x 4 accumulators, 4 weights and a broadcast fill 29 of 32 registers
 #elif defined(__AVX2__)
 constexpr int LANES = 8;
-constexpr int TILE_ROWS = 3;  // 3 x 4 accumulators, 3 broadcasts and a weight fill 16 of 16 registers
-#elif defined(__ARM_NEON)
-constexpr int LANES = 4;
-constexpr int TILE_ROWS = 6;
 #else
 constexpr int LANES = 4;
+#endif
+
+#if defined(GATESMITH_TILE_ROWS)
+constexpr int TILE_ROWS = GATESMITH_TILE_ROWS;
+#elif defined(__AVX512F__)
+constexpr int TILE_ROWS = 6;  // 6 x 4 accumulators, 4 weights and a broadcast fill 29 of 32 registers
+#elif defined(__AVX2__)
+constexpr int TILE_ROWS = 3;  // 3 x 4 accumulators, 3 broadcasts and a weight fill 16 of 16 registers
+#elif defined(__ARM_NEON)
+constexpr int TILE_ROWS = 6;
+#else
 constexpr int TILE_ROWS = 2;
 #endif
 
