@@ -24,22 +24,24 @@ module activation #(
   localparam int RestWidth = ZWidth - 1 - IndexWidth;  // position within a segment, in bits
 
   // |z|, where the most negative code has the magnitude of the most positive one.
-  logic negative;
+  logic negative, negative_late;
+  logic [ZWidth-1:0] absolute, absolute_q;
   logic [ZWidth-2:0] magnitude;
-  logic [ZWidth-1:0] absolute;
   assign absolute = {1'b0, z_i[ZWidth-2:0] ^ {(ZWidth - 1) {z_i[ZWidth-1]}}} + ZWidth'(z_i[ZWidth-1]);
-  assign magnitude = absolute[ZWidth-2:0] | {(ZWidth - 1) {absolute[ZWidth-1]}};
-  logic [ZWidth-2:0] magnitude_q;
-  delay #(.Width(ZWidth - 1), .Stages(SumStages)) u_magnitude (
-    .clk, .rst(1'b0), .data_i(magnitude), .data_o(magnitude_q)
+  delay #(.Width(ZWidth), .Stages(SumStages)) u_absolute (
+    .clk, .rst(1'b0), .data_i(absolute), .data_o(absolute_q)
   );
-  delay #(.Width(1), .Stages(2 * SumStages + MemoryStages + OperandStages + ProductStages)) u_negative (
+  assign magnitude = absolute_q[ZWidth-2:0] | {(ZWidth - 1) {absolute_q[ZWidth-1]}};
+  delay #(.Width(1), .Stages(SumStages + MemoryStages + OperandStages + ProductStages)) u_negative (
     .clk, .rst(1'b0), .data_i(z_i[ZWidth-1]), .data_o(negative)
+  );
+  delay #(.Width(1), .Stages(SumStages)) u_negative_late (
+    .clk, .rst(1'b0), .data_i(negative), .data_o(negative_late)
   );
 
   logic [SlopeWidth+ActWidth-1:0] entry_read, entry;
   rom #(.Width(SlopeWidth + ActWidth), .Depth(2 ** IndexWidth), .Latency(MemoryStages), .File(File)) u_table (
-    .clk, .address_i(magnitude_q[ZWidth-2-:IndexWidth]), .data_o(entry_read)
+    .clk, .address_i(magnitude[ZWidth-2-:IndexWidth]), .data_o(entry_read)
   );
   delay #(.Width(SlopeWidth + ActWidth), .Stages(OperandStages)) u_entry (
     .clk, .rst(1'b0), .data_i(entry_read), .data_o(entry)
@@ -59,7 +61,7 @@ module activation #(
     logic [ProductWidth-1:0] product_q;
     logic unused_saturated;
     delay #(.Width(RestWidth), .Stages(MemoryStages + OperandStages)) u_rest (
-      .clk, .rst(1'b0), .data_i(magnitude_q[RestWidth-1:0]), .data_o(rest)
+      .clk, .rst(1'b0), .data_i(magnitude[RestWidth-1:0]), .data_o(rest)
     );
     assign slope = entry[ActWidth+:SlopeWidth];
     assign factor = {1'b0, rest};
@@ -75,12 +77,12 @@ module activation #(
     assign unused_slope = ^entry[ActWidth+:SlopeWidth];
     assign p = value;
   end
-  delay #(.Width(ActWidth), .Stages(SumStages)) u_p_q (.clk, .rst(1'b0), .data_i(p), .data_o(p_q));
 
-  // f(-z) = Mirror - f(z)
+  // f(-z) = Mirror - f(z) = Mirror + ~f(z) + 1
   localparam logic [ActWidth-1:0] Mirror = Odd ? '0 : ActWidth'(1) << ActFrac;
-  logic [ActWidth-1:0] flip;
-  assign flip = {ActWidth{negative}};
-  always_ff @(posedge clk) a_o <= (p_q ^ flip) + (Mirror & flip) + ActWidth'(negative);
+  delay #(.Width(ActWidth), .Stages(SumStages)) u_p_q (
+    .clk, .rst(1'b0), .data_i(p ^ {ActWidth{negative}}), .data_o(p_q)
+  );
+  always_ff @(posedge clk) a_o <= p_q + (Mirror & {ActWidth{negative_late}}) + ActWidth'(negative_late);
 endmodule
 `default_nettype wire

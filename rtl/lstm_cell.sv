@@ -73,7 +73,7 @@ module lstm_cell #(
   localparam int BaseWidth = $clog2(Rows + 1);
   localparam int TreeStages = SumStages > 0 ? $clog2(ColumnsPerCycle) : 0;
   localparam int SumLatency = 1 + MemoryStages + OperandStages + ProductStages + TreeStages;
-  localparam int PointwiseLatency = 5 + 3 * MemoryStages + 2 * OperandStages + 4 * ProductStages + 12 * SumStages;
+  localparam int PointwiseLatency = 5 + 3 * MemoryStages + 2 * OperandStages + 4 * ProductStages + 17 * SumStages;
 
   if (InputSize < 1 || HiddenSize < 1 || Multipliers < 1) begin : g_check_sizes
     $error("InputSize, HiddenSize and Multipliers must be at least 1");

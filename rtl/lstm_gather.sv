@@ -2,7 +2,7 @@
 //
 // The last column's words are written to a buffer (`capture_i`), so that the lanes go on with the next step at once.
 // From `enough_i` on, one group of Units units is read per clock; one unit per four clocks where Lanes < 4. Reading
-// waits for `room_i`. `read_o` leads `rows_o` by MemoryStages + SumStages, so that others can fetch what belongs to it.
+// waits for `room_i`. `read_o` leads `rows_o` by MemoryStages + 2 * SumStages, so that others can fetch what belongs to it.
 `default_nettype none
 module lstm_gather #(
   parameter int Rows = 256,
@@ -45,12 +45,12 @@ module lstm_gather #(
   logic [PositionWidth-1:0] position_q;
   logic [GroupWidth-1:0] group_q;
   logic [1:0] row_q;  // of the unit, where rows come one by one
-  logic pending_q, active_q, active, unit_read;
+  logic pending_q, active_q, active, unit_read, group_last_q;
 
   assign active = active_q || (pending_q && room_i);
   assign start_o = active && !active_q;
   assign unit_read = active && (!Serial || row_q == 2'd3);
-  assign done_o = unit_read && int'(group_q) == GroupCount - 1;
+  assign done_o = unit_read && group_last_q;
 
   always_ff @(posedge clk) begin
     if (capture_i) write_address_q <= write_address_q + AddressWidth'(1);
@@ -77,12 +77,16 @@ module lstm_gather #(
         position_q <= position_q + PositionWidth'(Advance);
       end
     end
-    if (unit_read) group_q <= group_q + GroupWidth'(1);
+    if (unit_read) begin
+      group_q <= group_q + GroupWidth'(1);
+      group_last_q <= int'(group_q) == GroupCount - 2;
+    end
     if (rst || done_o) begin
       row_q <= '0;
       position_q <= PositionWidth'(Offset / Stride);
       address_q <= '0;
       group_q <= '0;
+      group_last_q <= GroupCount == 1;
     end
   end
 
@@ -132,7 +136,7 @@ module lstm_gather #(
     logic [AccWidth-1:0] row;
     select #(.Width(AccWidth), .Count(Lanes)) u_row (.words_i(lanes), .index_i(position), .word_o(row));
     always_ff @(posedge clk) unit_q <= {row, unit_q[4*AccWidth-1:AccWidth]};
-    delay #(.Width(4 * AccWidth), .Stages(SumStages)) u_rows (.clk, .rst(1'b0), .data_i(unit_q), .data_o(rows_o));
+    delay #(.Width(4 * AccWidth), .Stages(2 * SumStages)) u_rows (.clk, .rst(1'b0), .data_i(unit_q), .data_o(rows_o));
   end else begin : g_window
     localparam int Extended = (Positions - 1) * Stride + Window;
     logic [Extended*AccWidth-1:0] extended;
@@ -160,10 +164,14 @@ module lstm_gather #(
           .data_o(wanted[i*Window*AccWidth+:Window*AccWidth])
         );
       end
+      logic [Window*AccWidth-1:0] joined;
       always_comb begin
-        rows_o = '0;
-        for (int i = 0; i < Positions; i++) rows_o |= wanted[i*Window*AccWidth+:Window*AccWidth];
+        joined = '0;
+        for (int i = 0; i < Positions; i++) joined |= wanted[i*Window*AccWidth+:Window*AccWidth];
       end
+      delay #(.Width(Window * AccWidth), .Stages(SumStages)) u_rows (
+        .clk, .rst(1'b0), .data_i(joined), .data_o(rows_o)
+      );
     end
   end
   // Rows that come one by one take one clock more to assemble.

@@ -35,7 +35,7 @@ module lstm_input #(
     $error("elements per input beat must divide the columns per cycle");
   end
 
-  logic slot_q, padding_q, step_end, take, write;
+  logic slot_q, padding_q, step_end_q, take, write;
   logic [1:0] full_q, last_q;
   logic [BeatWidth-1:0] beat_q;
   logic [TurnWidth-1:0] turn_q;
@@ -44,8 +44,7 @@ module lstm_input #(
   assign ready_o = !full_q[slot_q] && !padding_q;
   assign take = valid_i && ready_o;
   assign write = take || padding_q;
-  assign step_end = int'(beat_q) == Beats - 1;
-  assign error_o = take && last_i && !step_end;
+  assign error_o = take && last_i && !step_end_q;
   assign partial_o = beat_q != '0 || padding_q;
 
   always_ff @(posedge clk) begin
@@ -55,12 +54,12 @@ module lstm_input #(
       full_q <= '0;
     end else begin
       full_q <= full_q & ~release_i;
-      if (write && step_end) begin
+      if (write && step_end_q) begin
         full_q[slot_q] <= 1'b1;
         slot_q <= !slot_q;
       end
       if (error_o) padding_q <= 1'b1;
-      else if (step_end) padding_q <= 1'b0;
+      else if (step_end_q) padding_q <= 1'b0;
     end
   end
 
@@ -68,14 +67,16 @@ module lstm_input #(
     if (write) begin
       last_q[slot_q] <= padding_q || last_i;
       beat_q <= beat_q + BeatWidth'(1);
+      step_end_q <= int'(beat_q) == Beats - 2;
       turn_q <= turn_q + TurnWidth'(1);
       if (int'(turn_q) == Turns - 1) begin
         turn_q <= '0;
         word_q <= word_q + WordWidth'(1);
       end
     end
-    if (rst || (write && step_end)) begin
+    if (rst || (write && step_end_q)) begin
       beat_q <= '0;
+      step_end_q <= Beats == 1;
       turn_q <= '0;
       word_q <= '0;
     end

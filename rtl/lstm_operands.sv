@@ -85,68 +85,83 @@ module lstm_operands #(
     .error_o
   );
 
-  // Fetch: which word, of which step, and whether it is there.
+  // Fetch: which word, of which step, and whether it is there. Flags are registers that keep up with the counters.
   logic [WordWidth-1:0] word_q;
   logic [HWordWidth-1:0] h_word_q;
-  logic [CountWidth-1:0] written_q;  // groups of h written in the step under way
-  logic [StepsWidth-1:0] steps_q;    // steps fetched wholly and not yet written back
+  logic [CountWidth-1:0] unread_q;  // groups of h that the step under way has written and the next has not fetched
+  logic [StepsWidth-1:0] steps_q;   // steps fetched wholly and not yet written back
   logic [AheadWidth-1:0] ahead_q;
-  logic slot_q, first_q, have_state_q, initial_q, step_last_q;
-  logic fetch, first_word, last_word, x_needed, h_needed, h_there, initial_step, step_last, step_written;
+  logic slot_q, first_q, have_state_q, initial_q, step_last_q, idle_q;
+  logic first_word_q, last_word_q, x_needed_q, x_ends_q, h_needed_q, some_unread_q;
+  logic fetch, h_there, step_last, written, step_written, fetch_unread;
 
-  assign first_word = word_q == '0;
-  assign last_word = int'(word_q) == Words - 1;
-  assign x_needed = int'(word_q) < XWords;
-  assign h_needed = int'(word_q) >= Split;
-  assign initial_step = first_word ? first_q && !(keep_i && have_state_q) : initial_q;
-  assign step_last = first_word ? x_last[slot_q] : step_last_q;
-  assign step_written = h_present_i[0] && h_step_last_i;
-  always_comb begin
-    h_there = initial_step || steps_q == '0;
-    if (steps_q == StepsWidth'(1) && int'(h_word_q) < int'(written_q)) h_there = 1'b1;
-  end
-  assign fetch = (!x_needed || x_full[slot_q]) && (!h_needed || h_there) && steps_q != '1
+  assign step_last = first_word_q ? x_last[slot_q] : step_last_q;
+  assign written = h_present_i[0];
+  assign step_written = written && h_step_last_i;
+  assign h_there = initial_q || steps_q == '0 || (steps_q == StepsWidth'(1) && some_unread_q);
+  assign fetch = (!x_needed_q || x_full[slot_q]) && (!h_needed_q || h_there) && steps_q != '1
       && ahead_q != AheadWidth'(Ahead);
+  assign fetch_unread = fetch && h_needed_q && !initial_q && steps_q != '0;
+  assign idle_o = idle_q;
 
   always_comb begin
     x_release = '0;
-    x_release[slot_q] = fetch && int'(word_q) == XWords - 1;
+    x_release[slot_q] = fetch && x_ends_q;
+  end
+
+  always_ff @(posedge clk) begin
+    if (fetch) begin
+      word_q <= word_q + WordWidth'(1);
+      if (h_needed_q) h_word_q <= h_word_q + HWordWidth'(1);
+      first_word_q <= 1'b0;
+      last_word_q <= int'(word_q) == Words - 2;
+      x_needed_q <= int'(word_q) < XWords - 1;
+      x_ends_q <= int'(word_q) == XWords - 2;
+      h_needed_q <= int'(word_q) >= Split - 1;
+    end
+    if (rst || (fetch && last_word_q)) begin
+      word_q <= '0;
+      h_word_q <= '0;
+      first_word_q <= 1'b1;
+      last_word_q <= Words == 1;
+      x_needed_q <= 1'b1;
+      x_ends_q <= XWords == 1;
+      h_needed_q <= Split == 0;
+    end
   end
 
   always_ff @(posedge clk) begin
     if (rst) begin
-      word_q <= '0;
-      h_word_q <= '0;
       slot_q <= 1'b0;
       first_q <= 1'b1;
       have_state_q <= 1'b0;
-    end else if (fetch) begin
-      word_q <= last_word ? '0 : word_q + WordWidth'(1);
-      if (h_needed) h_word_q <= last_word ? '0 : h_word_q + HWordWidth'(1);
-      if (last_word) begin
-        slot_q <= !slot_q;
-        first_q <= step_last;
-        have_state_q <= 1'b1;
-      end
+      initial_q <= 1'b1;
+    end else if (fetch && last_word_q) begin
+      slot_q <= !slot_q;
+      first_q <= step_last;
+      have_state_q <= 1'b1;
+      initial_q <= step_last && !keep_i;
+    end else if (first_word_q && !fetch) begin
+      initial_q <= first_q && !(keep_i && have_state_q);
     end
-    if (fetch && first_word) begin
-      initial_q <= initial_step;
-      step_last_q <= step_last;
-    end
+    if (fetch && first_word_q) step_last_q <= step_last;
   end
 
   always_ff @(posedge clk) begin
     if (rst) begin
-      written_q <= '0;
+      unread_q <= '0;
+      some_unread_q <= 1'b0;
       steps_q <= '0;
       ahead_q <= '0;
+      idle_q <= 1'b1;
     end else begin
-      if (h_present_i[0]) written_q <= h_step_last_i ? '0 : written_q + CountWidth'(1);
-      steps_q <= steps_q + StepsWidth'(fetch && last_word) - StepsWidth'(step_written);
+      unread_q <= step_written ? '0 : unread_q + CountWidth'(written) - CountWidth'(fetch_unread);
+      some_unread_q <= !step_written && (written || (fetch_unread ? int'(unread_q) >= 2 : some_unread_q));
+      steps_q <= steps_q + StepsWidth'(fetch && last_word_q) - StepsWidth'(step_written);
       ahead_q <= ahead_q + AheadWidth'(fetch) - AheadWidth'(operand_pop_i);
+      idle_q <= first_q && first_word_q && steps_q == '0 && x_full == '0 && !x_partial && !x_valid_i;
     end
   end
-  assign idle_o = first_q && first_word && steps_q == '0 && x_full == '0 && !x_partial;
 
   // Banks
   logic [Banks*OperandWidth-1:0] operands;
@@ -156,12 +171,12 @@ module lstm_operands #(
   logic fetch_late, initial_late, last_late;
   logic [1:0] place, place_late;  // the word is the one where h begins; it lies beyond
   assign host_word = HWordWidth'(host_group_i) + HWordWidth'(int'(host_unit_i) + Skew >= Banks);
-  assign h_group = HWordWidth'(idle_o ? host_group_i : h_group_i);
+  assign h_group = HWordWidth'(idle_q ? host_group_i : h_group_i);
   assign x_word = XWordWidth'(word_q);  // Yosys does not truncate a cast inside a concatenation
   assign place = {int'(word_q) == Split, int'(word_q) > Split};
   delay #(.Width(1), .Stages(MemoryStages)) u_fetch (.clk, .rst, .data_i(fetch), .data_o(fetch_late));
   delay #(.Width(4), .Stages(MemoryStages)) u_flags (
-    .clk, .rst(1'b0), .data_i({initial_step, step_last, place}), .data_o({initial_late, last_late, place_late})
+    .clk, .rst(1'b0), .data_i({initial_q, step_last, place}), .data_o({initial_late, last_late, place_late})
   );
 
   for (genvar bank = 0; bank < Banks; bank++) begin : g_bank
@@ -183,11 +198,11 @@ module lstm_operands #(
       assign h_word = h_group + HWordWidth'(Carry);
       ram #(.Width(HWidth), .Depth(2 ** (HWordWidth + 1)), .Latency(MemoryStages)) u_h (
         .clk,
-        .write_i(idle_o ? host_write_i[Unit] : h_present_i[Unit]),
-        .write_address_i({idle_o, h_word}),
-        .write_data_i(idle_o ? host_data_i : h_i[Unit*HWidth+:HWidth]),
+        .write_i(idle_q ? host_write_i[Unit] : h_present_i[Unit]),
+        .write_address_i({idle_q, h_word}),
+        .write_data_i(idle_q ? host_data_i : h_i[Unit*HWidth+:HWidth]),
         .read_i(1'b1),
-        .read_address_i({!idle_o && initial_step, idle_o ? host_word : h_word_q}),
+        .read_address_i({!idle_q && initial_q, idle_q ? host_word : h_word_q}),
         .read_data_o(h_read[bank*HWidth+:HWidth])
       );
     end else begin : g_none

@@ -1,8 +1,8 @@
 // One unit of the cell: from the sums of its four gates and c to the new c and h.
 //
-// Golden model: "One step" in docs/fixed-point.md. `rows_i` comes MemoryStages + SumStages after `read_i`.
+// Golden model: "One step" in docs/fixed-point.md. `rows_i` comes MemoryStages + 2 * SumStages after `read_i`.
 // Latency from `read_i` to `h_o`: 5 + 3 * MemoryStages + 2 * OperandStages + 4 * ProductStages +
-// 12 * SumStages. Throughput: one per clock.
+// 17 * SumStages. Throughput: one per clock.
 `default_nettype none
 module lstm_pointwise #(
   parameter int HiddenSize = 64,
@@ -47,13 +47,13 @@ module lstm_pointwise #(
   output logic      [HWidth-1:0]     h_o,
   output logic      [2:0]            saturated_o     // z, c, h: each at its own time
 );
-  localparam int RowsAt = MemoryStages + SumStages;                         // clocks after read_i
-  localparam int ZAt = RowsAt + 1 + 2 * SumStages;
+  localparam int RowsAt = MemoryStages + 2 * SumStages;                       // clocks after read_i
+  localparam int ZAt = RowsAt + 1 + 3 * SumStages;
   localparam int ActivationLatency = 1 + MemoryStages + OperandStages + ProductStages + 2 * SumStages;
   localparam int GatesAt = ZAt + ActivationLatency;
-  localparam int CellAt = GatesAt + ProductStages + 2 * SumStages + 1;
-  localparam int TanhAt = CellAt + 2 * SumStages + ActivationLatency;
-  localparam int HAt = TanhAt + ProductStages + SumStages + 1;
+  localparam int CellAt = GatesAt + ProductStages + 3 * SumStages + 1;
+  localparam int TanhAt = CellAt + 3 * SumStages + ActivationLatency;
+  localparam int HAt = TanhAt + ProductStages + 2 * SumStages + 1;
 
   localparam int CellReadAt = GatesAt - MemoryStages - OperandStages;
 
@@ -78,7 +78,7 @@ module lstm_pointwise #(
   rom #(.Width(4 * BiasWidth), .Depth(Units), .Latency(MemoryStages), .File(BiasFile)) u_bias (
     .clk, .address_i(unit), .data_o(bias_read)
   );
-  delay #(.Width(4 * BiasWidth), .Stages(SumStages)) u_bias_q (.clk, .rst(1'b0), .data_i(bias_read), .data_o(bias));
+  delay #(.Width(4 * BiasWidth), .Stages(2 * SumStages)) u_bias_q (.clk, .rst(1'b0), .data_i(bias_read), .data_o(bias));
 
   logic [3:0] z_saturated;
   logic [4*ActWidth-1:0] gates;  // {o, g, f, i}
@@ -198,7 +198,7 @@ module lstm_pointwise #(
   );
 
   assign saturated_o = {
-    (valid[ZAt] && z_saturated != '0) || (valid[CellAt+2*SumStages] && zc_saturated),
+    (valid[ZAt] && z_saturated != '0) || (valid[CellAt+3*SumStages] && zc_saturated),
     valid[CellAt] && cell_saturated,
     valid[HAt] && h_saturated
   };

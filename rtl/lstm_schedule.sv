@@ -35,19 +35,25 @@ module lstm_schedule #(
   logic [WordWidth-1:0] word_q, word_d;
   logic [BaseWidth-1:0] base_q, base_d;
   logic last_q, wrap_q, cross_q, capture_q, begin_q, enough_q;
-  logic last_d, wrap_d, cross_d;
+  logic last_d, wrap_d, cross_d, capture_d, begin_d, enough_d;
   logic [1:0] fresh_q, fresh_d;
 
+  // Every flag of the next word is a comparison of this word with a constant: short paths.
   always_comb begin
     word_d = last_q ? '0 : word_q + WordWidth'(1);
-    base_d = base_q + BaseWidth'(Lanes);
-    if (wrap_q) base_d = base_q + BaseWidth'(Lanes) - BaseWidth'(Rows);
-    if (last_q) base_d = '0;
-    last_d = int'(word_d) == Words - 1;
-    wrap_d = int'(base_d) + Lanes >= Rows;
-    cross_d = int'(base_d) + Lanes > Rows && !last_d;
-    fresh_d[1] = last_d || int'(word_d) + 1 < FullWords;
-    fresh_d[0] = fresh_d[1] || (PartLanes != 0 && int'(word_d) + 1 == FullWords);
+    base_d = last_q ? '0 : base_q + BaseWidth'(wrap_q ? Lanes - Rows : Lanes);
+    last_d = Words == 1 || (!last_q && int'(word_q) == Words - 2);
+    wrap_d = int'(base_q) + 2 * Lanes >= (wrap_q ? 2 * Rows : Rows);
+    cross_d = int'(base_q) + 2 * Lanes > (wrap_q ? 2 * Rows : Rows) && !last_d;
+    if (last_q) begin
+      wrap_d = Lanes >= Rows;
+      cross_d = 1'b0;
+    end
+    capture_d = last_q ? CaptureBegin == 0 : int'(word_q) >= CaptureBegin - 1;
+    begin_d = last_q ? CaptureBegin == 0 : int'(word_q) == CaptureBegin - 1;
+    enough_d = last_q ? CaptureEnough == 0 : int'(word_q) == CaptureEnough - 1;
+    fresh_d[1] = last_d || (last_q ? FullWords > 1 : int'(word_q) < FullWords - 2);
+    fresh_d[0] = fresh_d[1] || (PartLanes != 0 && (last_q ? FullWords == 1 : int'(word_q) == FullWords - 2));
   end
 
   always_ff @(posedge clk) begin
@@ -67,9 +73,9 @@ module lstm_schedule #(
       last_q <= last_d;
       wrap_q <= wrap_d;
       cross_q <= cross_d;
-      capture_q <= int'(word_d) >= CaptureBegin;
-      begin_q <= int'(word_d) == CaptureBegin;
-      enough_q <= int'(word_d) == CaptureEnough;
+      capture_q <= capture_d;
+      begin_q <= begin_d;
+      enough_q <= enough_d;
       fresh_q <= fresh_d;
     end
   end

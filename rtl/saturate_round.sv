@@ -2,7 +2,7 @@
 //
 // value_o = saturate(base_i + round_shift(value_i, Shift), OutWidth), half rounds up, a negative Shift goes left;
 // saturated_o says that the bound was applied. Adding a base costs no more than the rounding does.
-// Latency: Stages, 0 or 1 (a register between the sum and the saturation). Throughput: one per clock.
+// Latency: 2 * Stages, Stages 0 or 1 (registers after the sum and after the comparison). Throughput: one per clock.
 `default_nettype none
 module saturate_round #(
   parameter int InWidth = 32,
@@ -50,15 +50,22 @@ module saturate_round #(
   if (Bounded) begin : g_bounded
     logic sign;
     (* keep *) logic beyond;  // kept as one signal: else every output bit gets its own copy of the comparison
+    logic sign_q, beyond_q;
+    logic [OutWidth-1:0] kept_q;
     assign sign = rounded_q[RoundedWidth-1];
     assign beyond = rounded_q[RoundedWidth-1:OutWidth-1] != {(RoundedWidth - OutWidth + 1) {sign}};
-    assign saturated_o = beyond;
-    assign value_o = beyond ? {sign, {(OutWidth - 1) {!sign}}} : rounded_q[OutWidth-1:0];
+    delay #(.Width(OutWidth + 2), .Stages(Stages)) u_compared (
+      .clk, .rst(1'b0), .data_i({sign, beyond, rounded_q[OutWidth-1:0]}), .data_o({sign_q, beyond_q, kept_q})
+    );
+    assign saturated_o = beyond_q;
+    assign value_o = beyond_q ? {sign_q, {(OutWidth - 1) {!sign_q}}} : kept_q;
   end else begin : g_fits
     logic unused_bits;
     assign unused_bits = ^rounded_q[RoundedWidth-1:OutWidth];
     assign saturated_o = 1'b0;
-    assign value_o = rounded_q[OutWidth-1:0];
+    delay #(.Width(OutWidth), .Stages(Stages)) u_kept (
+      .clk, .rst(1'b0), .data_i(rounded_q[OutWidth-1:0]), .data_o(value_o)
+    );
   end
 endmodule
 `default_nettype wire

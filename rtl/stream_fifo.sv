@@ -21,12 +21,13 @@ module stream_fifo #(
   localparam int Ahead = Latency + 2;  // words on their way out of the memory
   localparam int AheadWidth = $clog2(Ahead + 1);
 
-  logic [PointerWidth:0] write_q, read_q;  // one bit more than an address: equal means empty
+  logic [PointerWidth-1:0] write_q, read_q;
+  logic [PointerWidth:0] stored_q;  // words in the memory
   logic [AheadWidth-1:0] ahead_q;
-  logic fetch, arrive, pop, unused_second;
+  logic some_q, fetch, arrive, pop, unused_second;
   logic [Width-1:0] read_data, unused_next;
 
-  assign fetch = write_q != read_q && ahead_q != AheadWidth'(Ahead);
+  assign fetch = some_q && ahead_q != AheadWidth'(Ahead);
   assign pop = valid_o && ready_i;
   assign popped_o = pop;
 
@@ -34,10 +35,14 @@ module stream_fifo #(
     if (rst) begin
       write_q <= '0;
       read_q <= '0;
+      stored_q <= '0;
+      some_q <= 1'b0;
       ahead_q <= '0;
     end else begin
-      write_q <= write_q + (PointerWidth + 1)'(push_i);
-      read_q <= read_q + (PointerWidth + 1)'(fetch);
+      write_q <= write_q + PointerWidth'(push_i);
+      read_q <= read_q + PointerWidth'(fetch);
+      stored_q <= stored_q + (PointerWidth + 1)'(push_i) - (PointerWidth + 1)'(fetch);
+      some_q <= push_i || (fetch ? int'(stored_q) >= 2 : some_q);
       ahead_q <= ahead_q + AheadWidth'(fetch) - AheadWidth'(pop);
     end
   end
@@ -45,10 +50,10 @@ module stream_fifo #(
   ram #(.Width(Width), .Depth(Depth), .Latency(Latency)) u_memory (
     .clk,
     .write_i(push_i),
-    .write_address_i(write_q[PointerWidth-1:0]),
+    .write_address_i(write_q),
     .write_data_i(data_i),
     .read_i(1'b1),
-    .read_address_i(read_q[PointerWidth-1:0]),
+    .read_address_i(read_q),
     .read_data_o(read_data)
   );
   delay #(.Width(1), .Stages(Latency)) u_arrive (.clk, .rst, .data_i(fetch), .data_o(arrive));

@@ -143,9 +143,31 @@ def test_cycles_per_step_are_those_of_the_formula(inputs: int, hidden: int, mult
         assert (long.cycles - short.cycles) == 8 * timing(b.design.parameters).cycles_per_step
 
 
-@pytest.mark.parametrize(("inputs", "hidden", "multipliers", "least"), [(6, 20, 16, 0.90), (12, 32, 16, 0.99)])
-def test_lanes_are_busy(inputs: int, hidden: int, multipliers: int, least: float) -> None:
-    with bench(plain_plan(inputs, hidden), multipliers) as b:
+@pytest.mark.parametrize(
+    ("inputs", "hidden", "multipliers", "pipeline", "least"),
+    [(6, 20, 16, "middle", 0.95), (12, 32, 16, "deep", 0.99)],
+)
+def test_lanes_are_busy(inputs: int, hidden: int, multipliers: int, pipeline: str, least: float) -> None:
+    """From the first beat in to the last beat out of one sequence, filling and draining counted."""
+    with bench(plain_plan(inputs, hidden), multipliers, PIPELINES[pipeline]) as b:
         result = b.run([b.sequence(100)])[0]
         products = 4 * hidden * (inputs + hidden) * 100
         assert products / (multipliers * result.cycles) >= least
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("inputs", "hidden", "multipliers"), [(3, 128, 32), (6, 120, 32), (64, 128, 64)])
+def test_lanes_of_large_cells_are_busy(inputs: int, hidden: int, multipliers: int) -> None:
+    with bench(plain_plan(inputs, hidden), multipliers) as b:
+        result = b.run([b.sequence(100)])[0]
+        products = 4 * hidden * (inputs + hidden) * 100
+        assert products / (multipliers * result.cycles) >= 0.99
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(("multipliers", "most"), [(80, 32), (2080, 12)])
+def test_a_step_is_short_where_there_are_many_lanes(multipliers: int, most: int) -> None:
+    pipeline = {**SHALLOW, "OutElements": 2 if multipliers > 80 else 1}
+    with bench(plain_plan(6, 20), multipliers, pipeline) as b:
+        short, long = b.check([b.sequence(9), b.sequence(109)])
+        assert long.cycles - short.cycles <= 100 * most
