@@ -6,7 +6,7 @@ from typing import cast
 
 import typer
 
-from gatesmith.cli import analyse, demo, hardware, operator
+from gatesmith.cli import analyse, demo, hardware, operator, scale
 from gatesmith.cli.console import talk
 from gatesmith.errors import GatesmithError
 
@@ -22,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-for module in (operator, hardware, analyse, demo):
+for module in (operator, scale, hardware, analyse, demo):
     module.add_to(app)
 
 

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from gatesmith.errors import ToolError
 from gatesmith.ops.cuda_launch import Recurrence
@@ -63,7 +63,8 @@ def compile_kernel(pass_: Pass, spec: LSTMSpec, dtype: str, tiling: Tiling, *, a
     )
     options = {"num_warps": tiling.num_warps, "num_stages": 2, "enable_fp_fusion": True}
     options["launch_cooperative_grid"] = tiling.persistent
-    compiled: Any = triton.compile(source, target=GPUTarget("cuda", architecture, 32), options=options)
+    target = GPUTarget("cuda", architecture, 32)
+    compiled = cast("Any", triton.compile(source, target=target, options=options))  # pyright: ignore[reportUnknownMemberType]
     registers, spilled = _resources(compiled.asm["cubin"])
     return Binary(
         shared_bytes=compiled.metadata.shared,
