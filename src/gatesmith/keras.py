@@ -147,7 +147,7 @@ def lengths_from_mask(mask: npt.ArrayLike) -> Array:
     if array.ndim != 2 or array.dtype != np.bool_:
         raise InputError(f"the mask has shape {array.shape} and dtype {array.dtype}; expected booleans (N, T)")
     lengths: Array = array.sum(1)
-    padded = np.arange(array.shape[1]) < lengths[:, None]
+    padded = np.arange(int(array.shape[1])) < lengths[:, None]
     if not np.array_equal(array, padded):
         row = int(np.flatnonzero((array != padded).any(1))[0])
         raise InputError(f"row {row} of the mask has a gap; expected True for the first steps and False after them")
