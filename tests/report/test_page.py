@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from tests.report.results import (
     EVIL,
+    PROFILE,
     SUMMARY,
     write_footprint,
     write_hardware,
@@ -20,7 +21,7 @@ from tests.report.results import (
     write_profile,
 )
 
-from gatesmith.analysis import load_result
+from gatesmith.analysis import load_result, save_result
 from gatesmith.errors import InputError, OutputError
 from gatesmith.report import page as page_module
 from gatesmith.report import write_report
@@ -174,6 +175,18 @@ def test_a_result_that_lacks_a_field_is_named_and_left_out(tmp_path: Path, write
         assert "bit-exact" in text
     path.write_text(json.dumps({**whole, "data": {}}))
     assert f"{path.name} is no proper {path.stem}" in written(tmp_path).text()
+
+
+def test_a_profile_without_components_shows_its_throughput(tmp_path: Path) -> None:
+    bottleneck = {"bound": "unknown", "reason": "Components are measured on device 'cpu' alone.", "bounds": []}
+    save_result(
+        tmp_path / "profile.json",
+        "profile",
+        {**PROFILE, "device": "reference", "components": [], "limits": None, "bottleneck": bottleneck},
+    )
+    text = written(tmp_path).text()
+    assert "Throughput over the batch size" in text
+    assert "on reference" in text
 
 
 def test_a_page_that_can_t_be_written_is_a_sentence(tmp_path: Path) -> None:

@@ -94,17 +94,19 @@ def _profile(findings: Findings) -> list[Section]:
     made: list[Section] = []
     for at, found in enumerate(findings.of_kind("profile")):
         data = found.result.data
+        figures = [throughput_figure(f"throughput-{at}", data["throughput"])]
+        tables = [_buffers_table(data)]
+        if data["components"]:
+            figures.append(components_figure(f"components-{at}", data["components"]))
+            figures.append(roofline_figure(f"roofline-{at}", data["limits"], data["components"]))
+            tables = [_gates_table(data), _bounds_table(data), *tables]
         made.append(
             Section(
                 id=f"speed-{at}",
                 heading="Speed and bottlenecks",
                 paragraphs=(data["bottleneck"]["reason"], *data["dependency_chain"]),
-                figures=(
-                    throughput_figure(f"throughput-{at}", data["throughput"]),
-                    components_figure(f"components-{at}", data["components"]),
-                    roofline_figure(f"roofline-{at}", data["limits"], data["components"]),
-                ),
-                tables=(_gates_table(data), _bounds_table(data), _buffers_table(data)),
+                figures=tuple(figures),
+                tables=tuple(tables),
                 files=(found,),
             )
         )

@@ -8,8 +8,12 @@ from rich.text import Text
 
 from gatesmith.analysis.cost import Line
 from gatesmith.analysis.footprint import AGREEMENT, Footprint
+from gatesmith.analysis.hardware_cost import HardwareFootprint
 from gatesmith.analysis.inspection import Inspection
-from gatesmith.report.units import human_bytes
+from gatesmith.analysis.limits import Limits
+from gatesmith.analysis.profile import Profile
+from gatesmith.analysis.stages import Components, gates_of
+from gatesmith.report.units import human_bytes, human_rate, human_time
 from gatesmith.spec import GATES
 
 
@@ -73,6 +77,62 @@ def inspection_tables(inspection: Inspection) -> RenderableType:
                 errors.add_row(cell.name, row.gate, *(f"{value:.2e}" for value in values))
         parts.append(errors)
     return Group(*parts)
+
+
+def profile_tables(profile: Profile) -> RenderableType:
+    """Throughput over batch sizes, the time of every component and gate, and the bounds."""
+    what = f"T = {profile.steps} on {profile.device}, {profile.threads} threads"
+    numbers = ("N", "median", "10th percentile", "90th", "99th", "runs", "sequences/s", "GFLOP/s")
+    throughput = _table(f"Throughput, {what}", ("mode",), numbers)
+    for point in profile.throughput:
+        latency, gflops = point.latency, point.flops / point.latency.median / 1e9
+        times = (human_time(seconds) for seconds in (latency.median, latency.p10, latency.p90, latency.p99))
+        rate = human_rate(point.sequences_per_second)
+        throughput.add_row(point.mode, str(point.batch), *times, str(latency.repeats), rate, f"{gflops:.3g}")
+    tables: list[RenderableType] = [throughput]
+    tables += [_component_table(made, profile.limits) for made in profile.components]
+    for bounds in profile.bounds:
+        table = _table(
+            f"Bounds of a {bounds[0].call}", ("bound", "what it is"), ("least time", "share", "gain at most")
+        )
+        for bound in bounds:
+            gain = f"{bound.speedup_if_removed:.3g} ×"
+            table.add_row(bound.name, bound.explanation, human_time(bound.seconds), f"{bound.share:.1%}", gain)
+        tables.append(table)
+    return Group(*tables, Text(profile.reason))
+
+
+def _component_table(made: Components, limits: Limits | None) -> Table:
+    whole = made.whole.least
+    title = f"Components of a {made.mode} call, N = {made.batch}"
+    table = _table(title, ("component", "throughput is"), ("time", "share", "elements/s"))
+    gates = gates_of(made, limits) if limits else ()
+    for part in (*made.parts, *gates):
+        if gates and part is gates[0]:
+            table.add_section()
+        rate = human_rate(part.throughput) if part.elements else ""
+        table.add_row(part.name, part.formula, human_time(part.seconds), f"{part.seconds / whole:.1%}", rate)
+    table.add_section()
+    table.add_row("sum of the components", "", human_time(made.sum_seconds), f"{1 + made.unexplained:.1%}", "")
+    table.add_row("the whole call", "", human_time(whole), "", human_rate(made.batch / whole))
+    return table
+
+
+def hardware_tables(found: HardwareFootprint) -> RenderableType:
+    """Clocks per step and memories of an export."""
+    numbers = ("D", "H", "P", "4H(D + H)/P", "predicted", "measured", "multipliers busy")
+    cycles = _table("Clocks per step", ("cell",), numbers)
+    for cell in found.cells:
+        measured = "–" if cell.measured_cycles is None else f"{cell.measured_cycles:.6g}"
+        predicted = "–" if cell.predicted_cycles is None else str(cell.predicted_cycles)
+        busy = "–" if cell.utilisation is None else f"{cell.utilisation:.1%}"
+        sizes = (cell.input_size, cell.hidden_size, cell.multipliers, cell.floor_cycles)
+        cycles.add_row(cell.name, *map(str, sizes), predicted, measured, busy)
+    memories = _table("Memories", ("cell", "memory", "bits are", "kind"), ("words", "width", "bits", "blocks"))
+    for memory in found.memories:
+        numbers_ = (memory.words, memory.width, memory.bits, memory.blocks)
+        memories.add_row(memory.cell, memory.memory, memory.formula, memory.kind, *(f"{n:,}" for n in numbers_))
+    return Group(cycles, memories, *(Text(sentence) for sentence in found.sentences))
 
 
 def _table(title: str, text: Iterable[str], numbers: Sequence[str] | Iterable[str]) -> Table:
