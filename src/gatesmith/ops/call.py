@@ -106,6 +106,24 @@ def make_call(
     )
 
 
+def check_upstream(call: Call, dy: object, dh_n: object, dc_n: object) -> None:
+    """Check the gradients that a backward run starts from.
+
+    Raises:
+        InputError: a shape or a dtype is not that of the output it belongs to.
+    """
+    steps, batch = call.x.shape[:2]
+    shapes = {
+        "dy": (steps, batch, call.spec.num_directions * call.spec.output_size),
+        "dh_n": call.h0.shape,
+        "dc_n": call.c0.shape,
+    }
+    for (name, shape), value in zip(shapes.items(), (dy, dh_n, dc_n), strict=True):
+        if not isinstance(value, np.ndarray) or value.shape != shape or value.dtype != call.x.dtype:
+            given = f"{value.dtype} {value.shape}" if isinstance(value, np.ndarray) else f"a {type(value).__name__}"
+            raise InputError(f"{name} is {given}; expected {call.x.dtype} {shape}")
+
+
 def _pair(state: object) -> tuple[object, object]:
     if not isinstance(state, tuple | list) or len(cast("Sequence[object]", state)) != 2:
         raise InputError(f"the state is a {type(cast('object', state)).__name__}; expected a pair (h0, c0)")

@@ -1,12 +1,12 @@
 """The LSTM operator as users call it: a spec, its weights, and one call on any device."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from gatesmith.errors import UnsupportedError
-from gatesmith.ops.call import Array, Call, Gradients, Outputs, State, make_call
+from gatesmith.ops.call import Array, Call, Gradients, Outputs, State, check_upstream, make_call
 from gatesmith.ops.devices import Tape, default_engine, engine_for
 from gatesmith.ops.stream import Stream
 from gatesmith.spec import LSTMSpec
@@ -74,7 +74,9 @@ class LSTM:
     def backward(self, tape: Tape, dy: Array, dstate: State | None = None) -> Gradients:
         """Gradients of x, h0, c0 and every parameter, from those of y and (h_n, c_n)."""
         dh_n, dc_n = dstate or (np.zeros_like(tape.call.h0), np.zeros_like(tape.call.c0))
-        gradients = _engine(self.device, tape.call).backward(tape, self._time_first(dy), dh_n, dc_n)
+        dy = self._time_first(dy)
+        check_upstream(tape.call, dy, dh_n, dc_n)
+        gradients = _engine(self.device, tape.call).backward(tape, dy, dh_n, dc_n)
         if self.batch_first:
             return Gradients(
                 dx=gradients.dx.swapaxes(0, 1), dh0=gradients.dh0, dc0=gradients.dc0, dweights=gradients.dweights
@@ -115,7 +117,8 @@ def run_on_device(
     unbatched = isinstance(x, np.ndarray) and x.ndim == 2
     if unbatched:
         x = x[:, None, :]
-        state = None if state is None else (state[0][:, None, :], state[1][:, None, :])
+        if isinstance(state, tuple):
+            state = cast("State", tuple(_with_batch(part) for part in state))
     elif lstm.batch_first and isinstance(x, np.ndarray) and x.ndim == 3:
         x = x.swapaxes(0, 1)
     call = make_call(lstm.weights, x, state, lengths=lengths)
@@ -127,6 +130,10 @@ def _as_asked(outputs: Outputs, *, unbatched: bool, batch_first: bool) -> tuple[
     if unbatched:
         return outputs.y[:, 0], (outputs.h_n[:, 0], outputs.c_n[:, 0])
     return (outputs.y.swapaxes(0, 1) if batch_first else outputs.y), (outputs.h_n, outputs.c_n)
+
+
+def _with_batch(part: object) -> object:
+    return cast("Array", part)[:, None, :] if isinstance(part, np.ndarray) and part.ndim == 2 else part
 
 
 def _engine(device: str | None, call: Call) -> Any:
