@@ -133,7 +133,9 @@ def _as_asked(outputs: Outputs, *, unbatched: bool, batch_first: bool) -> tuple[
 
 
 def _with_batch(part: object) -> object:
-    return cast("Array", part)[:, None, :] if isinstance(part, np.ndarray) and part.ndim == 2 else part
+    if isinstance(part, np.ndarray) and part.ndim == 2:
+        return np.expand_dims(cast("Array", part), 1)
+    return cast("object", part)
 
 
 def _engine(device: str | None, call: Call) -> Any:
