@@ -1,6 +1,6 @@
 """How much faster the native twin of the integer model is than the golden model in NumPy, on one core.
 
-Both run in turn on the same codes and are compared with ``==`` first; the ratio is that of the least times. Run it on an
+Both run in turn on the same codes and are compared with ``==`` first; the ratio is that of the least times. Use an
 idle machine: ``python -m benchmarks.fixed [--json FILE]``.
 """
 

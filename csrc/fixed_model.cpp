@@ -1,4 +1,4 @@
-// The C interface of the integer operator: chooses the kernels of this machine and deals groups of sequences to threads.
+// The C interface of the integer operator: chooses the kernels of this machine, deals groups of sequences to threads.
 #include "fixed_model.h"
 
 #include <cstring>
@@ -28,8 +28,9 @@ namespace {
 const FixedKernel &kernel() {
 #if defined(GATESMITH_X86_TARGETS)
     static const bool has_codes = __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512vbmi");
-    if (!std::strcmp(gatesmith_target(), "avx512")) return has_codes ? avx512_codes::FIXED_KERNEL : avx512::FIXED_KERNEL;
-    if (!std::strcmp(gatesmith_target(), "avx2")) return avx2::FIXED_KERNEL;
+    const char *name = gatesmith_target();
+    if (!std::strcmp(name, "avx512")) return has_codes ? avx512_codes::FIXED_KERNEL : avx512::FIXED_KERNEL;
+    if (!std::strcmp(name, "avx2")) return avx2::FIXED_KERNEL;
 #endif
     return portable::FIXED_KERNEL;
 }

@@ -38,7 +38,7 @@ typedef struct {
     int64_t steps, batch;
     int64_t reverse;        /* whether it reads the valid steps from the last to the first */
     int64_t threads;        /* at most this many; the workspace grows with it, the results don't depend on it */
-    const int64_t *order;   /* [N] sequences in the order in which they are grouped; equal lengths side by side are fast */
+    const int64_t *order;   /* [N] sequences as they are grouped; equal lengths side by side are fast */
     const int64_t *lengths; /* [N] valid steps of each sequence, 0 to T */
     const int64_t *x;       /* x[t * x_step + n * x_row + d] */
     int64_t x_step, x_row;

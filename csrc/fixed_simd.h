@@ -1,4 +1,4 @@
-// Vectors of codes for the integer operator: 32-bit lanes where every sum fits, else 64-bit lanes, one interface for both.
+// Vectors of codes for the integer operator: 32-bit lanes where every sum fits, else 64-bit lanes, one interface.
 #pragma once
 
 #include "simd.h"
@@ -66,8 +66,8 @@ inline IntVector multiply_add(IntVector sum, IntVector a, IntVector b) {
 #endif
 }
 
-// round_shift of the contract. Long lanes hold values within 2^62, so that they can be shifted as unsigned numbers where
-// the instruction set doesn't shift signed ones.
+// round_shift of the contract. Long lanes hold values within 2^62, so that they can be shifted as unsigned numbers
+// where the instruction set doesn't shift signed ones.
 class Rounding {
 public:
     explicit Rounding(int64_t shift)
@@ -86,7 +86,8 @@ public:
         return (value + half_) >> right_;
 #else
         constexpr uint64_t BIAS = (uint64_t)1 << 62;
-        return (LongVector)(((UnsignedLongVector)value + ((uint64_t)half_ + BIAS)) >> right_) - (int64_t)(BIAS >> right_);
+        UnsignedLongVector moved = (UnsignedLongVector)value + ((uint64_t)half_ + BIAS);
+        return (LongVector)(moved >> right_) - (int64_t)(BIAS >> right_);
 #endif
     }
     Products operator()(const Products &value) const { return {(*this)(value.even), (*this)(value.odd)}; }
@@ -154,8 +155,8 @@ inline LongVector gather(const int64_t *table, LongVector at) {
 
 constexpr int PLANE_ENTRIES = 256;
 
-// at[...] = table[at[...]] for a table of 256 words that is given as four planes of bytes, the lowest first. A gather of
-// 16 words takes longer than these permutations of 64.
+// at[...] = table[at[...]] for a table of 256 words that is given as four planes of bytes, the lowest first. A gather
+// of 16 words takes longer than these permutations of 64.
 inline void look_up_planes(const uint8_t *planes, IntVector (&at)[4]) {
     __m512i at_bytes = _mm512_packus_epi16(
         _mm512_packus_epi32((__m512i)at[0], (__m512i)at[1]), _mm512_packus_epi32((__m512i)at[2], (__m512i)at[3])
@@ -164,8 +165,10 @@ inline void look_up_planes(const uint8_t *planes, IntVector (&at)[4]) {
     __m512i bytes[4];
     for (int plane = 0; plane < 4; ++plane) {
         const uint8_t *from = planes + plane * PLANE_ENTRIES;
-        __m512i low = _mm512_permutex2var_epi8(_mm512_loadu_si512(from), at_bytes, _mm512_loadu_si512(from + 64));
-        __m512i high = _mm512_permutex2var_epi8(_mm512_loadu_si512(from + 128), at_bytes, _mm512_loadu_si512(from + 192));
+        __m512i part[4];
+        for (int k = 0; k < 4; ++k) part[k] = _mm512_loadu_si512(from + 64 * k);
+        __m512i low = _mm512_permutex2var_epi8(part[0], at_bytes, part[1]);
+        __m512i high = _mm512_permutex2var_epi8(part[2], at_bytes, part[3]);
         bytes[plane] = _mm512_mask_blend_epi8(upper, low, high);
     }
     // Unpacking inverts packing: both work within 128 bits.
