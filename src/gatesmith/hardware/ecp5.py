@@ -2,7 +2,8 @@
 
 A DP16KD without its output register takes 5.7 ns from clock to data, a MULT18X18D without registers 3.9 ns from input
 to output; with them, both leave most of a 5 ns clock to the logic. Function and latency stay the same: a register moves
-only where it is plain (rising edge, no enable, no reset, starting at zero) and the block's pin is its only neighbour.
+only where it is plain (rising edge, no reset, starting at zero; no enable, but before the output of a RAM, which has an
+enable of its own) and the block's pin is its only neighbour.
 """
 
 from collections import defaultdict
@@ -61,18 +62,19 @@ class _Netlist:
                 continue
             pins = [f"DO{side}{i}" for side in ports for i in range(PORT_BITS)]
             registers = self._registers_behind(ram, pins)
-            if registers and _net(self.cells[registers[0][1]], "CLK") == _net(ram, f"CLK{clocked}"):
+            enables = {_enable(self.cells[register]) for _, register in registers}
+            if len(enables) == 1 and _net(self.cells[registers[0][1]], "CLK") == _net(ram, f"CLK{clocked}"):
                 self._take_outputs(ram, registers, "ram outputs")
                 for side in ports:
                     parameters[f"REGMODE_{side}"] = "OUTREG"
-                self._connect(ram, f"OCE{clocked}", "1")
+                self._connect(ram, f"OCE{clocked}", *enables)
 
     def _absorb_multiplier(self, name: str, multiplier: dict[str, Any]) -> None:
         clocks: set[Bit] = set()
         products = [f"P{i}" for i in range(PRODUCT_BITS)]
         for rank in ("OUTPUT", "PIPELINE"):
             registers = self._registers_behind(multiplier, products)
-            if not registers:
+            if not registers or any(_enable(self.cells[register]) != "1" for _, register in registers):
                 break
             clock = _net(self.cells[registers[0][1]], "CLK")
             if clocks - {clock}:
@@ -121,7 +123,7 @@ class _Netlist:
         for pin in pins:
             if isinstance(_net(block, pin), int):
                 driver = self.drivers.get(_net(block, pin))
-                if driver not in self.cells or not _is_plain(self.cells[driver]):
+                if driver not in self.cells or not _is_plain(self.cells[driver]) or _enable(self.cells[driver]) != "1":
                     return []
                 found.append((pin, driver))
         return found
@@ -153,11 +155,21 @@ def _net(cell: dict[str, Any], port: str) -> Bit:
 def _is_plain(cell: dict[str, Any]) -> bool:
     if cell["type"] != REGISTER:
         return False
-    values = {name: str(value).strip() for name, value in cell["parameters"].items()}  # Yosys pads what looks binary
-    enabled = values.get("CEMUX", "1") == "1" or (values.get("CEMUX") == "CE" and _net(cell, "CE") in ("1", "x"))
+    values = _parameters(cell)
     never_reset = values.get("LSRMUX", "LSR") == "0" or _net(cell, "LSR") in ("0", "x")
     rising = values.get("CLKMUX", "CLK") in ("CLK", "1")
-    return enabled and never_reset and rising and values.get("REGSET", "RESET") == "RESET"
+    enabled_high = values.get("CEMUX", "1") in ("1", "CE")
+    return enabled_high and never_reset and rising and values.get("REGSET", "RESET") == "RESET"
+
+
+def _enable(register: dict[str, Any]) -> Bit:
+    """The wire that enables a register, or "1"."""
+    net = _net(register, "CE") if _parameters(register).get("CEMUX", "1") == "CE" else "1"
+    return "1" if net == "x" else net
+
+
+def _parameters(cell: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value).strip() for name, value in cell["parameters"].items()}  # Yosys pads what looks binary
 
 
 def _number(text: object) -> int:
