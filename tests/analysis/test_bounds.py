@@ -52,7 +52,7 @@ def test_buffers_are_read_as_often_as_the_tiles_of_the_kernel_ask() -> None:
     assert weights.bytes == 4 * 5 * 5 * 4
     assert weights.read_per_step == 3 * weights.bytes  # five sequences make three tiles of two
     assert weights.reuse == 7 * 3
-    assert found["input x_t"].read_per_step == 2 * 5 * 3 * 4  # five units make two panels of four
+    assert found["input xₜ"].read_per_step == 2 * 5 * 3 * 4  # five units make two panels of four
     assert found["pre-activations (in registers)"].read_per_step == 0
 
 

@@ -125,9 +125,10 @@ PROFILE: dict[str, Any] = {
     "buffers": [
         {"name": "weights", "bytes": 640, "read_per_step": 640, "written_per_step": 0, "reuse": 29.0},
     ],
-    "dependency_chain": ["h_t and c_t need h_{t-1}: 8 steps in a row."],
+    "dependency_chain": ["hₜ and cₜ need hₜ₋₁: 8 steps in a row."],
 }
 HARDWARE: dict[str, Any] = {
+    "synthesised": {"luts": 872, "brams": 30},
     "sentences": ["The multipliers are busy 99.7% of the time."],
     "cells": [
         {

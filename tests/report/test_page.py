@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from tests.report.results import (
     EVIL,
+    PARTS,
     PROFILE,
     SUMMARY,
     write_footprint,
@@ -133,6 +134,18 @@ def test_figures_are_what_plotly_takes(tmp_path: Path) -> None:
     for figure in data["figures"].values():
         drawn = json.loads(re.sub(r'"--\w+"', '"#123456"', json.dumps(figure)))
         graph_objects.Figure(drawn["data"], drawn["layout"])
+
+
+def test_every_component_of_a_call_is_drawn(tmp_path: Path) -> None:
+    names = [f"stage {at}" for at in range(11)]
+    parts = [{**PARTS[0], "name": name, "share": 1 / 11} for name in names]
+    components = [{**PROFILE["components"][0], "parts": parts}]
+    save_result(tmp_path / "profile.json", "profile", {**PROFILE, "components": components})
+    page = written(tmp_path)
+    data = json.loads(next(text for tag, text in page.texts if tag == "script" and text.startswith('{"figures"')))
+    bars = data["figures"]["components-0"]["data"]
+    assert [bar["name"] for bar in bars] == names
+    assert sum(sum(bar["x"]) for bar in bars) == pytest.approx(1)
 
 
 def test_the_gates_are_those_of_the_result_file(tmp_path: Path) -> None:

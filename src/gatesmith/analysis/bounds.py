@@ -101,8 +101,8 @@ def buffers(spec: LSTMSpec, batch: int, steps: int, kernel: Kernel) -> tuple[Buf
     return (
         Buffer(name="weights W_ih", bytes=w_ih, read_per_step=w_ih * tiles, written_per_step=0, reuse=steps * tiles),
         Buffer(name="weights W_hh", bytes=w_hh, read_per_step=w_hh * tiles, written_per_step=0, reuse=steps * tiles),
-        Buffer(name="input x_t", bytes=x, read_per_step=x * panels, written_per_step=0, reuse=panels),
-        Buffer(name="output h_{t-1}", bytes=h, read_per_step=h * panels, written_per_step=h, reuse=panels),
+        Buffer(name="input xₜ", bytes=x, read_per_step=x * panels, written_per_step=0, reuse=panels),
+        Buffer(name="output hₜ₋₁", bytes=h, read_per_step=h * panels, written_per_step=h, reuse=panels),
         Buffer(name="pre-activations (in registers)", bytes=4 * h, read_per_step=0, written_per_step=0, reuse=1),
         Buffer(name="cell state c", bytes=h, read_per_step=h, written_per_step=h, reuse=1),
     )
@@ -112,10 +112,10 @@ def dependency_chain(spec: LSTMSpec, steps: int) -> tuple[str, ...]:
     """What can't be parallel, in sentences."""
     chains = spec.num_layers
     return (
-        f"Forward: h_t and c_t need h_{{t-1}} and c_{{t-1}}, so each cell does {steps} steps in a row,"
+        f"Forward: hₜ and cₜ need hₜ₋₁ and cₜ₋₁, so each cell does {steps} steps in a row,"
         f" and {chains * steps} stand in a row over {chains} layer{'s' * (chains != 1)} unless layers overlap.",
-        "W_ih·x_t of all steps, the sequences of a batch, the units of a layer and the two directions don't wait for"
+        "W_ih·xₜ of all steps, the sequences of a batch, the units of a layer and the two directions don't wait for"
         " each other.",
-        "Backward: dz_t needs dz_{t+1}·W_hh and dc_{t+1}, the same number of steps in a row; dx and dW are products"
+        "Backward: dzₜ needs dzₜ₊₁·W_hh and dcₜ₊₁, the same number of steps in a row; dx and dW are products"
         " over many steps at once, off the chain.",
     )

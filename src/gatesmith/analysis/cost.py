@@ -67,11 +67,11 @@ def one_step(spec: LSTMSpec, batch: int, itemsize: int, layer: int = 0) -> tuple
     inputs, hidden, out = spec.layer_input_size(layer), spec.hidden_size, spec.output_size
     d, r = "D" if layer == 0 else f"D_{layer}", "R" if spec.proj_size else "H"
     rows = (
-        ("input x_t", d, inputs),
-        ("recurrent input h_{t-1}", r, out),
-        ("cell state c_t (with the candidate g)", "H", hidden),
+        ("input xₜ", d, inputs),
+        ("recurrent input hₜ₋₁", r, out),
+        ("cell state cₜ (with the candidate g)", "H", hidden),
         ("gate vectors i, f, o", "3H", 3 * hidden),
-        ("output h_t", r, out),
+        ("output hₜ", r, out),
     )
     total = f"N·({d} + 4H + 2R)·s" if spec.proj_size else f"N·({d} + 6H)·s"
     lines = [

@@ -10,7 +10,7 @@ from typing import Any
 from gatesmith.report.units import human_bytes, human_rate, human_time
 
 GATE_NAMES = {"i": "input gate i", "f": "forget gate f", "g": "candidate g", "o": "output gate o"}
-COLOURS = ("--c1", "--c2", "--c3", "--c4", "--c5", "--c6")
+COLOURS = ("--c1", "--c2", "--c3", "--c4", "--c5", "--c6", "--c7", "--c8")
 """Names of CSS variables: the page's script puts in the colour of the scheme that is shown, light or dark."""
 
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"}
@@ -168,7 +168,7 @@ def components_figure(id: str, components: Sequence[Mapping[str, Any]]) -> Figur
     bars = [f"{part['mode']}, N = {part['batch']}" for part in components]
     names = list(dict.fromkeys(stage["name"] for part in components for stage in part["parts"]))
     traces: list[dict[str, Any]] = []
-    for name, colour in zip(names, COLOURS, strict=False):
+    for at, name in enumerate(names):
         shares = [next((s["share"] for s in part["parts"] if s["name"] == name), 0.0) for part in components]
         traces.append(
             {
@@ -177,7 +177,7 @@ def components_figure(id: str, components: Sequence[Mapping[str, Any]]) -> Figur
                 "name": name,
                 "y": bars,
                 "x": shares,
-                "marker": {"color": colour},
+                "marker": {"color": COLOURS[at % len(COLOURS)]},
                 "hovertemplate": "%{y}: %{x:.1%}<extra>%{fullData.name}</extra>",
             }
         )
@@ -200,7 +200,8 @@ def components_figure(id: str, components: Sequence[Mapping[str, Any]]) -> Figur
             "barmode": "stack",
             "xaxis": {"title": {"text": "share of the call"}, "tickformat": ".0%"},
             "yaxis": {"automargin": True},
-            "height": 160 + 60 * len(bars),
+            "height": 180 + 60 * len(bars),
+            "legend": {**LEGEND, "traceorder": "normal"},
         },
         table=DataTable(
             caption="Time of every component",
@@ -259,13 +260,13 @@ def roofline_figure(id: str, limits: Mapping[str, Any], components: Sequence[Map
         id=id,
         title="Roofline of this machine",
         summary=(
-            f"Peak {peak:.3g} GFLOP/s with {limits['threads']} threads; a component can't be above the line of the"
-            " memory that its data comes from."
+            f"Peak {peak:.3g} GFLOP/s, threads: {limits['threads']}. A component can't be above the line of the memory"
+            " that its data comes from."
         ),
         data=tuple(traces),
         layout={
-            "xaxis": {"title": {"text": "FLOP per byte"}, "type": "log"},
-            "yaxis": {"title": {"text": "GFLOP/s"}, "type": "log"},
+            "xaxis": {"title": {"text": "FLOP per byte"}, "type": "log", "dtick": "D2"},
+            "yaxis": {"title": {"text": "GFLOP/s"}, "type": "log", "dtick": "D2"},
             "height": 460,
         },
         table=DataTable(

@@ -211,10 +211,16 @@ def _hardware(findings: Findings) -> list[Section]:
                         for memory in data["memories"]
                     ),
                 ),
+                *_synthesis_table(data["synthesised"]),
             ),
             files=found,
         )
     ]
+
+
+def _synthesis_table(synthesised: Mapping[str, Any]) -> tuple[DataTable, ...]:
+    rows = tuple((name, value) for name, value in synthesised.items() if isinstance(value, int | float | str))
+    return (DataTable(caption="After synthesis", headings=("resource", "value"), rows=rows),) if rows else ()
 
 
 def _gates(findings: Findings) -> list[Section]:

@@ -81,7 +81,7 @@ def inspection_tables(inspection: Inspection) -> RenderableType:
 
 def profile_tables(profile: Profile) -> RenderableType:
     """Throughput over batch sizes, the time of every component and gate, and the bounds."""
-    what = f"T = {profile.steps} on {profile.device}, {profile.threads} threads"
+    what = f"T = {profile.steps} on {profile.device}, {profile.threads} thread{'s' * (profile.threads != 1)}"
     numbers = ("N", "median", "10th percentile", "90th", "99th", "runs", "sequences/s", "GFLOP/s")
     throughput = _table(f"Throughput, {what}", ("mode",), numbers)
     for point in profile.throughput:
