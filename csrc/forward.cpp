@@ -38,6 +38,7 @@ struct Step {
     const Scratch &scratch;
     int64_t c_from, c_to;    // rows of c at rank 0: read, written
     int64_t compact;         // compact row at rank 0
+    float *h;                // row of h_t at rank 0
     int64_t projected_row;   // of `projected` at this thread's first row; -1 where x is still to be multiplied
 };
 
@@ -54,7 +55,9 @@ template <int ROWS>
         if (runs) i = sigmoid(i), f = sigmoid(f), g = tanh(g), o = sigmoid(o);
         Vector cell_state = fma(f, load(c + (s.c_from + rank) * LANES), i * g);
         store(c + (s.c_to + rank) * LANES, cell_state);
-        store_part(s.scratch.y[first + m] + panel * LANES, o * (runs ? tanh(cell_state) : cell_state), lanes);
+        Vector h = o * (runs ? tanh(cell_state) : cell_state);
+        store(s.h + rank * cell.h_stride + panel * LANES, h);
+        store_part(s.scratch.y[first + m] + panel * LANES, h, lanes);
         if (cell.gates) {
             float *gates = cell.gates + (panel * cell.sequences.valid + s.compact + rank) * BLOCK;
             store(gates, i);
@@ -142,14 +145,15 @@ int64_t gather_chunk(const CellForward &cell, const Share &share, const Scratch 
     return step - start;
 }
 
-// Copies this thread's lanes of c0 to the rows of c where step 0 reads them; lanes beyond H become 0.
+// Copies this thread's units of c0 and h0 to where step 0 reads them; lanes beyond H become 0.
 void load_state(const CellForward &cell, const Share &share) {
     int64_t rows = share.rows, hidden = cell.shape.hidden;
     for (int64_t panel = share.first_panel; panel < share.last_panel; ++panel) {
         for (int64_t i = 0; i < rows; ++i) {
             int64_t rank = share.rank(i);
-            const float *from = cell.c0 + cell.sequences.row(rank) * hidden + panel * LANES;
-            store(cell.c + (panel * cell.c_rows + rank) * LANES, load_part(from, hidden - panel * LANES));
+            int64_t unit = panel * LANES, from = cell.sequences.row(rank) * hidden + unit;
+            store(cell.c + (panel * cell.c_rows + rank) * LANES, load_part(cell.c0 + from, hidden - unit));
+            store(cell.h[0] + rank * cell.h_stride + unit, load_part(cell.h0 + from, hidden - unit));
         }
     }
 }
@@ -191,16 +195,29 @@ int64_t forward_scratch_bytes(const CellShape &shape, int64_t rows) {
         HOISTED_ROWS * shape.panels() * BLOCK * (int64_t)sizeof(float);
 }
 
+namespace {
+
+// Asks for the x and y that rows[i] reads and writes one step later: rows of a sorted batch lie in no order that the
+// processor would guess. Longer rows are streams that it does guess after the first lines.
+void prefetch_row(const CellForward &cell, const float *x, const float *y) {
+    constexpr int64_t LINE = 16, LINES = 4;
+    for (int64_t k = 0; k < std::min(cell.shape.inputs, LINES * LINE); k += LINE) __builtin_prefetch(x + k, 0, 2);
+    for (int64_t k = 0; k < std::min(cell.shape.hidden, LINES * LINE); k += LINE) __builtin_prefetch(y + k, 1, 2);
+}
+
+}  // namespace
+
 void forward(const CellForward &cell, const Share &share) {
     const Sequences &sequences = cell.sequences;
     int64_t rows = share.rows, active = sequences.batch;
     Scratch scratch = divide(share.scratch, rows);
     clear_padding(cell, share);
     load_state(cell, share);
+    if (share.split_units) share.meet();
     int64_t later = cell.reverse ? -1 : 1;
     for (int64_t i = 0; i < rows; ++i) {
         int64_t rank = share.rank(i), row = sequences.row(rank), time = sequences.time(rank, 0, cell.reverse);
-        scratch.h[i] = cell.h0 + row * cell.shape.hidden;
+        scratch.h[i] = cell.h[0] + rank * cell.h_stride;
         scratch.x[i] = cell.x + time * cell.x_step + row * cell.x_row;
         scratch.y[i] = cell.y + time * cell.y_step + row * cell.y_row;
     }
@@ -219,12 +236,15 @@ void forward(const CellForward &cell, const Share &share) {
             projected_row = 0;
         }
         int64_t c_to = cell.c_kept ? sequences.batch + compact : 0;
-        run_step({cell, share, scratch, c_from, c_to, compact, projected_row}, owned, step % 2 == 1);
+        run_step({cell, share, scratch, c_from, c_to, compact, cell.h[(step + 1) % 2], projected_row}, owned,
+                 step % 2 == 1);
         if (share.split_units) share.meet();
         for (int64_t i = 0; i < owned; ++i) {
-            scratch.h[i] = scratch.y[i];
+            scratch.h[i] = cell.h[(step + 1) % 2] + share.rank(i) * cell.h_stride;
             scratch.x[i] += later * cell.x_step;
             scratch.y[i] += later * cell.y_step;
+            if (sequences.lengths)
+                prefetch_row(cell, scratch.x[i] + later * cell.x_step, scratch.y[i] + later * cell.y_step);
         }
         c_from = c_to;
         compact += active;

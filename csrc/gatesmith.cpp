@@ -209,6 +209,7 @@ CellForward forward_cell(const gatesmith_run &run, const Sequences &sequences, i
     work.y = y.data + direction * spec.hidden_size, work.y_step = y.step, work.y_row = y.row;
     work.h0 = run.h0 + state, work.c0 = run.c0 + state;
     work.h_n = run.h_n + state, work.c_n = run.c_n + state;
+    work.h_stride = work.shape.h_stride();
     work.c = c;
     work.c_kept = run.tape != nullptr;
     work.c_rows = run.batch + (run.tape ? sequences.valid : 0);
@@ -255,6 +256,8 @@ void run_forward(const gatesmith_run &run) {
         work.count = run.spec.directions;
         for (int64_t k = 0; k < work.count; ++k)
             work.cells[k] = forward_cell(run, sequences, layer, k, x, y, tape.c[k], tape.gates[k]);
+        for (int64_t k = 0; k < work.count; ++k)
+            work.cells[k].h[0] = memory.h[k][0], work.cells[k].h[1] = memory.h[k][1];
         work.scratch = memory.scratch;
         work.scratch_bytes = memory.scratch_bytes;
         run_parallel(useful_threads(run, layer), forward_job, &work);

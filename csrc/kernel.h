@@ -67,6 +67,8 @@ struct CellForward {
     float *c;
     int64_t c_rows;
     bool c_kept;
+    float *h[2];       // [N][h_stride] by rank: h_{t-1} and h_t by turns, side by side whatever the order in y
+    int64_t h_stride;  // no multiple of a page, so that the rows of a tile don't compete for the same cache lines
     float *gates;  // [panels][valid][block] after their activations, or null
     int64_t skip;  // stages to leave out, for profiling
 

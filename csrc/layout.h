@@ -21,6 +21,7 @@ struct CellShape {
     int64_t panels() const { return ceil_div(hidden, lanes); }
     int64_t block() const { return 4 * lanes; }
     int64_t padded() const { return panels() * lanes; }
+    int64_t h_stride() const { return padded() + 16; }
     // Rows of a packed panel: the bias, then one row of weights for each input and each hidden unit.
     int64_t features() const { return 1 + inputs + hidden; }
 

@@ -55,6 +55,8 @@ ForwardMemory forward_memory(const gatesmith_run &run) {
     memory.lengths = arena.take<int64_t>(run.lengths ? run.batch : 0);
     memory.scratch_bytes = target().forward_scratch_bytes(shape, run.batch);
     memory.scratch = arena.take<char>(memory.scratch_bytes, run.threads);
+    for (int64_t direction = 0; direction < spec.directions; ++direction)
+        for (float *&h : memory.h[direction]) h = arena.take<float>(run.batch, shape.h_stride());
     if (!run.tape) {
         for (int64_t direction = 0; direction < spec.directions; ++direction)
             memory.c[direction] = arena.take<float>(shape.panels(), run.batch, shape.lanes);

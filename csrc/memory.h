@@ -52,7 +52,8 @@ int64_t tape_bytes(const gatesmith_run &run);
 
 struct ForwardMemory {
     int64_t *rows, *lengths;  // [N] the sorted sequences
-    float *c[2];              // running state of one layer
+    float *c[2];              // running state of one layer, of each direction
+    float *h[2][2];           // of each direction, by turns
     float *hidden;            // output of every other layer below the last
     char *scratch;            // of the threads
     int64_t scratch_bytes;    // of one thread

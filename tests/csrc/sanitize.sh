@@ -1,0 +1,14 @@
+#!/bin/sh
+# Builds the kernel with its tests under ASan with UBSan and under TSan, and runs them. Kept in build/, so that only what
+# changed is built again.
+set -eu
+cd "$(dirname "$0")/../.."
+CMAKE=${CMAKE:-cmake}
+for sanitizer in address,undefined thread; do
+    folder=build/sanitize-${sanitizer%%,*}
+    "$CMAKE" -S . -B "$folder" -DCMAKE_BUILD_TYPE=None -DGATESMITH_SANITIZE="$sanitizer" -DGATESMITH_TESTS=ON \
+        -DGATESMITH_ALL_TARGETS=OFF >/dev/null
+    "$CMAKE" --build "$folder" --target test_kernel -j 2 >/dev/null
+    printf '%s: ' "$sanitizer"
+    "$folder/test_kernel"
+done
