@@ -5,7 +5,7 @@ must not be changed in place.
 """
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 from weakref import finalize
@@ -46,11 +46,15 @@ def unsupported(call: Call) -> str | None:
     """The feature of this call that the kernel can't run; None where it runs all of it."""
     if call.x.dtype != np.float32:
         return f"{call.x.dtype} (the kernel computes in float32)"
-    return _unsupported_feature(call.spec)
+    return _unsupported_feature(call.spec, call.training)
 
 
 @lru_cache(maxsize=1024)
-def _unsupported_feature(spec: LSTMSpec) -> str | None:
+def _unsupported_feature(spec: LSTMSpec, training: bool) -> str | None:
+    """The first feature beyond the plain cell. Dropout does nothing in evaluation; forget_bias is packed with b."""
+    if not training:
+        spec = replace(spec, dropout=0.0, recurrent_dropout=0.0)
+    spec = replace(spec, forget_bias=0.0)
     if spec.is_standard:
         return None
     standard = LSTMSpec(spec.input_size, spec.hidden_size, spec.num_layers, spec.direction, spec.bias)
@@ -212,8 +216,15 @@ def _packed(weights: Weights, *, backward: bool) -> Array:
                 raise InputError(f"{weights.spec} has too many parameters for this machine")
             memory = aligned(size)
             arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+            cells = _cells(weights.spec, arrays)
+            if weights.spec.forget_bias:
+                # It is a second bias to the kernel, which sums the two.
+                extra = np.zeros((4, weights.spec.hidden_size), np.float32)
+                extra[1] = weights.spec.forget_bias
+                for cell in cells:
+                    cell.b_also = address(extra)
             pack = lib.gatesmith_pack_backward if backward else lib.gatesmith_pack
-            pack(spec, _cells(weights.spec, arrays), address(memory))
+            pack(spec, cells, address(memory))
             kept[key] = memory
         return kept[key]
 
