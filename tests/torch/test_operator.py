@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import given
+from tests.ops.test_reference import VARIANTS
 from tests.strategies import calls, deterministic, specs
 from tests.tolerances import TOLERANCES
 
@@ -22,7 +23,7 @@ def arguments(spec: LSTMSpec, *, lengths: list[int] | None = None, seed: int | N
     generator = torch.Generator().manual_seed(0)
 
     def leaf(*shape: int) -> torch.Tensor:
-        return torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
+        return (0.4 * torch.randn(shape, generator=generator, dtype=torch.float64)).requires_grad_()
 
     cells = len(spec.cells())
     return (
@@ -70,6 +71,19 @@ def test_first_and_second_derivatives_by_finite_differences(case: str) -> None:
     assert torch.autograd.gradgradcheck(run, (x, h0, c0, *weights), fast_mode=True)
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", VARIANTS)
+def test_second_derivatives_of_every_variant(name: str) -> None:
+    spec = LSTMSpec(2, 3, 2, **{"direction": "forward", **VARIANTS[name]})
+    x, h0, c0, lengths, seed, weights, text, _ = arguments(spec, lengths=[3, 1], seed=5)
+
+    def run(*leaves: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        x, h0, c0, *rest = leaves
+        return tuple(gatesmith.torch.lstm(x, h0, c0, lengths, seed, rest, text, True)[:3])
+
+    assert torch.autograd.gradgradcheck(run, (x, h0, c0, *weights), fast_mode=True, atol=1e-4)
+
+
 def test_third_derivative() -> None:
     x, h0, c0, _, _, weights, text, _ = arguments(LSTMSpec(3, 2))
 
@@ -106,6 +120,7 @@ def check_formulation(call: Call) -> None:
         assert error <= TOLERANCES["reference_to_pytorch_float64"], f"differs by {error:.2e}"
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inductor's own use of torch.jit
 @pytest.mark.parametrize("backend", ["eager", "aot_eager", pytest.param("inductor", marks=pytest.mark.nightly)])
 def test_compile_without_a_graph_break(backend: str) -> None:
     torch.compiler.reset()
