@@ -21,7 +21,7 @@ from tests.tolerances import TOLERANCES
 from gatesmith.errors import InputError, UnsupportedError
 from gatesmith.ops import LSTM, cpu, reference
 from gatesmith.ops.call import Call, Gradients, Outputs, make_call
-from gatesmith.ops.library import address, library
+from gatesmith.ops.library import SpareMemory, address, aligned, library
 from gatesmith.spec import LSTMSpec
 from gatesmith.weights import Weights, initialise
 
@@ -357,9 +357,20 @@ def test_dropout_does_nothing_in_evaluation() -> None:
 
 def test_recomputation_keeps_a_fifth() -> None:
     call = random_call("more steps than a chunk of backward", ragged=False)
-    whole = cpu.forward_for_training(call)[1].memory.size
-    kept = cpu.forward_for_training(call, recompute=True)[1].memory.size
+    whole, kept = (library().gatesmith_tape_bytes(cpu._run(call, recompute=recompute)) for recompute in (False, True))
     assert kept == pytest.approx(whole / 5, rel=0.01)
+
+
+def test_memory_is_used_again_and_bounded() -> None:
+    spare = SpareMemory(limit_bytes=300_000)
+    first = spare.take(100_000)
+    spare.give_back(first)
+    assert spare.take(90_000) is first
+    assert spare.take(90_000) is not first
+    for _ in range(4):
+        spare.give_back(aligned(100_000))
+    assert [spare.take(100_000).size for _ in range(3)] == [100_000] * 3
+    assert not spare._spare
 
 
 def test_packed_weights_die_with_their_weights() -> None:

@@ -14,13 +14,13 @@ import numpy as np
 
 from gatesmith.errors import InputError, UnsupportedError
 from gatesmith.ops.call import Array, Call, Gradients, Outputs
-from gatesmith.ops.library import CCell, CRun, CSpec, address, aligned, library
+from gatesmith.ops.library import CCell, CRun, CSpec, SpareMemory, address, aligned, library
 from gatesmith.spec import LSTMSpec
 from gatesmith.weights import Weights
 
 FLOAT_BYTES = 4
-KEPT_WORKSPACE_BYTES = 1 << 26
-"""A thread keeps its workspace for the next call up to this size; larger ones are returned to the system."""
+_spare = SpareMemory(limit_bytes=1 << 28)
+"""Workspaces, tapes and packed weights of calls that are over."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,9 +96,11 @@ def forward_for_training(call: Call, *, recompute: bool = False) -> tuple[Output
         recompute: keep c alone (and y), and compute the gates again in backward: 1/5 of the memory, more time.
     """
     run = _run(call, recompute=recompute)
-    memory = aligned(_size(library().gatesmith_tape_bytes(run), call))
+    memory = _spare.take(_size(library().gatesmith_tape_bytes(run), call))
     outputs = _forward(call, tape=memory, recompute=recompute)
-    return outputs, CpuTape(call=call, y=outputs.y, memory=memory, recompute=recompute)
+    tape = CpuTape(call=call, y=outputs.y, memory=memory, recompute=recompute)
+    finalize(tape, _spare.give_back, memory)
+    return outputs, tape
 
 
 def backward(tape: CpuTape, dy: Array, dh_n: Array, dc_n: Array, *, skip: int = 0) -> Gradients:
@@ -121,9 +123,10 @@ def backward(tape: CpuTape, dy: Array, dh_n: Array, dc_n: Array, *, skip: int = 
     run.dx, run.dx_step, run.dx_row = _strided(dx)
     run.dh_n, run.dc_n, run.dh0, run.dc0 = address(dh_n), address(dc_n), address(dh0), address(dc0)
     run.gradients = cells
-    workspace = _workspace(_size(lib.gatesmith_workspace_bytes(run, 1), call))
+    workspace = _spare.take(_size(lib.gatesmith_workspace_bytes(run, 1), call))
     run.workspace = address(workspace)
     _check(lib.gatesmith_backward(run))
+    _spare.give_back(workspace)
     return Gradients(dx=dx, dh0=dh0, dc0=dc0, dweights=dweights)
 
 
@@ -140,9 +143,10 @@ def _forward(call: Call, *, tape: Array | None, recompute: bool, skip: int = 0) 
     run.packed, run.h_n, run.c_n = address(packed), address(h_n), address(c_n)
     run.y, run.y_step, run.y_row = _strided(y)
     run.tape = None if tape is None else address(tape)
-    workspace = _workspace(_size(lib.gatesmith_workspace_bytes(run, 0), call))
+    workspace = _spare.take(_size(lib.gatesmith_workspace_bytes(run, 0), call))
     run.workspace = address(workspace)
     _check(lib.gatesmith_forward(run))
+    _spare.give_back(workspace)
     return Outputs(y=y, h_n=h_n, c_n=c_n)
 
 
@@ -200,6 +204,11 @@ _packed_weights: dict[int, dict[tuple[bytes, bool], Array]] = {}
 _packing = threading.Lock()
 
 
+def _forget_packed(key: int) -> None:
+    for memory in _packed_weights.pop(key, {}).values():
+        _spare.give_back(memory)
+
+
 def _packed(weights: Weights, *, backward: bool) -> Array:
     """The weights in the kernel's layout, for backward transposed; packed on first use."""
     lib = library()
@@ -207,14 +216,14 @@ def _packed(weights: Weights, *, backward: bool) -> Array:
     with _packing:
         if id(weights) not in _packed_weights:
             _packed_weights[id(weights)] = {}
-            finalize(weights, _packed_weights.pop, id(weights), None)
+            finalize(weights, _forget_packed, id(weights))
         kept = _packed_weights[id(weights)]
         if key not in kept:
             spec = c_spec(weights.spec)
             size = lib.gatesmith_packed_backward_bytes(spec) if backward else lib.gatesmith_packed_bytes(spec)
             if size < 0:
                 raise InputError(f"{weights.spec} has too many parameters for this machine")
-            memory = aligned(size)
+            memory = _spare.take(size)
             arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
             cells = _cells(weights.spec, arrays)
             if weights.spec.forget_bias:
@@ -227,22 +236,6 @@ def _packed(weights: Weights, *, backward: bool) -> Array:
             pack(spec, cells, address(memory))
             kept[key] = memory
         return kept[key]
-
-
-class _Kept(threading.local):
-    workspace: Array = np.empty(0, np.uint8)
-
-
-_kept = _Kept()
-
-
-def _workspace(size: int) -> Array:
-    if _kept.workspace.size >= size:
-        return _kept.workspace
-    workspace = aligned(size)
-    if size <= KEPT_WORKSPACE_BYTES:
-        _kept.workspace = workspace
-    return workspace
 
 
 def _size(size: int, call: Call) -> int:

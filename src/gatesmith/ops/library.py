@@ -1,6 +1,7 @@
 """The compiled library as Python sees it: its structures, its functions, and memory aligned for it."""
 
 import ctypes
+import threading
 from contextlib import suppress
 from ctypes import POINTER, Structure, c_char_p, c_double, c_int, c_int64, c_void_p
 from functools import cache
@@ -119,6 +120,30 @@ def library() -> Any:
 def address(array: npt.NDArray[Any]) -> int:
     """Where an array's first element lies; a third of the time of ``array.ctypes.data``."""
     return array.__array_interface__["data"][0]
+
+
+class SpareMemory:
+    """Aligned memory that callers hand back for the next call: fresh memory costs a page fault every 4 KiB."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit_bytes = limit_bytes
+        self._lock = threading.RLock()  # a finaliser may give back while the same thread takes
+        self._spare: list[npt.NDArray[np.uint8]] = []
+
+    def take(self, size: int) -> npt.NDArray[np.uint8]:
+        """At least ``size`` bytes, uninitialised, and less than twice as many unless few."""
+        with self._lock:
+            for index, memory in enumerate(self._spare):
+                if size <= memory.size <= max(2 * size, 1 << 16):
+                    return self._spare.pop(index)
+        return aligned(size)
+
+    def give_back(self, memory: npt.NDArray[np.uint8]) -> None:
+        """Keep ``memory`` for a later :meth:`take`; what was kept longest goes where there is too much."""
+        with self._lock:
+            self._spare.append(memory)
+            while sum(kept.size for kept in self._spare) > self._limit_bytes:
+                self._spare.pop(0)
 
 
 def aligned(size: int) -> npt.NDArray[np.uint8]:
