@@ -58,14 +58,18 @@ class Engine:
     timeout: float = 600.0
 
     @classmethod
-    def checked(cls, *, sharding: str, precision: str, accumulate: int, timeout: float) -> "Engine":
+    def checked(cls, *, sharding: str, precision: str, accumulate: int, compile: bool, timeout: float) -> "Engine":
         """One from words of the user's own.
 
         Raises:
             InputError: a word is none of the choices.
         """
         return cls(
-            sharding=cast("Any", sharding), precision=cast("Any", precision), accumulate=accumulate, timeout=timeout
+            sharding=cast("Any", sharding),
+            precision=cast("Any", precision),
+            accumulate=accumulate,
+            compile=compile,
+            timeout=timeout,
         )
 
     def __post_init__(self) -> None:
