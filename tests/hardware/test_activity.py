@@ -83,8 +83,9 @@ def test_changes_of_a_simulation(tmp_path: Path) -> None:
     found = measure_activity(exported.folder, inputs.x, inputs.lengths, inputs.h0[0], inputs.c0[0])
     cell = exported.cells[0]
     assert found.steps == 80
+    ends = TOLERANCES["activity_at_the_ends"]
+    assert found.cycles_per_step == pytest.approx(timing(cell.parameters).cycles_per_step, rel=ends)
     assert set(found.toggles) == set(PARTS)
-    assert found.cycles_per_step >= timing(cell.parameters).cycles_per_step
     assert evaluations_per_step(cell.parameters) == 3
     # The weights enter the lanes word after word, and again in every step.
     words = from_hex((exported.folder / cell.files["WeightFile"]).read_text(), 4 * cell.plan.w_width)
@@ -94,11 +95,11 @@ def test_changes_of_a_simulation(tmp_path: Path) -> None:
     quiet = measure_activity(silent.folder, nothing.x, nothing.lengths, nothing.h0[0], nothing.c0[0])
     still, zeros = design(tmp_path / "still", X * 0)
     weights_only = measure_activity(still.folder, zeros.x, zeros.lengths, zeros.h0[0], zeros.c0[0])
-    assert quiet.toggles["multipliers"] < found.toggles["multipliers"] / 10
+    assert quiet.toggles["multipliers"] < found.toggles["multipliers"] / 50
     assert weights_only.toggles["multipliers"] < found.toggles["multipliers"]
     expected = changes * found.steps
     print(f"weights alone: {weights_only.toggles['multipliers']} changes, the file has {expected}")
-    assert weights_only.toggles["multipliers"] >= expected * (1 - TOLERANCES["activity_at_the_ends"])
+    assert weights_only.toggles["multipliers"] >= expected * (1 - ends)
 
 
 def test_nothing_to_run_is_refused(tmp_path: Path) -> None:
