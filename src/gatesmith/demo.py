@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from gatesmith.analysis import footprint, inspect
+from gatesmith.analysis import footprint, inspect, profile
 from gatesmith.classifier import Classifier
 from gatesmith.datasets import Sequences, japanese_vowels
 from gatesmith.errors import MismatchError, OutputError
@@ -17,6 +17,7 @@ from gatesmith.fixed.model import CellCodes, CodeOutputs, quantise_inputs
 from gatesmith.fixed.model import run as run_fixed
 from gatesmith.fixed.weights import CellWeights, quantise_weights
 from gatesmith.hardware.export import Export, export
+from gatesmith.hardware.footprint import export_footprint
 from gatesmith.hardware.synthesize import Synthesis, synthesize
 from gatesmith.hardware.verify import Verification, verify
 from gatesmith.ops import LSTM, run_on_device
@@ -33,8 +34,10 @@ MULTIPLIERS = 16
 PICTURED_UTTERANCE = 0
 TITLE = "JapaneseVowels: nine speakers told apart by an LSTM"
 INSPECTED_UTTERANCES = 30
-RESULTS = (SUMMARY, "plan.json", "gates.svg", "inspection.json", "inspection.npz", "footprint.json", "report.html")
-OWN = {"model", "export", *RESULTS}
+PROFILE_SECONDS = 3.0
+RESULTS = (SUMMARY, "plan.json", "gates.svg", "report.html")
+MEASURED = ("inspection.json", "inspection.npz", "footprint.json", "profile.json", "hardware.json")
+OWN = {"model", "export", *RESULTS, *MEASURED}
 """What an earlier demo may have left."""
 
 
@@ -99,6 +102,7 @@ def run_demo(folder: Path, watcher: Watcher, *, recipe: Recipe | None = None) ->
         fixed = run_fixed(call.spec, plan, weights, quantise_inputs(plan, call), keep_cells=True)
         accuracies = _accuracies(classifier, lstm, plan, test, fixed, verification)
         _inspect(run, lstm, plan, test, fixed)
+        _measure(run, lstm, test, verification, synthesis)
         outcome(", ".join(f"{name.replace('_', ' ')} {value:.1%}" for name, value in accuracies.items()))
     summary = _summary(run, test, accuracies, exported, verification, synthesis)
     with run.stage("report") as outcome:
@@ -169,10 +173,18 @@ def _inspect(run: _Run, lstm: LSTM, plan: Plan, test: Sequences, fixed: CodeOutp
     traces = [real_trace(cell, codes, some) for cell, codes in zip(plan.cells, fixed.cells, strict=True)]
     found = inspect(lstm.weights, test.x[:, some], lengths=test.lengths[some], fixed=traces)
     found.save(run.folder / "inspection.json", title=TITLE)
-    footprint(lstm.spec, batch=1, steps=len(test.x)).save(run.folder / "footprint.json", title=TITLE)
     real, quantised = (found.gates_of(PICTURED_UTTERANCE, fixed=kind) for kind in (False, True))
     title = f"JapaneseVowels, test utterance {PICTURED_UTTERANCE}: the four gates over {len(real['i'])} steps"
     draw_gates(run.folder / "gates.svg", real, quantised, title=title)
+
+
+def _measure(run: _Run, lstm: LSTM, test: Sequences, verification: Verification, synthesis: Synthesis) -> None:
+    """What a run takes on this machine, and what the design takes on the FPGA."""
+    steps = len(test.x)
+    footprint(lstm.spec, batch=1, steps=steps).save(run.folder / "footprint.json", title=TITLE)
+    profile(lstm.weights, steps, seconds=PROFILE_SECONDS).save(run.folder / "profile.json", title=TITLE)
+    found = export_footprint(run.folder / "export", verification=verification, synthesis=synthesis)
+    found.save(run.folder / "hardware.json", title=TITLE)
 
 
 def real_trace(cell: CellPlan, codes: CellCodes, some: slice) -> CellTrace:

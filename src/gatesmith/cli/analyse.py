@@ -9,6 +9,7 @@ from gatesmith.cli.console import JsonFlag, out, progress_bar, show, show_json
 from gatesmith.cli.operator import spec_of
 from gatesmith.weights import Weights
 
+ModelOrExport = Annotated[Path, typer.Argument(help="A weight file, a specification as .json, or an export folder.")]
 SpecArgument = Annotated[Path, typer.Argument(help="A weight file, or a specification as .json.")]
 BatchOption = Annotated[int, typer.Option("--batch", "-N", help="Sequences at once.")]
 SaveOption = Annotated[Path | None, typer.Option("--save", help="Leave a result file for `gatesmith report`.")]
@@ -18,12 +19,13 @@ StepsOption = Annotated[int, typer.Option("--steps", "-T", help="Steps of each s
 def add_to(app: typer.Typer) -> None:
     """Register this room's commands."""
     app.command()(footprint)
+    app.command()(profile)
     app.command()(inspect)
     app.command()(report)
 
 
 def footprint(
-    model: SpecArgument,
+    model: ModelOrExport,
     batch: BatchOption = 1,
     steps: StepsOption = 1,
     dtype: Annotated[str, typer.Option(help="float32 or float64.")] = "float32",
@@ -34,7 +36,10 @@ def footprint(
     save: SaveOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Tell what memory a run takes, predicted and measured, line by line."""
+    """Tell what memory a run takes, predicted and measured, line by line; or what an exported design takes."""
+    if model.is_dir():
+        _export_footprint(model, save, as_json=as_json)
+        return
     from gatesmith.analysis import footprint as run
     from gatesmith.report.tables import footprint_tables
 
@@ -45,6 +50,39 @@ def footprint(
         show_json(result.to_dict())
         return
     out.print(footprint_tables(result))
+
+
+def profile(
+    model: SpecArgument,
+    steps: StepsOption = 100,
+    batches: Annotated[list[int] | None, typer.Option("--batch", "-N", help="A batch size; may be repeated.")] = None,
+    device: Annotated[str, typer.Option(help="cpu or reference.")] = "cpu",
+    training: Annotated[bool, typer.Option("--training/--inference", help="Time backward too.")] = True,
+    seconds: Annotated[float, typer.Option(help="About how long to measure.")] = 10.0,
+    save: SaveOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure throughput, the time of every component, and say which bound holds."""
+    from gatesmith.analysis import profile as run
+    from gatesmith.analysis.profile import BATCHES
+    from gatesmith.report.tables import profile_tables
+
+    with progress_bar("profiling", enabled=not as_json) as progress:
+        result = run(
+            spec_of(model),
+            steps,
+            batches=batches or BATCHES,
+            device=device,
+            training=training,
+            seconds=seconds,
+            progress=progress,
+        )
+    if save:
+        result.save(save, title=model.stem)
+    if as_json:
+        show_json(result.to_dict())
+        return
+    out.print(profile_tables(result))
 
 
 def inspect(
@@ -82,3 +120,16 @@ def report(
 
     path = write_report(folder, page)
     show({"page": str(path), "bytes": path.stat().st_size}, as_json=as_json)
+
+
+def _export_footprint(folder: Path, save: Path | None, *, as_json: bool) -> None:
+    from gatesmith.hardware.footprint import export_footprint
+    from gatesmith.report.tables import hardware_tables
+
+    result = export_footprint(folder)
+    if save:
+        result.save(save, title=folder.name)
+    if as_json:
+        show_json(result.to_dict())
+        return
+    out.print(hardware_tables(result))

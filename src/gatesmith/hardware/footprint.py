@@ -1,0 +1,32 @@
+"""What an exported design takes: the analysis of its parameters, beside what simulation and synthesis found."""
+
+from pathlib import Path
+
+from gatesmith.analysis import HardwareFootprint, hardware_footprint
+from gatesmith.hardware.manifest import load_export
+from gatesmith.hardware.synthesize import Synthesis
+from gatesmith.hardware.timing import timing
+from gatesmith.hardware.verify import Verification
+
+
+def export_footprint(
+    folder: str | Path, *, verification: Verification | None = None, synthesis: Synthesis | None = None
+) -> HardwareFootprint:
+    """Memories and clocks of every cell of an export.
+
+    Args:
+        folder: written by :func:`gatesmith.hardware.export.export`.
+        verification: of this export, for the measured clocks; they are told apart where there is one cell.
+        synthesis: of this export.
+
+    Raises:
+        ExportError: the folder is no export, or a file in it has changed.
+    """
+    cells = load_export(folder).cells
+    alone = verification is not None and len(cells) == 1
+    return hardware_footprint(
+        {cell.name: cell.parameters for cell in cells},
+        predicted_cycles=[timing(cell.parameters).cycles_per_step for cell in cells],
+        measured_cycles=[verification.cycles_per_step] if alone and verification else None,
+        synthesised=synthesis.to_dict() if synthesis else None,
+    )
