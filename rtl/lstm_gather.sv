@@ -79,7 +79,7 @@ module lstm_gather #(
     end
     if (unit_read) begin
       group_q <= group_q + GroupWidth'(1);
-      group_last_q <= int'(group_q) == GroupCount - 2;
+      group_last_q <= int'(group_q) + 2 == GroupCount;
     end
     if (rst || done_o) begin
       row_q <= '0;
@@ -103,18 +103,20 @@ module lstm_gather #(
     );
   end else begin : g_buffers
     logic wraps;
-    logic [AddressWidth-1:0] low_address;
     assign wraps = int'(position_q) * Stride + Window > Lanes;
-    assign low_address = address_q + AddressWidth'(wraps);
-    ram #(.Width(Wrapping * AccWidth), .Depth(BufferWords), .Latency(MemoryStages)) u_low (
-      .clk,
-      .write_i(capture_i),
-      .write_address_i(write_address_q),
-      .write_data_i(sums_i[Wrapping*AccWidth-1:0]),
-      .read_i(1'b1),
-      .read_address_i(low_address),
-      .read_data_o(lanes[Wrapping*AccWidth-1:0])
-    );
+    for (genvar lane = 0; lane < Wrapping; lane++) begin : g_low
+      logic [AddressWidth-1:0] low_address;
+      assign low_address = address_q + AddressWidth'(wraps && int'(position_q) * Stride > lane);
+      ram #(.Width(AccWidth), .Depth(BufferWords), .Latency(MemoryStages)) u_low (
+        .clk,
+        .write_i(capture_i),
+        .write_address_i(write_address_q),
+        .write_data_i(sums_i[lane*AccWidth+:AccWidth]),
+        .read_i(1'b1),
+        .read_address_i(low_address),
+        .read_data_o(lanes[lane*AccWidth+:AccWidth])
+      );
+    end
     ram #(.Width((Lanes - Wrapping) * AccWidth), .Depth(BufferWords), .Latency(MemoryStages)) u_high (
       .clk,
       .write_i(capture_i),

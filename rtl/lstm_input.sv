@@ -23,7 +23,7 @@ module lstm_input #(
   output logic      [Banks*Width-1:0]    write_data_o,
   output logic      [1:0]                full_o,
   output logic      [1:0]                last_o,           // the step in this slot ends a sequence
-  input  wire logic [1:0]                release_i,
+  input  wire logic [1:0]                release_i,        // has been read; takes effect a clock later
   output logic                           partial_o,        // a step is half filled
   output logic                           error_o
 );
@@ -35,8 +35,8 @@ module lstm_input #(
     $error("elements per input beat must divide the columns per cycle");
   end
 
-  logic slot_q, padding_q, step_end_q, take, write;
-  logic [1:0] full_q, last_q;
+  logic slot_q, padding_q, step_end_q, take, write, broken;
+  logic [1:0] full_q, last_q, release_q;
   logic [BeatWidth-1:0] beat_q;
   logic [TurnWidth-1:0] turn_q;
   logic [WordWidth-1:0] word_q;
@@ -44,7 +44,7 @@ module lstm_input #(
   assign ready_o = !full_q[slot_q] && !padding_q;
   assign take = valid_i && ready_o;
   assign write = take || padding_q;
-  assign error_o = take && last_i && !step_end_q;
+  assign broken = take && last_i && !step_end_q;
   assign partial_o = beat_q != '0 || padding_q;
 
   always_ff @(posedge clk) begin
@@ -52,13 +52,17 @@ module lstm_input #(
       slot_q <= 1'b0;
       padding_q <= 1'b0;
       full_q <= '0;
+      release_q <= '0;
+      error_o <= 1'b0;
     end else begin
-      full_q <= full_q & ~release_i;
+      release_q <= release_i;
+      error_o <= broken;
+      full_q <= full_q & ~release_q;
       if (write && step_end_q) begin
         full_q[slot_q] <= 1'b1;
         slot_q <= !slot_q;
       end
-      if (error_o) padding_q <= 1'b1;
+      if (broken) padding_q <= 1'b1;
       else if (step_end_q) padding_q <= 1'b0;
     end
   end
@@ -67,7 +71,7 @@ module lstm_input #(
     if (write) begin
       last_q[slot_q] <= padding_q || last_i;
       beat_q <= beat_q + BeatWidth'(1);
-      step_end_q <= int'(beat_q) == Beats - 2;
+      step_end_q <= int'(beat_q) + 2 == Beats;
       turn_q <= turn_q + TurnWidth'(1);
       if (int'(turn_q) == Turns - 1) begin
         turn_q <= '0;

@@ -114,10 +114,10 @@ module lstm_operands #(
       word_q <= word_q + WordWidth'(1);
       if (h_needed_q) h_word_q <= h_word_q + HWordWidth'(1);
       first_word_q <= 1'b0;
-      last_word_q <= int'(word_q) == Words - 2;
-      x_needed_q <= int'(word_q) < XWords - 1;
-      x_ends_q <= int'(word_q) == XWords - 2;
-      h_needed_q <= int'(word_q) >= Split - 1;
+      last_word_q <= int'(word_q) + 2 == Words;
+      x_needed_q <= int'(word_q) + 1 < XWords;
+      x_ends_q <= int'(word_q) + 2 == XWords;
+      h_needed_q <= int'(word_q) + 1 >= Split;
     end
     if (rst || (fetch && last_word_q)) begin
       word_q <= '0;

