@@ -52,6 +52,8 @@ def main() -> None:
             report["points"] += measure(point, threads, report["limits"][str(threads)], turn)
     report["stream"] = extras.stream(turn)
     report["ragged"] = extras.ragged(turn, quick=options.quick)
+    report["steps"] = extras.steps(turn)
+    report["memory"] = extras.memory(turn, quick=options.quick)
     report["summary"] = summary(report["points"])
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "cpu.json").write_text(json.dumps(report, indent=1) + "\n")
@@ -80,6 +82,8 @@ def measure(point: Point, threads: int, limit: Row, turn: float) -> list[Row]:
             "gflops": flops / ours / 1e9,
             "share_of_peak": flops / ours / limit["flops"],
         }
+        row["floor_seconds"] = floor_seconds(point, limit, training=mode == "training")
+        row["possible_ratio"] = times[fastest] / row["floor_seconds"]
         if point.batch == 1 and mode == "inference":
             row["share_of_bandwidth"] = point.weight_bytes_read() / ours / bandwidth(point, limit)
         rows.append(row)
@@ -99,6 +103,19 @@ def check_outputs(point: Point, everyone: list[Contestant]) -> None:
         error = float(np.abs(want - got).max() / np.abs(got).max())
         if not error < GRADIENT_TOLERANCE:
             sys.exit(f"PyTorch differs from gatesmith by {error} in gradient {index} at {point.name}")
+
+
+def floor_seconds(point: Point, limit: Row, *, training: bool) -> float:
+    """The least time at this machine's measured limits: all products at FMA peak.
+
+    For N = 1 the recurrent ones run at the speed of reading W_hh (twice in training), since each weight is used once.
+    Gates, packing and calls count nothing.
+    """
+    flops = point.flops(training=training)
+    if point.batch > 1:
+        return flops / limit["flops"]
+    recurrent = point.weight_bytes_read() * (2 if training else 1)
+    return (flops - recurrent / 2) / limit["flops"] + recurrent / bandwidth(point, limit)
 
 
 def bandwidth(point: Point, limit: Row) -> float:
@@ -171,6 +188,7 @@ def show(report: Row) -> None:
             row["mode"],
             *times,
             f"{row['ratio']:.2f}",
+            f"{row['possible_ratio']:.2f}",
             f"{row['gflops']:.0f}",
             f"{row['share_of_peak']:.0%}",
             share,
@@ -180,7 +198,7 @@ def show(report: Row) -> None:
         console.print(
             f"{name}: geometric mean {value['geometric_mean']:.2f}, least {value['least']:.2f}", highlight=False
         )
-    for name in ("stream", "ragged"):
+    for name in ("stream", "ragged", "steps", "memory"):
         console.print(f"{name}: {json.dumps(report[name])}", highlight=False)
 
 

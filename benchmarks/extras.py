@@ -9,6 +9,7 @@ from benchmarks.contestants import contestants
 from benchmarks.points import Point
 from benchmarks.timing import seconds
 from gatesmith.ops import LSTM, cpu
+from gatesmith.ops.call import make_call
 
 
 def stream(turn: float) -> dict[str, Any]:
@@ -58,4 +59,35 @@ def ragged(turn: float, *, quick: bool) -> dict[str, Any]:
             "time_share": times["lengths"] / times["padded"],
             "ratio_to_packed": times["PyTorch PackedSequence"] / times["lengths"],
         }
+    return result
+
+
+def steps(turn: float) -> dict[str, float]:
+    """Seconds for each step at growing T: the cost is linear where they are equal."""
+    cpu.set_num_threads(2)
+    lstm = LSTM(Point(batch=4, steps=1, input_size=32, hidden_size=64).spec, device="cpu")
+    works = {}
+    for count in (100, 1_000, 10_000):
+        x = Point(batch=4, steps=count, input_size=32, hidden_size=64).x()
+        works[str(count)] = lambda x=x: lstm(x)
+    times = seconds(works, turn_seconds=turn)
+    return {count: value / int(count) for count, value in times.items()}
+
+
+def memory(turn: float, *, quick: bool) -> dict[str, Any]:
+    """Bytes of output, workspaces and tapes, and what keeping c alone costs in time."""
+    cpu.set_num_threads(2)
+    result: dict[str, Any] = {}
+    for count in (10, 20) if quick else (100, 1000):
+        point = Point(batch=32, steps=count, input_size=128, hidden_size=128)
+        call = make_call(LSTM(point.spec).weights, point.x())
+
+        def step(recompute: bool, call=call) -> None:
+            outputs, tape = cpu.forward_for_training(call, recompute=recompute)
+            cpu.backward(tape, outputs.y, outputs.h_n, outputs.c_n)
+
+        works = {"keep": lambda step=step: step(False), "recompute": lambda step=step: step(True)}
+        times = seconds(works, turn_seconds=turn)
+        sizes = cpu.footprint(call)
+        result[point.name] = {**sizes, "time_of_recomputing": times["recompute"] / times["keep"]}
     return result

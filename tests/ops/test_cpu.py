@@ -355,10 +355,15 @@ def test_dropout_does_nothing_in_evaluation() -> None:
     assert cpu.unsupported(make_call(dropping, x, training=True)) == "dropout=0.5"
 
 
-def test_recomputation_keeps_a_fifth() -> None:
-    call = random_call("more steps than a chunk of backward", ragged=False)
-    whole, kept = (library().gatesmith_tape_bytes(cpu._run(call, recompute=recompute)) for recompute in (False, True))
-    assert kept == pytest.approx(whole / 5, rel=0.01)
+def test_footprint() -> None:
+    weights = initialise(LSTMSpec(12, 64))
+    short, long = (cpu.footprint(make_call(weights, np.zeros((steps, 8, 12), np.float32))) for steps in (200, 400))
+    assert short["output"] == 4 * 200 * 8 * 64
+    assert short["tape_recomputing"] == pytest.approx(short["tape"] / 5, rel=0.01)
+    assert long["tape"] == pytest.approx(2 * short["tape"], rel=0.01)
+    # What inference needs beside its output doesn't grow with T.
+    assert long["forward_workspace"] == short["forward_workspace"]
+    assert long["backward_workspace"] == short["backward_workspace"]
 
 
 def test_memory_is_used_again_and_bounded() -> None:

@@ -130,6 +130,20 @@ def backward(tape: CpuTape, dy: Array, dh_n: Array, dc_n: Array, *, skip: int = 
     return Gradients(dx=dx, dh0=dh0, dc0=dc0, dweights=dweights)
 
 
+def footprint(call: Call) -> dict[str, int]:
+    """Bytes that a call takes: its output, the workspaces of both passes, and the tape, whole and recomputing."""
+    lib, result = library(), {}
+    for recompute in (False, True):
+        run = _run(call, recompute=recompute)
+        suffix = "_recomputing" if recompute else ""
+        result["backward_workspace" + suffix] = _size(lib.gatesmith_workspace_bytes(run, 1), call)
+        result["tape" + suffix] = _size(lib.gatesmith_tape_bytes(run), call)
+    steps, batch, _ = call.x.shape
+    result["output"] = FLOAT_BYTES * steps * batch * call.spec.num_directions * call.spec.hidden_size
+    result["forward_workspace"] = _size(lib.gatesmith_workspace_bytes(_run(call, recompute=False), 0), call)
+    return result
+
+
 def _forward(call: Call, *, tape: Array | None, recompute: bool, skip: int = 0) -> Outputs:
     lib, spec = library(), call.spec
     run = _run(call, recompute=recompute)
