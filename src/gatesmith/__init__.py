@@ -2,7 +2,18 @@
 
 from gatesmith.errors import GatesmithError
 from gatesmith.ops import LSTM, run_on_device
+from gatesmith.ops.cpu import num_threads, set_num_threads
 from gatesmith.spec import Activation, LSTMSpec
 from gatesmith.weights import Weights, initialise
 
-__all__ = ["LSTM", "Activation", "GatesmithError", "LSTMSpec", "Weights", "initialise", "run_on_device"]
+__all__ = [
+    "LSTM",
+    "Activation",
+    "GatesmithError",
+    "LSTMSpec",
+    "Weights",
+    "initialise",
+    "num_threads",
+    "run_on_device",
+    "set_num_threads",
+]
