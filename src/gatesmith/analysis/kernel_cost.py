@@ -14,6 +14,9 @@ FLOAT, POINTER = 4, 8
 HOISTED_TILES = 8
 """Tiles of rows whose input projection is one product where the batch is small."""
 
+H_PADDING = 16
+"""Floats between the rows of h, so that they don't fall on the same lines of a cache."""
+
 CHUNK_ROWS = 512
 """Rows of dz that one product of the backward pass takes, at least."""
 
@@ -72,17 +75,18 @@ def _tape(spec: LSTMSpec, batch: int, steps: int, kernel: Kernel, *, recompute: 
 
 
 def _forward_workspace(spec: LSTMSpec, batch: int, steps: int, kernel: Kernel, *, training: bool) -> tuple[str, int]:
-    """A chunk of hoisted input projections for each thread; the running state where there is no tape."""
-    hidden, hoisted = _padded(spec.hidden_size, kernel), HOISTED_TILES * kernel.tile_rows
+    """A chunk of hoisted input projections for each thread, h of two steps, and running c where there is no tape."""
+    hidden, hoisted, both = _padded(spec.hidden_size, kernel), HOISTED_TILES * kernel.tile_rows, spec.num_directions
     scratch = (3 * batch + hoisted) * POINTER + hoisted * 4 * hidden * FLOAT
-    formula, count = f"16·N + P·({hoisted}·(4⌈H⌉·s + 8) + 24·N)", 16 * batch + kernel.threads * scratch
-    if training:
-        return formula, count
-    state = spec.num_directions * hidden * batch * FLOAT
-    between = steps * batch * spec.num_directions * spec.hidden_size * FLOAT if spec.num_layers > 1 else 0
-    symbols = [formula, f"{'2·' if spec.num_directions == 2 else ''}N·⌈H⌉·s"]
-    symbols += [f"T·N·{_width(spec)}·s"] if between else []
-    return " + ".join(symbols), count + state + between
+    count = 16 * batch + kernel.threads * scratch + both * 2 * batch * (hidden + H_PADDING) * FLOAT
+    symbols = [f"16·N + P·({hoisted}·(4⌈H⌉·s + 8) + 24·N)", f"{2 * both}·N·(⌈H⌉ + {H_PADDING})·s"]
+    if not training:
+        count += both * hidden * batch * FLOAT
+        symbols.append(f"{'2·' if both == 2 else ''}N·⌈H⌉·s")
+    if not training and spec.num_layers > 1:
+        count += steps * batch * both * spec.hidden_size * FLOAT
+        symbols.append(f"T·N·{_width(spec)}·s")
+    return " + ".join(symbols), count
 
 
 def _backward_workspace(spec: LSTMSpec, batch: int, steps: int, kernel: Kernel, *, recompute: bool) -> tuple[str, int]:

@@ -3,7 +3,7 @@
 import importlib
 import tracemalloc
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from gatesmith.analysis.cost import OPTIMISERS
 from gatesmith.ops.call import Call, Outputs, make_call
-from gatesmith.ops.devices import engine_for
+from gatesmith.ops.devices import DEVICES, engine_for
 from gatesmith.spec import LSTMSpec
 from gatesmith.weights import initialise
 
@@ -39,21 +39,13 @@ class Scales:
         return sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces((arrays,)).traces)
 
     def weigh(self, component: str, job: Callable[[], T], workspace: str | None = None) -> T:
-        """Book what a job leaves allocated, and under ``workspace`` what it needed on top for a while.
-
-        The job runs on a thread of its own, which gives back what a device keeps for the next call of its thread.
-        """
-
-        def watched() -> tuple[T, int, int]:
-            before = self.held()
-            tracemalloc.reset_peak()
-            result = job()
-            now, peak = tracemalloc.get_traced_memory()
-            return result, before, peak - (now - self.held())  # without Python's objects, which hardly change meanwhile
-
-        with ThreadPoolExecutor(max_workers=1) as pool:
-            result, before, peak = pool.submit(watched).result()
+        """Book what a job leaves allocated, and under ``workspace`` what it needed on top for a while."""
+        before = self.held()
+        tracemalloc.reset_peak()
+        result = job()
+        now, peak = tracemalloc.get_traced_memory()
         after = self.held()
+        peak -= now - after  # without Python's objects, which hardly change meanwhile
         self.components[component] = self.components.get(component, 0) + after - before
         if workspace is not None:
             self.peak = max(self.peak, peak)
@@ -79,20 +71,29 @@ def weigh(
         UnsupportedError: the device isn't there or can't run the spec.
     """
     _warm_up(spec, dtype, device)  # modules, thread pools and one-off tables are not part of a run
+    keeps_nothing = getattr(DEVICES[device].engine(), "no_spare_memory", nullcontext)
     tracemalloc.start(1)
     try:
-        scales = Scales()
-        call = _operands(scales, spec, batch, steps, dtype)
-        engine = engine_for(device, call)
-        scales.weigh("packed weights", lambda: engine.forward(call) and None)  # the first call packs and keeps
-        if training:
-            _weigh_training(scales, engine, call, options)
-        else:
-            outputs = scales.weigh("outputs", lambda: engine.forward(call), "workspace")
-            _split_outputs(scales, outputs, "outputs")
-        return scales
+        with keeps_nothing():
+            return _weigh(spec, batch, steps, dtype, device, options if training else None)
     finally:
         tracemalloc.stop()
+
+
+def _weigh(
+    spec: LSTMSpec, batch: int, steps: int, dtype: np.dtype[Any], device: str, options: dict[str, Any] | None
+) -> Scales:
+    """An inference run where ``options`` is None, else a training run with them."""
+    scales = Scales()
+    call = _operands(scales, spec, batch, steps, dtype)
+    engine = engine_for(device, call)
+    scales.weigh("packed weights", lambda: engine.forward(call) and None)  # the first call packs and keeps
+    if options is None:
+        outputs = scales.weigh("outputs", lambda: engine.forward(call), "workspace")
+        _split_outputs(scales, outputs, "outputs")
+    else:
+        _weigh_training(scales, engine, call, options)
+    return scales
 
 
 def weigh_optimiser(spec: LSTMSpec, name: str, itemsize: int) -> int | None:

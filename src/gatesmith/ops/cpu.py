@@ -5,6 +5,8 @@ must not be changed in place.
 """
 
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -21,6 +23,17 @@ from gatesmith.weights import Weights
 FLOAT_BYTES = 4
 _spare = SpareMemory(limit_bytes=1 << 28)
 """Workspaces, tapes and packed weights of calls that are over."""
+
+
+@contextmanager
+def no_spare_memory() -> Generator[None]:
+    """Meanwhile nothing is kept for the next call, so that what a call allocates can be weighed."""
+    global _spare
+    kept, _spare = _spare, SpareMemory(limit_bytes=0)
+    try:
+        yield
+    finally:
+        _spare = kept
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
