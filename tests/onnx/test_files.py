@@ -351,3 +351,18 @@ def test_absent_and_foreign_files(tmp_path: Path) -> None:
     (tmp_path / "empty.onnx").write_bytes(b"")
     with pytest.raises(WeightsError, match="not a valid ONNX model"):
         gatesmith.onnx.from_onnx(tmp_path / "empty.onnx")
+
+
+@pytest.mark.parametrize("name", ["single", "stack"])
+def test_files_of_pytorch_give_its_outputs(name: str) -> None:
+    """Written by ``torch.onnx.export`` of PyTorch 2.13; beside each an input and PyTorch's outputs."""
+    path = Path(__file__).parents[1] / "data" / "onnx" / f"pytorch_{name}.onnx"
+    lstm = gatesmith.onnx.from_onnx(path)
+    assert lstm.batch_first == (name == "stack")
+    assert lstm.spec == (LSTMSpec(3, 4, 2, "bidirectional") if name == "stack" else LSTMSpec(3, 4))
+    with np.load(path.with_suffix(".npz")) as expected:
+        y, (h, c) = lstm(expected["x"])
+        outputs = gatesmith.onnx.run_model(onnx.load(path), [expected["x"]])
+        for results in ((y, h, c), outputs):
+            for ours, key in zip(results, "yhc", strict=True):
+                assert np.abs(ours - expected[key]).max() <= TOLERANCES["module_float32"]
