@@ -12,7 +12,15 @@ from hypothesis import strategies as st
 
 from gatesmith.analysis import stages
 from gatesmith.analysis.limits import Limits
-from gatesmith.analysis.stages import BACKWARD, FORWARD, backward_components, forward_components, gates_of, shapley
+from gatesmith.analysis.stages import (
+    BACKWARD,
+    FORWARD,
+    Part,
+    backward_components,
+    forward_components,
+    gates_of,
+    shapley,
+)
 from gatesmith.analysis.timing import Latency
 from gatesmith.ops import cpu
 from gatesmith.ops.call import Call, make_call
@@ -142,6 +150,22 @@ def test_gates_share_the_products_and_the_activations(monkeypatch: pytest.Monkey
     assert sum(gate.seconds for gate in gates.values()) == pytest.approx(sum(costs.values()))
     assert gates["input gate i"].throughput == pytest.approx(5 * (7 + 20) * 6 / 5)
     assert gates["candidate g and cell state c"].throughput == pytest.approx(5 * 20 * 6 / 4)
+
+
+def test_a_peephole_adds_h_elements_to_the_output_gate() -> None:
+    latency = Latency(median=1, p10=1, p90=1, p99=1, least=1, repeats=1)
+    parts = tuple(
+        Part(name=name, formula="", seconds=4.0, elements=1, steps=6, work=None)
+        for name in ("input projection", "recurrent product", "activations")
+    )
+    formulas = {}
+    for peepholes in ("", "if", "o"):
+        spec = LSTMSpec(7, 20, peepholes=peepholes)
+        made = stages.Components(spec=spec, mode="forward", batch=5, whole=latency, parts=parts)
+        output = gates_of(made, LIMITS)[3]
+        formulas[peepholes] = (output.formula, output.elements)
+    assert formulas[""] == formulas["if"] == ("N·(D + H)/latency", 5 * 27)
+    assert formulas["o"] == ("N·(D + 2H)/latency", 5 * 47)
 
 
 @needs_kernel

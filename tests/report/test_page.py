@@ -202,6 +202,21 @@ def test_a_profile_without_components_shows_its_throughput(tmp_path: Path) -> No
     assert "on reference" in text
 
 
+def test_parts_that_don_t_add_up_are_called_out(tmp_path: Path) -> None:
+    write_profile(tmp_path)
+    assert "more than 10 %" not in written(tmp_path).text()
+    components = [{**part, "unexplained": -0.12} for part in PROFILE["components"]]
+    save_result(tmp_path / "profile.json", "profile", {**PROFILE, "components": components})
+    assert "within 12.0%. That is more than 10 %" in written(tmp_path).text()
+
+
+def test_memory_that_is_not_as_predicted_is_called_out(tmp_path: Path) -> None:
+    write_footprint(tmp_path)
+    data = dict(load_result(tmp_path / "footprint.json").data)
+    save_result(tmp_path / "footprint.json", "footprint", {**data, "disagreements": ["workspace"]})
+    assert "Off by more than 5 %: workspace" in written(tmp_path).text()
+
+
 def test_a_page_that_can_t_be_written_is_a_sentence(tmp_path: Path) -> None:
     write_hardware(tmp_path)
     with pytest.raises(OutputError, match=r"can't write .*report\.html"):

@@ -56,7 +56,7 @@ def test_the_profile_shows_every_component_and_bound() -> None:
         steps=8,
         threads=2,
         throughput=(Point(mode="inference", batch=2, latency=whole, flops=2_000_000),),
-        components=(Components(mode="forward", batch=2, whole=whole, parts=(part,)),),
+        components=(Components(spec=SPEC, mode="forward", batch=2, whole=whole, parts=(part,)),),
         bounds=(bound,),
         limits=None,
         buffers=(),

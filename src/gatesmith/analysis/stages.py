@@ -14,6 +14,7 @@ from gatesmith.analysis.timing import Latency, time_in_turn
 from gatesmith.ops import cpu
 from gatesmith.ops.call import Call
 from gatesmith.ops.library import SKIP
+from gatesmith.spec import LSTMSpec
 
 FORWARD = {"input projection": "input", "recurrent product": "recurrent", "activations": "activations"}
 BACKWARD = {
@@ -82,6 +83,7 @@ class Components:
         whole: the call as users make it, timed apart from the variants.
     """
 
+    spec: LSTMSpec
     mode: str
     batch: int
     whole: Latency
@@ -163,7 +165,7 @@ def _components(
         Part(name=name, seconds=share, steps=steps, work=_work_of(name, counted), **_elements(name, call))
         for name, share in shares.items()
     )
-    return Components(mode=mode, batch=batch, whole=times["whole"], parts=parts)
+    return Components(spec=call.spec, mode=mode, batch=batch, whole=times["whole"], parts=parts)
 
 
 def shapley(name: str, names: tuple[str, ...], seconds: Mapping[frozenset[str], float]) -> float:
@@ -186,9 +188,9 @@ def gates_of(components: Components, limits: Limits) -> tuple[Part, ...]:
     """
     if components.mode != "forward":
         return ()
-    first = components.parts[0]
-    steps, batch = first.steps, components.batch
-    inputs, hidden = first.elements // max(1, batch), components.parts[1].elements // max(1, batch)
+    spec, steps, batch = components.spec, components.parts[0].steps, components.batch
+    inputs, hidden = _sizes(spec)
+    peephole = "o" in spec.peepholes + spec.full_peepholes
     products = (components.seconds("input projection") + components.seconds("recurrent product")) / 4
     sigmoid, tanh = 1 / limits.sigmoids, 1 / limits.tanhs
     one = components.seconds("activations") / (3 * sigmoid + 2 * tanh)
@@ -196,7 +198,12 @@ def gates_of(components: Components, limits: Limits) -> tuple[Part, ...]:
         ("input gate i", "N·(D + H)/latency", inputs + hidden, one * sigmoid),
         ("forget gate f", "N·(D + H)/latency", inputs + hidden, one * sigmoid),
         ("candidate g and cell state c", "N·H/latency", hidden, one * tanh),
-        ("output gate o", "N·(D + H)/latency", inputs + hidden, one * (sigmoid + tanh)),
+        (
+            "output gate o",
+            "N·(D + 2H)/latency" if peephole else "N·(D + H)/latency",
+            inputs + (2 if peephole else 1) * hidden,
+            one * (sigmoid + tanh),
+        ),
     )
     return tuple(
         Part(
@@ -213,9 +220,7 @@ def gates_of(components: Components, limits: Limits) -> tuple[Part, ...]:
 
 def _elements(name: str, call: Call) -> dict[str, Any]:
     """What the throughput of a component counts, per step, in symbols and as a number."""
-    spec, batch = call.spec, call.x.shape[1]
-    inputs = sum(spec.layer_input_size(layer) for layer, _, _ in spec.cells())
-    hidden = len(spec.cells()) * spec.hidden_size
+    inputs, hidden = _sizes(call.spec)
     formula, size = {
         "input projection": ("N·D/latency", inputs),
         "input gradient": ("N·D/latency", inputs),
@@ -226,7 +231,12 @@ def _elements(name: str, call: Call) -> dict[str, Any]:
         REST: ("N·(D + H)/latency", inputs + hidden),
         CALL: ("", 0),
     }[name]
-    return {"formula": formula, "elements": batch * size}
+    return {"formula": formula, "elements": call.x.shape[1] * size}
+
+
+def _sizes(spec: LSTMSpec) -> tuple[int, int]:
+    """D and H, summed over all cells."""
+    return sum(spec.layer_input_size(layer) for layer, _, _ in spec.cells()), len(spec.cells()) * spec.hidden_size
 
 
 def _work_of(name: str, counted: Mapping[str, Work]) -> Work | None:

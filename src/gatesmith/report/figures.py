@@ -13,6 +13,9 @@ GATE_NAMES = {"i": "input gate i", "f": "forget gate f", "g": "candidate g", "o"
 COLOURS = ("--c1", "--c2", "--c3", "--c4", "--c5", "--c6", "--c7", "--c8")
 """Names of CSS variables: the page's script puts in the colour of the scheme that is shown, light or dark."""
 
+EXPLAINED = 0.1
+"""Parts that differ from the whole by more are called out."""
+
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"}
 
 
@@ -191,10 +194,13 @@ def components_figure(id: str, components: Sequence[Mapping[str, Any]]) -> Figur
         rows.append((bar, "all parts", human_time(part["sum_seconds"]), "", "", "", ""))
         rows.append((bar, "the whole call", human_time(part["whole_seconds"]), "", "", "", ""))
     unexplained = max(abs(part["unexplained"]) for part in components)
+    warning = ""
+    if unexplained > EXPLAINED:
+        warning = " That is more than 10 %: something else ran on this machine meanwhile, so measure again."
     return Figure(
         id=id,
         title="Where the time goes",
-        summary=f"The parts add up to the whole within {unexplained:.1%}. {components[0]['method']}",
+        summary=f"The parts add up to the whole within {unexplained:.1%}.{warning} {components[0]['method']}",
         data=tuple(traces),
         layout={
             "barmode": "stack",

@@ -55,7 +55,7 @@ def _memory(findings: Findings) -> list[Section]:
     off = [line for one in found for line in one.result.data["disagreements"]]
     measured = any(one.result.data["peak"]["measured"] is not None for one in found)
     verdict = (
-        f"Off by more than 5 %: {', '.join(off)}."
+        f"Off by more than 5 %: {', '.join(off)}; there the formula no longer describes what the device allocates."
         if off
         else "Every line that was measured agrees with its formula within 5 %."
         if measured
