@@ -1,7 +1,7 @@
 """How much faster the native twin of the integer model is than the golden model in NumPy, on one core.
 
-Both run in turn on the same codes and are compared with ``==`` first; the ratio is that of the least times. Use an
-idle machine: ``python -m benchmarks.fixed [--json FILE]``.
+Both run in turn on the same codes and are compared with ``==`` first; the ratio is that of the least processor
+times: ``python -m benchmarks.fixed [--json FILE]``. Other load on the machine makes both slower, vector code more.
 """
 
 import argparse
@@ -81,9 +81,9 @@ def measure(
 
 
 def seconds(run: Callable[[], CodeOutputs]) -> float:
-    start = time.perf_counter()
+    start = time.process_time()  # of one core, whoever else runs
     run()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 if __name__ == "__main__":

@@ -56,23 +56,33 @@ struct Scratch {
 template <class V>
 using Operand = std::conditional_t<is_narrow<V>, int16_t, int64_t>;
 
-template <class V>
-int64_t place(int64_t lane, int64_t column) {
-    return (is_narrow<V> ? (column / 2 * GROUP<V> + lane) * 2 + column % 2 : column * GROUP<V> + lane) *
-        (int64_t)sizeof(Operand<V>);
+// Calls visit(column, byte of the operand) for one lane of `count` columns.
+template <class V, class Bytes, class Visit>
+inline void for_operands(Bytes *words, int64_t lane, int64_t count, const Visit &visit) {
+    constexpr int64_t IN_WORD = is_narrow<V> ? 2 : 1, WORD = sizeof(Code<V>);
+    Bytes *at = words + lane * WORD;
+    int64_t column = 0;
+    for (; column + IN_WORD <= count; column += IN_WORD, at += GROUP<V> * WORD) {
+        for (int64_t k = 0; k < IN_WORD; ++k) visit(column + k, at + k * (int64_t)sizeof(Operand<V>));
+    }
+    if (column < count) visit(column, at);
+}
+
+template <class V, class Convert>
+inline void put_row(V *words, int64_t lane, const int64_t *codes, int64_t count, const Convert &convert) {
+    for_operands<V>(reinterpret_cast<char *>(words), lane, count, [&](int64_t column, char *to) {
+        auto operand = (Operand<V>)convert(codes[column]);
+        std::memcpy(to, &operand, sizeof operand);
+    });
 }
 
 template <class V>
-void put(V *words, int64_t lane, int64_t column, int64_t code) {
-    auto operand = (Operand<V>)code;
-    std::memcpy(reinterpret_cast<char *>(words) + place<V>(lane, column), &operand, sizeof operand);
-}
-
-template <class V>
-int64_t take(const V *words, int64_t lane, int64_t column) {
-    Operand<V> operand;
-    std::memcpy(&operand, reinterpret_cast<const char *>(words) + place<V>(lane, column), sizeof operand);
-    return operand;
+inline void take_row(const V *words, int64_t lane, int64_t *codes, int64_t count) {
+    for_operands<V>(reinterpret_cast<const char *>(words), lane, count, [&](int64_t column, const char *from) {
+        Operand<V> operand;
+        std::memcpy(&operand, from, sizeof operand);
+        codes[column] = operand;
+    });
 }
 
 // sums += the weights of `count` column words times their operands.
@@ -228,40 +238,37 @@ void forward_group(
     const int64_t *order = run.order + start;
     auto valid = reinterpret_cast<Code<V> *>(scratch.valid);
     auto state = reinterpret_cast<Code<V> *>(scratch.c);
+    const auto same = [](int64_t code) { return code; };
     int64_t longest = 0;
     for (int64_t lane = 0; lane < lanes; ++lane) {
         longest = std::max(longest, run.lengths[order[lane]]);
-        for (int64_t u = 0; u < hidden; ++u) {
-            put(scratch.h, lane, u, run.h0[order[lane] * hidden + u]);
-            state[u * GROUP<V> + lane] = (Code<V>)run.c0[order[lane] * hidden + u];
-        }
+        put_row(scratch.h, lane, run.h0 + order[lane] * hidden, hidden, same);
+        for (int64_t u = 0; u < hidden; ++u) state[u * GROUP<V> + lane] = (Code<V>)run.c0[order[lane] * hidden + u];
     }
-    const Rounding convert(run.x_round);
     const bool converts = run.x_round || run.x_given_width > cell.x_width;
     const int64_t x_high = ((int64_t)1 << (cell.x_width - 1)) - 1;
+    const Rounding round(run.x_round);
+    const auto convert = [&](int64_t code) { return std::clamp(round(code), -x_high - 1, x_high); };
     for (int64_t t = 0; t < longest; ++t) {
         for (int64_t lane = 0; lane < lanes; ++lane) {
             int64_t length = run.lengths[order[lane]];
             valid[lane] = t < length ? -1 : 0;
             if (t >= length) continue;
             const int64_t *x = run.x + (run.reverse ? length - 1 - t : t) * run.x_step + order[lane] * run.x_row;
-            for (int64_t d = 0; d < formats.inputs; ++d) {
-                put(scratch.x, lane, d, converts ? std::clamp(convert(x[d]), -x_high - 1, x_high) : x[d]);
-            }
+            if (converts) put_row(scratch.x, lane, x, formats.inputs, convert);
+            else put_row(scratch.x, lane, x, formats.inputs, same);
         }
         step(formats, scratch);
         for (int64_t lane = 0; lane < lanes; ++lane) {
             int64_t length = run.lengths[order[lane]];
             if (t >= length) continue;
             int64_t *y = run.y + (run.reverse ? length - 1 - t : t) * run.y_step + order[lane] * run.y_row;
-            for (int64_t u = 0; u < hidden; ++u) y[u] = take(scratch.h, lane, u);
+            take_row(scratch.h, lane, y, hidden);
         }
     }
     for (int64_t lane = 0; lane < lanes; ++lane) {
-        for (int64_t u = 0; u < hidden; ++u) {
-            run.h_n[order[lane] * hidden + u] = take(scratch.h, lane, u);
-            run.c_n[order[lane] * hidden + u] = state[u * GROUP<V> + lane];
-        }
+        take_row(scratch.h, lane, run.h_n + order[lane] * hidden, hidden);
+        for (int64_t u = 0; u < hidden; ++u) run.c_n[order[lane] * hidden + u] = state[u * GROUP<V> + lane];
         for (int flag = 0; flag < 3; ++flag) {
             run.saturated[order[lane] * 3 + flag] = reinterpret_cast<Code<V> *>(scratch.saturated[flag])[lane] != 0;
         }
