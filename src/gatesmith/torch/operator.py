@@ -109,7 +109,7 @@ def lstm_backward(
         kept = engine, engine.forward_for_training(call)[1]
     engine, tape = kept
     gradients: Gradients = engine.backward(tape, dy.numpy(), dh_n.numpy(), dc_n.numpy())
-    dweights = [gradients.dweights[name] for name in tape.call.spec.parameter_shapes()]
+    dweights = [gradients.dweights[name] for name in parameter_names(spec)]
     return [torch.from_numpy(array) for array in (gradients.dx, gradients.dh0, gradients.dc0, *dweights)]
 
 
@@ -182,6 +182,12 @@ def parse_spec(text: str) -> LSTMSpec:
     return LSTMSpec.from_json(text)
 
 
+@lru_cache(maxsize=256)
+def parameter_names(text: str) -> tuple[str, ...]:
+    """The order of the weights that belong to a spec in JSON."""
+    return tuple(parse_spec(text).parameter_shapes())
+
+
 def formulate_call(
     x: Tensor,
     h0: Tensor,
@@ -193,7 +199,7 @@ def formulate_call(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(y, h_n, c_n) in PyTorch operations."""
     parsed = parse_spec(spec)
-    params = dict(zip(parsed.parameter_shapes(), weights, strict=True))
+    params = dict(zip(parameter_names(spec), weights, strict=True))
     if lengths is None:
         lengths = torch.full((x.shape[1],), x.shape[0])
     return formulate(parsed, params, x, h0, c0, lengths, seed)
@@ -234,7 +240,7 @@ def _call(
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         # FSDP frees the storage of gathered weights after use, which a NumPy view forbids and a tape would outlive.
         weights = [weight.clone() for weight in weights]
-    arrays = {name: w.detach().numpy() for name, w in zip(parsed.parameter_shapes(), weights, strict=True)}
+    arrays = {name: w.detach().numpy() for name, w in zip(parameter_names(spec), weights, strict=True)}
     return make_call(
         Weights.trust(parsed, arrays),
         x.detach().numpy(),
