@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from tests.tolerances import TOLERANCES
 
 from gatesmith import LSTM, run_on_device
 from gatesmith.datasets import Sequences
 from gatesmith.errors import InputError
-from gatesmith.train import Recipe, split, train
+from gatesmith.train import Engine, Recipe, split, train
 
 RECIPE = Recipe(hidden_size=8, epochs=15, patience=15, noise=0.1, head_dropout=0.0, seed=3)
 
@@ -66,3 +67,16 @@ def test_data_that_cannot_be_trained_on_is_named(two_tones: Sequences) -> None:
     labels[0] = 7
     with pytest.raises(InputError, match="class 7 has one sequence"):
         train(Sequences(x=two_tones.x, lengths=two_tones.lengths, labels=labels))
+
+
+@pytest.mark.nightly
+def test_a_compiled_model_learns_the_same(two_tones: Sequences) -> None:
+    recipe = Recipe(hidden_size=8, epochs=3)
+    plain, compiled = (train(two_tones, recipe, engine=Engine(compile=flag)).losses for flag in (False, True))
+    assert np.abs(np.array(plain) - np.array(compiled)).max() <= TOLERANCES["loss_float32"]
+
+
+@pytest.mark.parametrize("given", [{"sharding": "both"}, {"precision": "float8"}, {"accumulate": 0}, {"timeout": 0}])
+def test_an_engine_that_is_none_is_named(given: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="expected"):
+        Engine(**given)  # type: ignore[arg-type]

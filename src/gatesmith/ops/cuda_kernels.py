@@ -22,8 +22,11 @@ import triton.language as tl
 
 from gatesmith.ops.cuda_activations import activate, clip, clip_gradient, slope
 
+# One compilation serves every step.
+ONCE = ("first", "last")
 
-@triton.jit
+
+@triton.jit(do_not_specialize=ONCE)
 def forward_kernel(
     z_ptr,  # [T, N, R, 4, H] in: W_ih x + b; out: the input of every gate's activation, before gate_clip
     w_ptr,  # [R, 4, H, H]
@@ -137,7 +140,7 @@ def forward_kernel(
     tl.store(c_now_ptr + state, c, own)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=ONCE)
 def backward_kernel(
     z_ptr,  # [T, N, R, 4, H] what forward left
     w_ptr,  # [R, 4, H, H]
