@@ -280,3 +280,29 @@ def test_autocast_computes_in_float32_and_gives_back_what_it_got() -> None:
     y.float().sum().backward()
     assert module.weight_hh_l0.grad.dtype == torch.float32
     assert layer.weight.grad is not None
+
+
+def test_transforms_of_torch_func() -> None:
+    _, module = pair(num_layers=2, bidirectional=True)
+    x = leaf(5, 2, 3).detach()
+    parameters = dict(module.named_parameters())
+    grads = torch.func.grad(lambda p: torch.func.functional_call(module, p, (x,))[0].sum())(parameters)
+    expected = torch.autograd.grad(module(x)[0].sum(), list(parameters.values()))
+    assert_close(list(grads.values()), list(expected), "reference_to_pytorch_float64")
+    jacobian = torch.func.jacrev(lambda x: module(x)[0].sum((0, 1)))(x)
+    assert jacobian.shape == (8, 5, 2, 3)
+    stacked = torch.func.vmap(lambda x: module(x)[0])(torch.stack([x, 2 * x]))
+    assert_close([stacked[1]], [module(2 * x)[0]], "reference_to_pytorch_float64")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("shape", [(0, 2, 3), (5, 0, 3), (0, 0, 3)])
+def test_no_steps_and_no_sequences(shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    _, module = pair(num_layers=2, dtype=dtype)
+    x = torch.zeros(shape, dtype=dtype, requires_grad=True)
+    y, (h_n, c_n) = module(x)
+    assert y.shape == (*shape[:2], 4)
+    assert h_n.shape == c_n.shape == (2, shape[1], 4)
+    (y.sum() + h_n.sum() + c_n.sum()).backward()
+    assert x.grad.shape == shape
+    assert all(torch.isfinite(parameter.grad).all() for parameter in module.parameters())

@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from gatesmith.errors import InputError
 from gatesmith.spec import LSTMSpec
+from gatesmith.torch.operator import formulate_call
 from gatesmith.torch.operator import lstm as lstm_operator
 
 State = tuple[Tensor, Tensor]
@@ -327,5 +328,9 @@ def _call_operator(
     given, dtype = x.dtype, _compute_dtype(x)
     if dtype != given or h0.dtype != dtype or c0.dtype != dtype:
         x, h0, c0 = x.to(dtype), h0.to(dtype), c0.to(dtype)
-    results = lstm_operator(x, h0, c0, lengths, seed, weights, spec, keep_tape)[:3]
+    if not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():  # pyright: ignore[reportPrivateUsage]
+        # torch.func can't look into an operator with its own gradient, but it can into PyTorch's operations.
+        results = list(formulate_call(x, h0, c0, lengths, seed, weights, spec))
+    else:
+        results = lstm_operator(x, h0, c0, lengths, seed, weights, spec, keep_tape)[:3]
     return results if dtype == given else [result.to(given) for result in results]
