@@ -198,7 +198,7 @@ def synthesize(
             for kind, count in map_design(exported_design(exported, at), TARGETS[target], work, timeout_s).items():
                 cells[kind] = cells.get(kind, 0) + count
             if pnr:
-                placements.append(_place(work, board, seeds, timeout_s, counter))
+                placements.append(place_and_route(work, seeds, board=board, timeout_s=timeout_s, begin=counter.begin))
     counter.begin("")
     slowest = min(placements, key=lambda placement: statistics.median(placement.mhz), default=None)
     return Synthesis(
@@ -246,7 +246,20 @@ def map_design(design: Design, target: Target, work: Path, timeout_s: float = 18
     return {kind: count for kind, count in kinds.items() if not kind.startswith("$")}
 
 
-def _place(work: Path, board: Board, seeds: int, timeout_s: float, counter: "_Counter") -> Placement:
+def place_and_route(
+    work: Path,
+    seeds: int,
+    *,
+    board: Board | None = None,
+    timeout_s: float = 1800.0,
+    begin: Callable[[str], None] | None = None,
+) -> Placement:
+    """Run nextpnr on what :func:`map_design` left in ``work``, once for each seed from 1 on.
+
+    Raises:
+        ToolError: nextpnr failed or ran out of time.
+    """
+    board = board or Board()
     netlist = json.loads((work / "netlist.json").read_text())
     absorb_registers(netlist)
     (work / "absorbed.json").write_text(json.dumps(netlist))
@@ -255,7 +268,8 @@ def _place(work: Path, board: Board, seeds: int, timeout_s: float, counter: "_Co
     frequencies: list[float] = []
     logic_cells = 0
     for seed in range(1, seeds + 1):
-        counter.begin(f"placing, seed {seed}")
+        if begin:
+            begin(f"placing, seed {seed}")
         files = ["--json", "absorbed.json", "--report", "report.json"]
         _run(NEXTPNR, [*options, *quiet, *files, "--seed", str(seed)], work, timeout_s)
         report = json.loads((work / "report.json").read_text())
