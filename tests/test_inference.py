@@ -133,7 +133,7 @@ def test_killing_the_run_leaves_nothing_half_written(place: Path) -> None:
         time.sleep(0.01)
     os.kill(job_process.pid, signal.SIGKILL)
     job_process.communicate()
-    whole = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    whole = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert whole.returncode == 0, whole.stderr
     assert json.loads(whole.stdout)["files"] == 3
     assert [row["steps"] for row in outputs(place / "out")] == LENGTHS
@@ -187,7 +187,7 @@ if __name__ == "__main__":
 
 def test_the_same_run_on_a_cluster(place: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", CLUSTER, place], capture_output=True, text=True, timeout=240, check=False
+        [sys.executable, "-c", CLUSTER, place], capture_output=True, text=True, timeout=900, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(len(LENGTHS))

@@ -286,7 +286,7 @@ def test_the_kernels_compile_for_a_gpu_that_is_not_here(tmp_path) -> None:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr

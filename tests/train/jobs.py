@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def in_one_process(engine: Engine) -> dict[str, Any]:
     return forked(lambda: summary(train(two_tones(), RECIPE, engine=engine)))
 
 
-def in_two_processes(engine: Engine) -> list[dict[str, Any]]:
+def in_two_processes(engine: Engine, checkpoints: Checkpoints | None = None) -> list[dict[str, Any]]:
     """The results of both processes, which find each other as under torchrun."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -69,7 +70,7 @@ def in_two_processes(engine: Engine) -> list[dict[str, Any]]:
     def job(rank: int) -> Callable[[], dict[str, Any]]:
         def run() -> dict[str, Any]:
             os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port), RANK=str(rank), WORLD_SIZE="2")
-            return summary(train(two_tones(), RECIPE, engine=engine))
+            return summary(train(two_tones(), RECIPE, engine=engine, checkpoints=checkpoints))
 
         return run
 
@@ -91,7 +92,7 @@ def start(job: Callable[[], Any]) -> Callable[[], Any]:
 
     def wait() -> Any:
         try:
-            return receive.recv() if receive.poll(120) else None
+            return receive.recv() if receive.poll(600) else None
         except EOFError:
             return None
         finally:
@@ -139,13 +140,23 @@ def resumable(folder: Path, line: int | None = None) -> dict[str, Any] | None:
 
 def together() -> dict[str, Any]:
     engines = {
-        "ddp": Engine(timeout=60),
-        "accumulate": Engine(accumulate=3, timeout=60),
-        "fsdp": Engine(sharding="fsdp", timeout=60),
-        "fsdp, accumulate, bfloat16": Engine(sharding="fsdp", accumulate=2, precision="bfloat16", timeout=60),
-        "bfloat16": Engine(precision="bfloat16", timeout=60),
+        "ddp": Engine(timeout=300),
+        "accumulate": Engine(accumulate=3, timeout=300),
+        "fsdp": Engine(sharding="fsdp", timeout=300),
+        "fsdp, accumulate, bfloat16": Engine(sharding="fsdp", accumulate=2, precision="bfloat16", timeout=300),
     }
-    return {name: {"one": in_one_process(engine), "two": in_two_processes(engine)} for name, engine in engines.items()}
+    results: dict[str, Any] = {
+        name: {"one": in_one_process(engine), "two": in_two_processes(engine)} for name, engine in engines.items()
+    }
+    for name in ("ddp", "fsdp"):
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoints = Checkpoints(folder=Path(folder), every=2)
+            whole = in_two_processes(engines[name], checkpoints)
+            max(checkpoints.folder.iterdir()).unlink()
+            resumed = in_two_processes(engines[name], checkpoints)
+            alone = forked(lambda kept=checkpoints: summary(train(two_tones(), RECIPE, checkpoints=kept)))
+            results[name] |= {"whole": whole, "resumed": resumed, "alone": alone}
+    return results
 
 
 def killed(folder: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ JOBS = Path(__file__).parent / "jobs.py"
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("killed")
-    subprocess.run([sys.executable, JOBS, "killed", folder, folder / "result.json"], check=True, timeout=240)
+    subprocess.run([sys.executable, JOBS, "killed", folder, folder / "result.json"], check=True, timeout=900)
     return json.loads((folder / "result.json").read_text())
 
 

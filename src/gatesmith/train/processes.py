@@ -30,10 +30,10 @@ class Processes:
         return items[self.rank :: self.count]
 
     def add_up(self, values: torch.Tensor) -> torch.Tensor:
-        """The sum over all processes, the same bits in each of them."""
+        """The sum over all processes, the same bits in each of them; ``values`` stay as they are."""
         if self.count == 1:
             return values
-        total = values.to(self.device)
+        total = values.to(self.device, copy=True)
         dist.all_reduce(total)
         return total.to(values.device)
 
