@@ -2,11 +2,10 @@
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
-NATIVE := $(wildcard csrc/* CMakeLists.txt pyproject.toml)
-RUN := PYTHONWARNINGS=default $(PY) -m
+SOURCES := $(shell find src csrc -name '*.py' -o -name '*.cpp' -o -name '*.h') CMakeLists.txt pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check lint test nightly bench lock clean
+.PHONY: help setup demo check lint test nightly bench bench-fixed bench-gpu bench-scale lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r name what; \
@@ -20,7 +19,7 @@ $(VENV)/.requirements: requirements.lock
 	$(PY) -m pip install --disable-pip-version-check --progress-bar off -q -r requirements.lock
 	touch $@
 
-$(VENV)/.installed: $(VENV)/.requirements $(NATIVE)
+$(VENV)/.installed: $(VENV)/.requirements $(SOURCES)
 	$(PY) -m pip install --disable-pip-version-check -q --no-index --no-build-isolation --no-deps -e .
 	touch $@
 
@@ -45,6 +44,15 @@ nightly: setup ## the slow tiers: thousands of sequences, long fuzzing, place an
 
 bench: setup ## the CPU kernel against its peers, side by side in one run
 	$(PY) -m benchmarks.cpu
+
+bench-fixed: setup ## the native integer model against the NumPy one
+	OMP_NUM_THREADS=1 $(PY) -m benchmarks.fixed
+
+bench-gpu: setup ## the CUDA operator against cuDNN, where there is a GPU
+	$(PY) -m benchmarks.gpu
+
+bench-scale: setup ## training in one and in two processes
+	$(PY) -m benchmarks.scale
 
 lock: ## renew requirements.lock from pyproject.toml (needs the package index)
 	$(PYTHON) -m venv build/lock
