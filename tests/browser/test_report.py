@@ -28,6 +28,9 @@ pytestmark = [
 playwright = pytest.importorskip("playwright.sync_api", reason="clicking through the report needs playwright")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python")
 
+PATIENCE = 240
+"""Seconds to wait for a busy machine; nothing here is timed."""
+
 DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 
 
@@ -45,14 +48,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as running:
-        started = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        started = running.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"], timeout=1000 * PATIENCE)
         yield started
         started.close()
 
 
 def until(condition: Callable[[], bool]) -> None:
     """Wait; the page's policy forbids Playwright's own way, which evaluates strings in the page."""
-    for _ in range(600):
+    for _ in range(20 * PATIENCE):
         if condition():
             return
         time.sleep(0.05)
@@ -66,6 +69,7 @@ class Visit:
         self.said: list[str] = []
         self.asked: list[str] = []
         self.page = browser.new_page(**options)
+        self.page.set_default_timeout(1000 * PATIENCE)
         self.page.on("console", lambda message: self.said.append(message.text))
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.page.on("request", lambda request: self.asked.append(request.url))
