@@ -93,15 +93,17 @@ module lstm_operands #(
   logic [AheadWidth-1:0] ahead_q;
   logic slot_q, first_q, have_state_q, initial_q, step_last_q, idle_q;
   logic first_word_q, last_word_q, x_needed_q, x_ends_q, h_needed_q, some_unread_q;
-  logic fetch, h_there, step_last, written, step_written, fetch_unread;
+  logic none_q, one_q, many_q;       // of steps_q: 0, 1, as many as it can count
+  logic fetch, h_there, step_last, written, step_written, step_fetched, fetch_unread;
 
   assign step_last = first_word_q ? x_last[slot_q] : step_last_q;
   assign written = h_present_i[0];
   assign step_written = written && h_step_last_i;
-  assign h_there = initial_q || steps_q == '0 || (steps_q == StepsWidth'(1) && some_unread_q);
-  assign fetch = (!x_needed_q || x_full[slot_q]) && (!h_needed_q || h_there) && steps_q != '1
+  assign step_fetched = fetch && last_word_q;
+  assign h_there = initial_q || none_q || (one_q && some_unread_q);
+  assign fetch = (!x_needed_q || x_full[slot_q]) && (!h_needed_q || h_there) && !many_q
       && ahead_q != AheadWidth'(Ahead);
-  assign fetch_unread = fetch && h_needed_q && !initial_q && steps_q != '0;
+  assign fetch_unread = fetch && h_needed_q && !initial_q && !none_q;
   assign idle_o = idle_q;
 
   always_comb begin
@@ -152,14 +154,26 @@ module lstm_operands #(
       unread_q <= '0;
       some_unread_q <= 1'b0;
       steps_q <= '0;
+      none_q <= 1'b1;
+      one_q <= 1'b0;
+      many_q <= 1'b0;
       ahead_q <= '0;
       idle_q <= 1'b1;
     end else begin
       unread_q <= step_written ? '0 : unread_q + CountWidth'(written) - CountWidth'(fetch_unread);
       some_unread_q <= !step_written && (written || (fetch_unread ? int'(unread_q) >= 2 : some_unread_q));
-      steps_q <= steps_q + StepsWidth'(fetch && last_word_q) - StepsWidth'(step_written);
+      steps_q <= steps_q + StepsWidth'(step_fetched) - StepsWidth'(step_written);
+      if (step_fetched && !step_written) begin
+        none_q <= 1'b0;
+        one_q <= none_q;
+        many_q <= steps_q == StepsWidth'(2 ** StepsWidth - 2);
+      end else if (step_written && !step_fetched) begin
+        none_q <= one_q;
+        one_q <= steps_q == StepsWidth'(2);
+        many_q <= 1'b0;
+      end
       ahead_q <= ahead_q + AheadWidth'(fetch) - AheadWidth'(operand_pop_i);
-      idle_q <= first_q && first_word_q && steps_q == '0 && x_full == '0 && !x_partial && !x_valid_i;
+      idle_q <= first_q && first_word_q && none_q && x_full == '0 && !x_partial && !x_valid_i;
     end
   end
 
