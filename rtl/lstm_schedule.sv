@@ -32,6 +32,11 @@ module lstm_schedule #(
   localparam int CaptureBegin = ColumnsPerCycle > 1 ? Words - 1 : Rows * (Columns - 1) / Lanes;
   localparam int CaptureEnough = CaptureBegin + ((ColumnsPerCycle == 1 && Rows * (Columns - 1) % Lanes != 0) ? 1 : 0);
 
+  localparam int BeforeBegin = CaptureBegin > 0 ? CaptureBegin - 1 : 0;
+  localparam int BeforeEnough = CaptureEnough > 0 ? CaptureEnough - 1 : 0;
+  localparam int BeforeFull = FullWords > 2 ? FullWords - 2 : 0;
+  localparam int BeforeLast = Words > 2 ? Words - 2 : 0;
+
   logic [WordWidth-1:0] word_q, word_d;
   logic [BaseWidth-1:0] base_q, base_d;
   logic last_q, wrap_q, cross_q, capture_q, begin_q, enough_q;
@@ -43,18 +48,18 @@ module lstm_schedule #(
   always_comb begin
     word_d = last_q ? '0 : word_q + WordWidth'(1);
     base_d = last_q ? '0 : base_q + BaseWidth'(wrap_q ? Lanes - Rows : Lanes);
-    last_d = Words == 1 || (!last_q && int'(word_q) + 2 == Words);
+    last_d = Words == 1 || (!last_q && int'(word_q) == BeforeLast);
     wrap_d = int'(base_q) + 2 * Lanes >= (wrap_q ? 2 * Rows : Rows);
     cross_d = int'(base_q) + 2 * Lanes > (wrap_q ? 2 * Rows : Rows) && !last_d;
     if (last_q) begin
       wrap_d = Lanes >= Rows;
       cross_d = 1'b0;
     end
-    capture_d = last_q ? CaptureBegin == 0 : int'(word_q) + 1 >= CaptureBegin;
-    begin_d = last_q ? CaptureBegin == 0 : int'(word_q) + 1 == CaptureBegin;
-    enough_d = last_q ? CaptureEnough == 0 : int'(word_q) + 1 == CaptureEnough;
-    fresh_d[1] = last_d || (last_q ? FullWords > 1 : int'(word_q) + 2 < FullWords);
-    fresh_d[0] = fresh_d[1] || (PartLanes != 0 && (last_q ? FullWords == 1 : int'(word_q) + 2 == FullWords));
+    capture_d = last_q ? CaptureBegin == 0 : CaptureBegin == 0 || int'(word_q) >= BeforeBegin;
+    begin_d = last_q ? CaptureBegin == 0 : CaptureBegin != 0 && int'(word_q) == BeforeBegin;
+    enough_d = last_q ? CaptureEnough == 0 : CaptureEnough != 0 && int'(word_q) == BeforeEnough;
+    fresh_d[1] = last_d || (last_q ? FullWords > 1 : FullWords > 2 && int'(word_q) < BeforeFull);
+    fresh_d[0] = fresh_d[1] || (PartLanes != 0 && (last_q ? FullWords == 1 : FullWords >= 2 && int'(word_q) == BeforeFull));
   end
 
   always_ff @(posedge clk) begin

@@ -60,11 +60,15 @@ def test_a_fault_in_the_weights_is_seen(mutate: Callable[[CellWeights], CellWeig
 FAULTS = {
     "bias not added": ("lstm_pointwise.sv", "+ AccWidth'($signed(bias[", "+ 0 * AccWidth'($signed(bias["),
     "half not rounded up": ("saturate_round.sv", "{base, 1'b1} + halves", "{base, 1'b0} + halves"),
-    "saturation wraps": ("saturate_round.sv", "assign value_o = beyond ?", "assign value_o = 1'b0 ?"),
+    "saturation wraps": ("saturate_round.sv", "assign value_o = beyond_q ?", "assign value_o = 1'b0 ?"),
     "gates crossed": ("lstm_pointwise.sv", "{gate_g, gate_f, gate_i}", "{gate_g, gate_i, gate_f}"),
-    "sigmoid not mirrored": ("activation.sv", "(Mirror & flip)", "(Mirror & ~flip)"),
+    "sigmoid not mirrored": (
+        "activation.sv",
+        "(Mirror & {ActWidth{negative_late}})",
+        "(Mirror & {ActWidth{!negative_late}})",
+    ),
     "sums not cleared": ("lstm_ring.sv", "fresh_q ? '0 : data_i", "data_i"),
-    "last state kept": ("lstm_operands.sv", "first_q && !(keep_i && have_state_q)", "first_q && !have_state_q"),
+    "last state kept": ("lstm_operands.sv", "initial_q <= step_last && !keep_i;", "initial_q <= 1'b0;"),
     "c0 not taken": ("lstm_pointwise.sv", ": {read_initial, read_group}", ": {1'b0, read_group}"),
 }
 
