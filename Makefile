@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 SOURCES := $(shell find src csrc -name '*.py' -o -name '*.cpp' -o -name '*.h') CMakeLists.txt pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check lint test nightly bench bench-fixed bench-gpu bench-scale lock clean
+.PHONY: help setup demo check lint test nightly bench bench-fixed rtl-table bench-gpu bench-scale lock clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | while IFS="$$(printf '\t')" read -r name what; \
@@ -47,6 +47,9 @@ bench: setup ## the CPU kernel against its peers, side by side in one run
 
 bench-fixed: setup ## the native integer model against the NumPy one
 	OMP_NUM_THREADS=1 $(PY) -m benchmarks.fixed
+
+rtl-table: setup ## cycles, cells and clock of the engine, one row a shape; an hour of place and route
+	$(PY) -m benchmarks.rtl_table --pnr 5
 
 bench-gpu: setup ## the CUDA operator against cuDNN, where there is a GPU
 	$(PY) -m benchmarks.gpu

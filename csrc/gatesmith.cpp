@@ -12,6 +12,8 @@ namespace {
 
 // Fewer multiplications than this are done sooner by one thread than handed to another.
 constexpr double WORTH_A_THREAD = 20'000;
+// Likewise within one step, where threads that share its units meet at its end.
+constexpr double WORTH_A_MEETING = 10'000;
 // Weights of a cell that one core's cache near the processor holds.
 constexpr int64_t NEAR_CACHE_FLOATS = (1 << 20) / 4;
 
@@ -46,8 +48,10 @@ bool splits_units(const CellShape &shape, int64_t batch, int64_t members) {
 
 int useful_threads(const gatesmith_run &run, int64_t layer) {
     CellShape shape = cell_shape(run.spec, layer, target().lanes);
-    double products = (double)shape.packed() * run.batch * run.steps * run.spec.directions;
-    return (int)std::clamp<double>(products / WORTH_A_THREAD, 1, (double)run.threads);
+    double step = (double)shape.packed() * run.batch * run.spec.directions;
+    double worth = step * run.steps / WORTH_A_THREAD;
+    if (splits_units(shape, run.batch, run.threads)) worth = std::min(worth, step / WORTH_A_MEETING);
+    return (int)std::clamp<double>(worth, 1, (double)run.threads);
 }
 
 // Which threads of a job compute one cell, and how.

@@ -15,7 +15,7 @@ namespace gatesmith {
 namespace {
 
 constexpr int MAX_THREADS = 256;
-constexpr int SPINS_BEFORE_YIELD = 20000;
+constexpr int SPINS_BEFORE_YIELD = 4000;
 constexpr int SPINS_BEFORE_SLEEP = 4000;  // about 60 us: longer than the gap between two steps of a busy stream
 
 struct Pool {

@@ -17,8 +17,8 @@ TOLERANCES = {
     "cuda_float16": 4e-3,
     # ONNX Runtime's float32 sigmoid and tanh are approximations, a few 1e-6 off, over a few steps.
     "onnx_runtime_float32": 2e-5,
-    # A loss of about 1, one process or two: the order of float32 sums; 4e-8 was seen. Under bfloat16's autocast products
-    # keep 8 bits, and a share of the batch is rounded apart: 3e-5 was seen.
+    # A loss of about 1, one process or two: the order of float32 sums; 4e-8 was seen. Under bfloat16's autocast
+    # products keep 8 bits, and a share of the batch is rounded apart: 3e-5 was seen.
     "loss_float32": 1e-6,
     "loss_bfloat16": 1e-3,
     # A central difference with step 1e-6: truncation 1e-12 and cancellation 1e-10, amplified by layer normalisation.

@@ -16,7 +16,7 @@ def connect(address: str) -> Executor:
         ToolError: nobody answers at the address.
     """
     try:
-        from distributed import Client  # pyright: ignore[reportMissingImports]
+        from distributed import Client  # pyright: ignore[reportMissingImports, reportUnknownVariableType]
     except ImportError:
         raise MissingToolError(
             "running on a cluster needs Dask, which is not installed; run `pip install 'gatesmith[scale]'`"

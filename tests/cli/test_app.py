@@ -57,7 +57,7 @@ def test_wrong_use_is_one_sentence_and_exit_code_2(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "Traceback" not in captured.err
-    assert captured.err.startswith("error: ")
+    assert captured.err.lstrip().startswith("error: ")
     assert re.search(sentence, captured.err)
 
 

@@ -145,7 +145,7 @@ def backward(tape: CpuTape, dy: Array, dh_n: Array, dc_n: Array, *, skip: int = 
 
 def footprint(call: Call) -> dict[str, int]:
     """Bytes that a call takes: its output, the workspaces of both passes, and the tape, whole and recomputing."""
-    lib, result = library(), {}
+    lib, result = library(), dict[str, int]()
     for recompute in (False, True):
         run = _run(call, recompute=recompute)
         suffix = "_recomputing" if recompute else ""
