@@ -4,7 +4,7 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 COLOURS = {"gatesmith": "#c2410c", "PyTorch": "#64748b", "ONNX Runtime": "#0369a1", "OpenVINO": "#15803d"}
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 1100, 460, 60, 50, 110
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 1180, 460, 60, 100, 50, 110
 
 
 def svg(report: dict[str, Any]) -> str:
@@ -12,7 +12,7 @@ def svg(report: dict[str, Any]) -> str:
     threads = max(row["threads"] for row in report["points"])
     rows = [row for row in report["points"] if row["threads"] == threads and row["mode"] == "inference"]
     peak = report["limits"][str(threads)]["flops"] / 1e9
-    plot_width, plot_height = WIDTH - LEFT - 20, HEIGHT - TOP - BOTTOM
+    plot_width, plot_height = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
     machine = report["machine"]
     title = f"LSTM inference, float32, {threads} threads, {machine['processor']}, commit {machine['commit']}"
     parts = [
@@ -23,9 +23,9 @@ def svg(report: dict[str, Any]) -> str:
     ]
     for step in range(5):
         value, y = peak * step / 4, TOP + plot_height * (1 - step / 4)
-        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - 20}" y1="{y:.1f}" y2="{y:.1f}" stroke="#cbd5e1"/>')
+        parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#cbd5e1"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.0f}</text>')
-    parts.append(f'<text x="{WIDTH - 20}" y="{TOP - 6}" text-anchor="end">measured FMA peak, GFLOP/s</text>')
+    parts.append(f'<text x="{WIDTH - RIGHT}" y="{TOP - 6}" text-anchor="end">measured FMA peak, GFLOP/s</text>')
     group = plot_width / len(rows)
     for index, row in enumerate(rows):
         parts += _group(row, LEFT + index * group, group, plot_height / peak, TOP + plot_height)

@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-import gatesmith
-
 ALIGNMENT_BYTES = 64
 
 
@@ -74,7 +72,7 @@ SKIP = {"input": 1, "recurrent": 2, "activations": 4, "weights": 8}
 
 def library_path() -> Path | None:
     """The shared library that building the package left, or None."""
-    places = [Path(place) for place in gatesmith.__path__]
+    places = [Path(__file__).parent.parent]
     with suppress(PackageNotFoundError):
         places.append(Path(str(distribution("gatesmith").locate_file("gatesmith"))))
     found = (place / "_lib" / name for place in places for name in ("libgatesmith.so", "libgatesmith.dylib"))
