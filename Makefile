@@ -28,7 +28,7 @@ demo: setup ## train on real data, quantise, export, simulate and synthesise: th
 
 check: setup lint ## static checks: ruff, pyright, import contract, RTL lint, sanitisers
 	$(PY) -m gatesmith lint
-	tests/csrc/sanitize.sh
+	CMAKE="$(CURDIR)/$(VENV)/bin/cmake" tests/csrc/sanitize.sh
 
 lint: setup
 	$(PY) -m ruff format --check .
