@@ -44,6 +44,7 @@ nightly: setup ## the slow tiers: thousands of sequences, long fuzzing, place an
 
 bench: setup ## the CPU kernel against its peers, side by side in one run
 	$(PY) -m benchmarks.cpu
+	$(PY) -m benchmarks.tables
 
 bench-fixed: setup ## the native integer model against the NumPy one
 	OMP_NUM_THREADS=1 $(PY) -m benchmarks.fixed
