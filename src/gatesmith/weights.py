@@ -29,7 +29,7 @@ class Weights(Mapping[str, Array]):
     """The parameters of one spec: a read-only mapping from names to arrays, all float32 or all float64.
 
     Names and shapes are :meth:`LSTMSpec.parameter_shapes`. Arrays are never copied or cast; a wrong one
-    is refused, and what the mapping hands out can't be written to. New values are new weights.
+    is refused. Don't write into them after the first call: kernels keep what they packed. New values are new weights.
 
     Raises:
         WeightsError: a name is missing or unknown, a shape or dtype is wrong, or a value is not finite.
@@ -52,7 +52,7 @@ class Weights(Mapping[str, Array]):
         kinds = sorted({str(given[name].dtype) for name in shapes})
         if len(kinds) > 1:
             raise WeightsError(f"the parameters mix {' and '.join(kinds)}; expected one dtype, cast them first")
-        object.__setattr__(self, "arrays", {name: _read_only(given[name]) for name in shapes})
+        object.__setattr__(self, "arrays", {name: given[name] for name in shapes})
 
     @classmethod
     def trust(cls, spec: LSTMSpec, arrays: Mapping[str, Array]) -> "Weights":
@@ -158,13 +158,6 @@ def initialise(
         if name.startswith("bias_l") and forget_bias:
             arrays[name][spec.hidden_size : 2 * spec.hidden_size] = forget_bias
     return Weights(spec, arrays)
-
-
-def _read_only(array: Array) -> Array:
-    """A view that can't be written through: kernels keep what they packed, and would not notice."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 def _check(name: str, array: object, shape: tuple[int, ...]) -> None:
