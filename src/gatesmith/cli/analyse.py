@@ -1,9 +1,10 @@
 """Commands that tell what an LSTM costs and what it does: footprint, profile, inspect, report."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Protocol
 
 import typer
+from rich.console import RenderableType
 
 from gatesmith.cli.console import JsonFlag, out, progress_bar, show, show_json
 from gatesmith.cli.operator import spec_of
@@ -44,12 +45,7 @@ def footprint(
     from gatesmith.report.tables import footprint_tables
 
     result = run(spec_of(model), batch, steps, dtype, training, device, recompute=recompute, measure=not predict_only)
-    if save:
-        result.save(save, title=model.stem)
-    if as_json:
-        show_json(result.to_dict())
-        return
-    out.print(footprint_tables(result))
+    _present(result, footprint_tables(result), model.stem, save, as_json=as_json)
 
 
 def profile(
@@ -77,12 +73,7 @@ def profile(
             seconds=seconds,
             progress=progress,
         )
-    if save:
-        result.save(save, title=model.stem)
-    if as_json:
-        show_json(result.to_dict())
-        return
-    out.print(profile_tables(result))
+    _present(result, profile_tables(result), model.stem, save, as_json=as_json)
 
 
 def inspect(
@@ -102,12 +93,7 @@ def inspect(
     weights, sequences = Weights.load(model), load(data)[slice(limit)]
     with progress_bar("inspecting", enabled=not as_json) as progress:
         result = run(weights, sequences.x, lengths=sequences.lengths, progress=progress)
-    if save:
-        result.save(save, title=model.stem)
-    if as_json:
-        show_json(result.to_dict())
-        return
-    out.print(inspection_tables(result))
+    _present(result, inspection_tables(result), model.stem, save, as_json=as_json)
 
 
 def report(
@@ -127,9 +113,22 @@ def _export_footprint(folder: Path, save: Path | None, *, as_json: bool) -> None
     from gatesmith.report.tables import hardware_tables
 
     result = export_footprint(folder)
+    _present(result, hardware_tables(result), folder.name, save, as_json=as_json)
+
+
+class _Result(Protocol):
+    """What every analysis returns."""
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+    def save(self, path: str | Path, *, title: str = "") -> None: ...
+
+
+def _present(result: _Result, table: RenderableType, title: str, save: Path | None, *, as_json: bool) -> None:
+    """Leave a result file where one is asked for, then show the result as JSON or as a table."""
     if save:
-        result.save(save, title=folder.name)
+        result.save(save, title=title)
     if as_json:
         show_json(result.to_dict())
-        return
-    out.print(hardware_tables(result))
+    else:
+        out.print(table)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gatesmith.errors import InputError, ToolError
 from gatesmith.fixed.qformat import Codes
 from gatesmith.hardware.manifest import load_export
-from gatesmith.hardware.simulate import Design, Job, Stimulus, run_jobs
+from gatesmith.hardware.simulate import Job, Stimulus, exported_design, run_jobs
 from gatesmith.hardware.timing import timing
 
 NET = re.compile(r"\s*\((\S+) \(T0 \d+\).*\(TC (\d+)\)\)\s*")
@@ -67,8 +67,7 @@ def measure_activity(
         InputError: no sequence has a step.
         MissingToolError, ToolError: as :func:`gatesmith.hardware.simulate.simulate`.
     """
-    exported = load_export(folder)
-    chosen = exported.cells[cell]
+    design = exported_design(load_export(folder), cell)
     counts = np.asarray(lengths, np.int64)
     present = [int(n) for n in np.flatnonzero(counts)]
     if not present:
@@ -77,12 +76,6 @@ def measure_activity(
     if (h0 == h0[:1]).all() and (c0 == c0[:1]).all():  # then states move once, and sequences follow without a pause
         every = np.concatenate([job.x for job in jobs])
         jobs = [Job(x=every, lengths=tuple(int(counts[n]) for n in present), h0=h0[0], c0=c0[0])]
-    design = Design(
-        folder=exported.folder,
-        sources=tuple(exported.folder / source for source in exported.sources),
-        parameters=chosen.parameters,
-        files=chosen.files,
-    )
     with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
         report = Path(scratch, "activity.saif")
         results = run_jobs(design, jobs, Stimulus(), timeout_s=timeout_s, activity=report)
