@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.gpu_points import ELEMENT_BYTES, POINTS, Point, floor_of
-from gatesmith.ops.cuda_tiling import H100, Pass, choose_tiling
+from gatesmith.ops.cuda.tiling import H100, Pass, choose_tiling
 
 RESULTS = Path(__file__).parent / "results"
 PASSES: tuple[Pass, ...] = ("forward", "backward")
@@ -169,7 +169,7 @@ def floors(points: list[Point]) -> Table:
 
 
 def binaries(points: list[Point]) -> Table:
-    from gatesmith.ops.cuda_compile import compile_kernel
+    from gatesmith.ops.cuda.compile import compile_kernel
     from gatesmith.spec import LSTMSpec
 
     table = Table("point", "type", "pass", "tiles n × h × k", "warps", "shared KiB", "registers", "spilled B")

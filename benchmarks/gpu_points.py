@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import ceil
 
-from gatesmith.ops.cuda_tiling import H100, Pass, choose_tiling
+from gatesmith.ops.cuda.tiling import H100, Pass, choose_tiling
 
 ELEMENT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 PEAK_FLOPS = {"float32": 67e12, "bfloat16": 989e12, "float16": 989e12}

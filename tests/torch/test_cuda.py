@@ -5,7 +5,7 @@ import torch
 from tests.tolerances import TOLERANCES
 
 import gatesmith.torch
-from gatesmith.ops import cuda_lstm
+from gatesmith.ops.cuda import lstm
 from gatesmith.spec import LSTMSpec
 from gatesmith.torch import cuda, operator
 
@@ -17,7 +17,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """CPU tensors go to the kernels, as CUDA tensors do."""
 
     def takes(x: torch.Tensor, spec: LSTMSpec) -> bool:
-        return x.dtype in cuda_lstm.DTYPES and cuda_lstm.unsupported_feature(spec) is None
+        return x.dtype in lstm.DTYPES and lstm.unsupported_feature(spec) is None
 
     monkeypatch.setattr(cuda, "takes", takes)
 
@@ -52,8 +52,8 @@ def test_gradients_are_those_of_the_cpu(monkeypatch: pytest.MonkeyPatch, request
     expected = results()
     request.getfixturevalue("taken")
     called = []
-    forward = cuda_lstm.forward
-    monkeypatch.setattr(cuda_lstm, "forward", lambda *args, **kwargs: called.append(1) or forward(*args, **kwargs))
+    forward = lstm.forward
+    monkeypatch.setattr(lstm, "forward", lambda *args, **kwargs: called.append(1) or forward(*args, **kwargs))
     for ours, theirs in zip(results(), expected, strict=True):
         assert (ours - theirs).abs().max() <= TOLERANCES["cuda_float32"]
     assert called

@@ -13,9 +13,9 @@ from tests.tolerances import TOLERANCES
 import gatesmith.torch
 from gatesmith.ops import reference
 from gatesmith.ops.call import Call
+from gatesmith.ops.formulation import formulate
 from gatesmith.spec import LSTMSpec
 from gatesmith.torch import operator
-from gatesmith.torch.formulation import formulate
 
 
 def arguments(spec: LSTMSpec, *, lengths: list[int] | None = None, seed: int | None = None) -> tuple[Any, ...]:

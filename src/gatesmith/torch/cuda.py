@@ -7,13 +7,13 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from gatesmith.ops import cuda_lstm
+from gatesmith.ops.cuda import lstm
 from gatesmith.spec import LSTMSpec
 
 
 def takes(x: Tensor, spec: LSTMSpec) -> bool:
-    """Whether the kernels run this; what they can't (:func:`cuda_lstm.unsupported_feature`) is formulated."""
-    return x.is_cuda and x.dtype in cuda_lstm.DTYPES and _is_installed() and _is_supported(spec)
+    """Whether the kernels run this; what they can't (:func:`lstm.unsupported_feature`) is formulated."""
+    return x.is_cuda and x.dtype in lstm.DTYPES and _is_installed() and _is_supported(spec)
 
 
 def run_forward(
@@ -29,8 +29,8 @@ def run_forward(
 ) -> list[Tensor]:
     """(y, h_n, c_n, tape); the tape has one byte where none is kept."""
     with torch.autocast(x.device.type, enabled=False):
-        problem = cuda_lstm.make_problem(spec, weights, x, h0, c0, lengths, None if seed is None else int(seed))
-        y, h_n, c_n, tape = cuda_lstm.forward(problem, keep=keep_tape)
+        problem = lstm.make_problem(spec, weights, x, h0, c0, lengths, None if seed is None else int(seed))
+        y, h_n, c_n, tape = lstm.forward(problem, keep=keep_tape)
     return [y, h_n, c_n, x.new_empty(1, dtype=torch.uint8) if tape is None else tape]
 
 
@@ -48,10 +48,10 @@ def run_backward(
     spec: LSTMSpec,
 ) -> list[Tensor]:
     """(dx, dh0, dc0, gradients of the weights)"""
-    from gatesmith.ops.cuda_gradient import backward
+    from gatesmith.ops.cuda.gradient import backward
 
     with torch.autocast(x.device.type, enabled=False):
-        problem = cuda_lstm.make_problem(spec, weights, x, h0, c0, lengths, None if seed is None else int(seed))
+        problem = lstm.make_problem(spec, weights, x, h0, c0, lengths, None if seed is None else int(seed))
         return backward(problem, tape, dy, dh_n, dc_n)
 
 
@@ -59,7 +59,7 @@ def tape_size(x: Tensor, spec: LSTMSpec, *, keep_tape: bool) -> int:
     """Bytes of the tape that :func:`run_forward` returns; 1 for every other engine, whose tape is not a tensor."""
     if not (keep_tape and takes(x, spec)):
         return 1
-    return cuda_lstm.tape_bytes(spec, x.shape[0], x.shape[1], x.dtype)
+    return lstm.tape_bytes(spec, x.shape[0], x.shape[1], x.dtype)
 
 
 @lru_cache(maxsize=1)
@@ -69,4 +69,4 @@ def _is_installed() -> bool:
 
 @lru_cache(maxsize=256)
 def _is_supported(spec: LSTMSpec) -> bool:
-    return cuda_lstm.unsupported_feature(spec) is None
+    return lstm.unsupported_feature(spec) is None

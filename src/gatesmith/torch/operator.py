@@ -14,9 +14,9 @@ from torch import Tensor
 
 from gatesmith.ops.call import Call, Gradients, make_call
 from gatesmith.ops.devices import Engine, Tape, default_engine
+from gatesmith.ops.formulation import formulate
 from gatesmith.spec import LSTMSpec
 from gatesmith.torch import cuda
-from gatesmith.torch.formulation import formulate
 from gatesmith.weights import Weights
 
 _tapes: dict[int, tuple[Engine, Tape]] = {}

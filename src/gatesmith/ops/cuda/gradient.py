@@ -1,9 +1,9 @@
-"""The gradient of ``cuda_lstm``: the recurrence by one kernel, then dW, db, dx as single products over all steps."""
+"""The gradient of ``lstm``: the recurrence by one kernel, then dW, db, dx as single products over all steps."""
 
 import torch
 from torch import Tensor
 
-from gatesmith.ops.cuda_lstm import LayerTape, Problem, layer_tape
+from gatesmith.ops.cuda.lstm import LayerTape, Problem, layer_tape
 
 
 def backward(problem: Problem, tape: Tensor, dy: Tensor, dh_n: Tensor, dc_n: Tensor) -> list[Tensor]:

@@ -13,14 +13,14 @@ Letters: N batch, H hidden units, R directions; offsets are int64. Shapes stand 
 
 # pyright: basic, reportGeneralTypeIssues=false, reportAttributeAccessIssue=false
 # ruff: noqa: RET505, RUF005
-# Triton compiles the functions below: see cuda_activations.py.
+# Triton compiles the functions below: see activations.py.
 
 from typing import Any
 
 import triton
 import triton.language as tl
 
-from gatesmith.ops.cuda_activations import activate, clip, clip_gradient, slope
+from gatesmith.ops.cuda.activations import activate, clip, clip_gradient, slope
 
 # One compilation serves every step.
 ONCE = ("first", "last")

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from gatesmith.errors import ToolError
-from gatesmith.ops.cuda_launch import Recurrence
-from gatesmith.ops.cuda_tiling import Pass, Tiling
+from gatesmith.ops.cuda.launch import Recurrence
+from gatesmith.ops.cuda.tiling import Pass, Tiling
 from gatesmith.spec import LSTMSpec
 
 ELEMENTS = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
@@ -49,9 +49,9 @@ def compile_kernel(pass_: Pass, spec: LSTMSpec, dtype: str, tiling: Tiling, *, a
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from gatesmith.ops import cuda_kernels
+    from gatesmith.ops.cuda import kernels
 
-    kernel = cuda_kernels.KERNELS[pass_]
+    kernel = kernels.KERNELS[pass_]
     recurrence = Recurrence.shapes_only(spec, dtype=getattr(torch, dtype), tilings={pass_: tiling})
     constants = recurrence.constants(pass_, direction=0, keep=True)
     signature = {name: _type_of(name, ELEMENTS[dtype]) for name in kernel.arg_names}

@@ -4,8 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.strategies import deterministic
 
-from gatesmith.ops.cuda_launch import INTERPRETER
-from gatesmith.ops.cuda_tiling import H100, Machine, choose_tiling
+from gatesmith.ops.cuda.launch import INTERPRETER
+from gatesmith.ops.cuda.tiling import H100, Machine, choose_tiling
 
 PASSES = st.sampled_from(["forward", "backward"])
 SMALL = Machine(multiprocessors=20, shared_bytes=99 * 1024)

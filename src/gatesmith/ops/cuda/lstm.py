@@ -1,4 +1,4 @@
-"""The LSTM on CUDA tensors: products by cuBLAS, the recurrence by the kernels of ``cuda_kernels``.
+"""The LSTM on CUDA tensors: products by cuBLAS, the recurrence by the kernels of ``kernels``.
 
 A layer's input projection is one product over all steps and directions; so are its dW and dx. Nothing here waits for
 the device: lengths stay there, and shapes alone decide what is launched, so that a CUDA graph can capture a call.
@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from gatesmith.ops import noise
-from gatesmith.ops.cuda_launch import Recurrence, draw_recurrent_dropout, draw_zoneout, upload
-from gatesmith.ops.cuda_tiling import Pass, Tiling
+from gatesmith.ops.cuda.launch import Recurrence, draw_recurrent_dropout, draw_zoneout, upload
+from gatesmith.ops.cuda.tiling import Pass, Tiling
 from gatesmith.spec import LSTMSpec
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)

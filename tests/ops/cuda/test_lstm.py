@@ -14,9 +14,9 @@ from tests.tolerances import TOLERANCES
 from gatesmith.errors import UnsupportedError
 from gatesmith.ops import LSTM, cuda, reference, run_on_device
 from gatesmith.ops.call import Call, make_call
-from gatesmith.ops.cuda_gradient import backward
-from gatesmith.ops.cuda_lstm import forward, make_problem, unsupported_feature
-from gatesmith.ops.cuda_tiling import Pass, Tiling
+from gatesmith.ops.cuda.gradient import backward
+from gatesmith.ops.cuda.lstm import forward, make_problem, unsupported_feature
+from gatesmith.ops.cuda.tiling import Pass, Tiling
 from gatesmith.spec import ACTIVATION_DEFAULTS, LSTMSpec
 
 pytestmark = pytest.mark.filterwarnings("default:TRITON_DEFAULT_FP_FUSION")
@@ -251,20 +251,20 @@ def test_what_the_kernels_do_not_know_is_named(given: dict[str, object], named: 
 
 def test_a_machine_without_a_gpu_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr("gatesmith.ops.cuda._interprets", lambda: False)
+    monkeypatch.setattr("gatesmith.ops.cuda.engine._interprets", lambda: False)
     with pytest.raises(UnsupportedError, match="no NVIDIA GPU"):
         run_on_device(LSTM(LSTMSpec(3, 5)), np.zeros((2, 1, 3), np.float32), device="cuda")
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gatesmith.ops.cuda.find_spec", lambda name: None if name == "triton" else object())
+    monkeypatch.setattr("gatesmith.ops.cuda.engine.find_spec", lambda name: None if name == "triton" else object())
     assert cuda.missing() == "Triton is not installed, run `pip install 'gatesmith[cuda]'`"
 
 
 COMPILE = """
 import re
-from gatesmith.ops.cuda_compile import compile_kernel
-from gatesmith.ops.cuda_tiling import H100, choose_tiling
+from gatesmith.ops.cuda.compile import compile_kernel
+from gatesmith.ops.cuda.tiling import H100, choose_tiling
 from gatesmith.spec import LSTMSpec
 spec = LSTMSpec(32, 32, direction="bidirectional", peepholes="ifo", gate_clip=3.0)
 for pass_, dtype, size in (("forward", "bfloat16", 2), ("backward", "float32", 4)):

@@ -1,4 +1,4 @@
-"""Device "cuda": the operator on an NVIDIA GPU through Triton, from and to NumPy arrays.
+"""The operator on a GPU from and to NumPy arrays: what the table of devices calls.
 
 Training loops keep their tensors on the GPU with ``gatesmith.torch.LSTM``; here every call copies in and out.
 """
@@ -36,7 +36,7 @@ def missing() -> str | None:
 
 def unsupported(call: Call) -> str | None:
     """Float64, and the features that the kernels don't know."""
-    from gatesmith.ops.cuda_lstm import unsupported_feature
+    from gatesmith.ops.cuda.lstm import unsupported_feature
 
     return "float64" if call.x.dtype == np.float64 else unsupported_feature(call.spec)
 
@@ -53,7 +53,7 @@ def forward_for_training(call: Call) -> tuple[Outputs, Tape]:
 
 def backward(tape: Tape, dy: Array, dh_n: Array, dc_n: Array) -> Gradients:
     """Gradients of x, h0, c0 and every parameter."""
-    from gatesmith.ops.cuda_gradient import backward as run_backward
+    from gatesmith.ops.cuda.gradient import backward as run_backward
 
     assert isinstance(tape, CudaTape)
     given = (_upload(array) for array in (dy, dh_n, dc_n))
@@ -63,8 +63,8 @@ def backward(tape: Tape, dy: Array, dh_n: Array, dc_n: Array) -> Gradients:
 
 
 def _run(call: Call, *, keep: bool) -> tuple[Outputs, CudaTape]:
-    from gatesmith.ops.cuda_lstm import forward as run_forward
-    from gatesmith.ops.cuda_lstm import make_problem
+    from gatesmith.ops.cuda.lstm import forward as run_forward
+    from gatesmith.ops.cuda.lstm import make_problem
 
     whole = bool((call.lengths == len(call.x)).all())
     problem = make_problem(

@@ -1,4 +1,4 @@
-"""Launching the kernels of ``cuda_kernels``: a spec as their constants, the tiling, one launch or one for each step."""
+"""Launching the kernels of ``kernels``: a spec as their constants, the tiling, one launch or one for each step."""
 
 import contextlib
 from collections.abc import Generator, Sequence
@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gatesmith.ops import cuda_kernels, noise
-from gatesmith.ops.cuda_tiling import Machine, Pass, Tiling, choose_tiling
+from gatesmith.ops import noise
+from gatesmith.ops.cuda import kernels
+from gatesmith.ops.cuda.tiling import Machine, Pass, Tiling, choose_tiling
 from gatesmith.spec import Activation, LSTMSpec
 
 INTERPRETER = Machine(multiprocessors=1, shared_bytes=1 << 20)
@@ -64,7 +65,7 @@ class Recurrence:
         )
 
     def _launch(self, pass_: Pass, tensors: Sequence[Tensor], *, keep: bool) -> None:
-        kernel = cuda_kernels.KERNELS[pass_]
+        kernel = kernels.KERNELS[pass_]
         spec, tiling, batch = self.spec, self.tiling(pass_), len(self.lengths)
         hidden_tiles, batch_tiles, directions = tiling.grid(spec.hidden_size, batch, spec.num_directions)
         barrier = self.lengths.new_zeros((directions, batch_tiles), dtype=torch.int32)
