@@ -6,6 +6,7 @@
 
 #include "kernel.h"
 #include "memory.h"
+#include "schedule.h"
 
 namespace gatesmith {
 namespace {
@@ -58,17 +59,7 @@ int useful_threads(const gatesmith_run &run, int64_t layer) {
 Share share_of(const CellShape &shape, const Sequences &sequences, int member, int members, Barrier *barrier) {
     bool split_units = members > 1 && splits_units(shape, sequences.batch, members);
     Share share = {};
-    int64_t batch = sequences.batch, groups = split_units ? 1 : members, group = split_units ? 0 : member;
-    if (sequences.lengths) {
-        // Sorted rows are dealt one by one, so that every thread gets long and short sequences.
-        share.first_rank = group;
-        share.rank_stride = groups;
-        share.rows = (batch - group + groups - 1) / groups;
-    } else {
-        share.first_rank = batch * group / groups;
-        share.rank_stride = 1;
-        share.rows = batch * (group + 1) / groups - share.first_rank;
-    }
+    deal_rows(sequences, split_units ? 0 : member, split_units ? 1 : members, &share);
     share.first_panel = split_units ? shape.panels() * member / members : 0;
     share.last_panel = split_units ? shape.panels() * (member + 1) / members : shape.panels();
     share.member = member;
@@ -76,20 +67,6 @@ Share share_of(const CellShape &shape, const Sequences &sequences, int member, i
     share.barrier = barrier;
     share.split_units = split_units;
     return share;
-}
-
-// Calls run(cell index, member, members) on this thread for the cells of a layer: both directions side by side where
-// there are two threads, else one after the other.
-template <class F>
-void for_cells(int64_t cells, int index, int count, const F &run) {
-    if (cells == 1) return run(0, index, count);
-    if (count == 1) {
-        run(0, 0, 1);
-        run(1, 0, 1);
-        return;
-    }
-    int first = (count + 1) / 2;
-    index < first ? run(0, index, first) : run(1, index - first, count - first);
 }
 
 struct LayerForward {
@@ -125,25 +102,6 @@ void backward_job(void *context, int index, int count) {
     });
 }
 
-// dx += the reverse direction's part, which lies in a dense [T, N, D] array.
-struct Addition {
-    float *to;
-    int64_t step, row;
-    const float *from;
-    int64_t steps, batch, inputs;
-};
-
-void addition_job(void *context, int index, int count) {
-    auto *add = static_cast<Addition *>(context);
-    for (int64_t t = add->steps * index / count; t < add->steps * (index + 1) / count; ++t) {
-        for (int64_t n = 0; n < add->batch; ++n) {
-            float *to = add->to + t * add->step + n * add->row;
-            const float *from = add->from + (t * add->batch + n) * add->inputs;
-            for (int64_t k = 0; k < add->inputs; ++k) to[k] += from[k];
-        }
-    }
-}
-
 struct PackJob {
     const gatesmith_spec *spec;
     const gatesmith_cell *cells;
@@ -172,23 +130,6 @@ int pack(const gatesmith_spec *spec, const gatesmith_cell *cells, void *packed, 
     bool small = cell_shape(*spec, 0, target().lanes).packed() < 1 << 14;
     run_parallel(small ? 1 : num_threads(), pack_job, &job);
     return GATESMITH_OK;
-}
-
-// Sorts the batch by length, longest first and equal ones in order; all equal lengths need no table.
-Sequences sort_sequences(const gatesmith_run &run, int64_t *rows, int64_t *lengths) {
-    Sequences sequences{run.steps, run.steps, run.batch, nullptr, nullptr, run.steps * run.batch};
-    if (!run.lengths || std::all_of(run.lengths, run.lengths + run.batch, [&](int64_t n) { return n == run.steps; }))
-        return sequences;
-    for (int64_t n = 0; n < run.batch; ++n) rows[n] = n;
-    std::sort(rows, rows + run.batch, [&](int64_t a, int64_t b) {
-        return run.lengths[a] != run.lengths[b] ? run.lengths[a] > run.lengths[b] : a < b;
-    });
-    sequences.rows = rows;
-    sequences.lengths = lengths;
-    sequences.valid = 0;
-    for (int64_t k = 0; k < run.batch; ++k) sequences.valid += lengths[k] = run.lengths[rows[k]];
-    sequences.steps = run.batch ? lengths[0] : 0;
-    return sequences;
 }
 
 // A dense array of layer outputs, [T][N][directions * H].

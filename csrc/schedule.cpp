@@ -1,0 +1,49 @@
+// How the work of a layer is dealt to threads, whatever its cells compute.
+#include "schedule.h"
+
+#include <algorithm>
+
+namespace gatesmith {
+
+Sequences sort_sequences(const gatesmith_run &run, int64_t *rows, int64_t *lengths) {
+    Sequences sequences{run.steps, run.steps, run.batch, nullptr, nullptr, run.steps * run.batch};
+    if (!run.lengths || std::all_of(run.lengths, run.lengths + run.batch, [&](int64_t n) { return n == run.steps; }))
+        return sequences;
+    for (int64_t n = 0; n < run.batch; ++n) rows[n] = n;
+    std::sort(rows, rows + run.batch, [&](int64_t a, int64_t b) {
+        return run.lengths[a] != run.lengths[b] ? run.lengths[a] > run.lengths[b] : a < b;
+    });
+    sequences.rows = rows;
+    sequences.lengths = lengths;
+    sequences.valid = 0;
+    for (int64_t k = 0; k < run.batch; ++k) sequences.valid += lengths[k] = run.lengths[rows[k]];
+    sequences.steps = run.batch ? lengths[0] : 0;
+    return sequences;
+}
+
+void deal_rows(const Sequences &sequences, int64_t group, int64_t groups, Share *share) {
+    int64_t batch = sequences.batch;
+    if (sequences.lengths) {
+        // Sorted rows are dealt one by one, so that every thread gets long and short sequences.
+        share->first_rank = group;
+        share->rank_stride = groups;
+        share->rows = (batch - group + groups - 1) / groups;
+    } else {
+        share->first_rank = batch * group / groups;
+        share->rank_stride = 1;
+        share->rows = batch * (group + 1) / groups - share->first_rank;
+    }
+}
+
+void addition_job(void *context, int index, int count) {
+    auto *add = static_cast<Addition *>(context);
+    for (int64_t t = add->steps * index / count; t < add->steps * (index + 1) / count; ++t) {
+        for (int64_t n = 0; n < add->batch; ++n) {
+            float *to = add->to + t * add->step + n * add->row;
+            const float *from = add->from + (t * add->batch + n) * add->inputs;
+            for (int64_t k = 0; k < add->inputs; ++k) to[k] += from[k];
+        }
+    }
+}
+
+}  // namespace gatesmith
