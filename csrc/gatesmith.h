@@ -18,21 +18,70 @@
 extern "C" {
 #endif
 
+/* ONNX's activation functions; alpha and beta as ONNX defines them for each. */
+enum {
+    GATESMITH_SIGMOID,
+    GATESMITH_TANH,
+    GATESMITH_RELU,
+    GATESMITH_AFFINE,
+    GATESMITH_LEAKY_RELU,
+    GATESMITH_THRESHOLDED_RELU,
+    GATESMITH_SCALED_TANH,
+    GATESMITH_HARD_SIGMOID,
+    GATESMITH_ELU,
+    GATESMITH_SOFTSIGN,
+    GATESMITH_SOFTPLUS
+};
+typedef struct {
+    int64_t function;
+    float alpha, beta;
+} gatesmith_activation;
+
+enum { GATESMITH_GATE_I = 1, GATESMITH_GATE_F = 2, GATESMITH_GATE_G = 4, GATESMITH_GATE_O = 8 };
+enum { GATESMITH_NO_NORM = 0, GATESMITH_NORM_GATES_AND_CELL = 1, GATESMITH_NORM_INPUTS_AND_CELL = 2 };
+
+/* How a cell differs from the plain one; what each feature computes stands in docs/variants.md. */
+typedef struct {
+    int64_t proj_size;      /* R of a projection, 0 for none: then R is H */
+    int64_t peepholes;      /* GATESMITH_GATE_* of the gates with a diagonal peephole */
+    int64_t full_peepholes; /* of those with a matrix */
+    int64_t derived_gate;   /* the gate that is one minus its partner: GATESMITH_GATE_I, GATESMITH_GATE_F or 0 */
+    int64_t layer_norm;     /* GATESMITH_NORM_* or GATESMITH_NO_NORM */
+    int64_t drop_states;    /* whether sequences shorter than T report zero states */
+    int64_t residual;       /* whether layers above the first add their input to their output */
+    float gate_clip, cell_clip, proj_clip; /* 0 for none */
+    float forget_bias;
+    float zoneout_h, zoneout_c;              /* shares of the old state that evaluation keeps, where no mask is given */
+    gatesmith_activation activations[2][3];  /* of each direction: of the gates, the candidate, the output */
+} gatesmith_variant;
+
+/* What training draws for one cell; each may be null. */
+typedef struct {
+    const float *hidden; /* [N, R] factors of h_{t-1} */
+    const float *keep_h; /* [T, N, R] 1 where the old h is kept, else 0 */
+    const float *keep_c; /* [T, N, H] */
+} gatesmith_noise;
+
 /* What an LSTM is. */
 typedef struct {
-    int64_t input_size;  /* D of layer 0; later layers read directions * H */
+    int64_t input_size;  /* D of layer 0; later layers read directions * R */
     int64_t hidden_size; /* H */
     int64_t num_layers;  /* L */
     int64_t directions;  /* 1 or 2 */
     int64_t reverse;     /* with one direction: whether it runs from the last valid step to the first */
+    const gatesmith_variant *variant; /* null for the plain cell, where R is H */
 } gatesmith_spec;
 
 /* The parameters of one cell, or their gradients. A null bias counts as zero, a null gradient is not written. */
 typedef struct {
     float *w_ih;   /* [4H, layer input size] */
-    float *w_hh;   /* [4H, H] */
+    float *w_hh;   /* [4H, R] */
     float *b;      /* [4H] or null */
     float *b_also; /* [4H] or null: a second bias that is added to the first, as in PyTorch */
+    /* of variants only, null where they have none */
+    float *peepholes[3];               /* of i, f, o: [H] or [H, H] */
+    float *w_hr, *b_hr;                /* [R, H], [R] */
+    float *norm_gain[3], *norm_shift[3]; /* of the gates or of W_ih x [4H]; of W_hh h [4H]; of the cell [H] */
 } gatesmith_cell;
 
 /* One run. Fields that a function doesn't name may be null. */
@@ -44,22 +93,25 @@ typedef struct {
     const int64_t *lengths; /* [N] valid steps of each sequence, 0 to T; null for all T */
     const float *x;         /* x[t * x_step + n * x_row + d] */
     int64_t x_step, x_row;
-    const float *h0, *c0; /* [L * directions, N, H] */
-    float *y;             /* y[t * y_step + n * y_row + direction * H + j]; zero beyond a sequence's length */
+    const float *h0, *c0; /* [L * directions, N, R] and [L * directions, N, H] */
+    float *y;             /* y[t * y_step + n * y_row + direction * R + j]; zero beyond a sequence's length */
     int64_t y_step, y_row;
-    float *h_n, *c_n;   /* [L * directions, N, H] */
+    float *h_n, *c_n;   /* as h0 and c0 */
     const void *packed; /* gatesmith_pack's forward weights */
     void *workspace;
     void *tape;        /* null for inference: what backward needs */
-    int64_t recompute; /* whether the tape keeps c only and backward computes the gates again */
+    int64_t recompute; /* whether the tape keeps states only and backward computes the gates again */
+    /* of variants only, in training; each may be null */
+    const gatesmith_noise *noise;  /* [L * directions] */
+    const float *const *dropout;   /* [L - 1] arrays [T, N, directions * R] of factors between layers */
     /* backward only */
     const void *packed_backward;
-    const float *dy; /* dy[t * dy_step + n * dy_row + direction * H + j] */
+    const float *dy; /* dy[t * dy_step + n * dy_row + direction * R + j] */
     int64_t dy_step, dy_row;
-    const float *dh_n, *dc_n; /* [L * directions, N, H] or null for zero */
+    const float *dh_n, *dc_n; /* as h0 and c0, or null for zero */
     float *dx;                /* as x, or null */
     int64_t dx_step, dx_row;
-    float *dh0, *dc0;               /* [L * directions, N, H] */
+    float *dh0, *dc0;               /* as h0 and c0 */
     const gatesmith_cell *gradients; /* [L * directions] */
     int64_t skip; /* for profiling: GATESMITH_SKIP_* of stages to leave out, whose results are then meaningless */
 } gatesmith_run;
@@ -68,7 +120,10 @@ enum {
     GATESMITH_SKIP_INPUT = 1,       /* forward: the products with x; backward: dx */
     GATESMITH_SKIP_RECURRENT = 2,   /* the products with h_{t-1}; backward: dz W_hh */
     GATESMITH_SKIP_ACTIVATIONS = 4, /* sigmoid, tanh; backward: their derivatives */
-    GATESMITH_SKIP_WEIGHTS = 8      /* backward: dW and db */
+    GATESMITH_SKIP_WEIGHTS = 8,     /* backward: dW and db */
+    /* of variants only */
+    GATESMITH_SKIP_PEEPHOLES = 16,  /* what the gates see of c; backward: its gradient, the weights' apart */
+    GATESMITH_SKIP_PROJECTION = 32  /* the product with W_hr; backward: its gradient, the weights' apart */
 };
 
 enum { GATESMITH_OK = 0, GATESMITH_TOO_LARGE = 1, GATESMITH_BAD_ARGUMENT = 2 };

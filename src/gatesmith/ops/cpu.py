@@ -203,7 +203,7 @@ def _run(call: Call, *, recompute: bool) -> CRun:
 def c_spec(spec: LSTMSpec) -> CSpec:
     """The sizes of a spec as the library reads them."""
     reverse = spec.direction == "reverse"
-    return CSpec(spec.input_size, spec.hidden_size, spec.num_layers, spec.num_directions, reverse)
+    return CSpec(spec.input_size, spec.hidden_size, spec.num_layers, spec.num_directions, reverse, None)
 
 
 def _set_input(run: CRun, x: Array, h0: Array, c0: Array, lengths: Array) -> None:
@@ -219,7 +219,6 @@ def _cells(spec: LSTMSpec, arrays: Any) -> Any:
                 address(arrays[f"weight_ih_{suffix}"]),
                 address(arrays[f"weight_hh_{suffix}"]),
                 address(arrays[f"bias_{suffix}"]) if spec.bias else None,
-                None,
             )
             for _, _, suffix in spec.cells()
         )

@@ -3,7 +3,7 @@
 import ctypes
 import threading
 from contextlib import suppress
-from ctypes import POINTER, Structure, c_char_p, c_double, c_int, c_int64, c_void_p
+from ctypes import POINTER, Structure, c_char_p, c_double, c_float, c_int, c_int64, c_void_p
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -15,16 +15,59 @@ import numpy.typing as npt
 ALIGNMENT_BYTES = 64
 
 
-class CSpec(Structure):
-    """``gatesmith_spec`` of csrc/gatesmith.h."""
+class CActivation(Structure):
+    """``gatesmith_activation`` of csrc/gatesmith.h."""
 
-    _fields_ = [(name, c_int64) for name in ("input_size", "hidden_size", "num_layers", "directions", "reverse")]
+    _fields_ = [("function", c_int64), ("alpha", c_float), ("beta", c_float)]
+
+
+class CVariant(Structure):
+    """``gatesmith_variant``: how a cell differs from the plain one."""
+
+    _fields_ = [
+        ("proj_size", c_int64),
+        ("peepholes", c_int64),
+        ("full_peepholes", c_int64),
+        ("derived_gate", c_int64),
+        ("layer_norm", c_int64),
+        ("drop_states", c_int64),
+        ("residual", c_int64),
+        ("gate_clip", c_float),
+        ("cell_clip", c_float),
+        ("proj_clip", c_float),
+        ("forget_bias", c_float),
+        ("zoneout_h", c_float),
+        ("zoneout_c", c_float),
+        ("activations", (CActivation * 3) * 2),
+    ]
+
+
+class CNoise(Structure):
+    """``gatesmith_noise``: what training draws for one cell."""
+
+    _fields_ = [(name, c_void_p) for name in ("hidden", "keep_h", "keep_c")]
+
+
+class CSpec(Structure):
+    """``gatesmith_spec``: what an LSTM is."""
+
+    _fields_ = [
+        *((name, c_int64) for name in ("input_size", "hidden_size", "num_layers", "directions", "reverse")),
+        ("variant", POINTER(CVariant)),
+    ]
 
 
 class CCell(Structure):
     """``gatesmith_cell``: the parameters of one direction of one layer, or their gradients."""
 
-    _fields_ = [(name, c_void_p) for name in ("w_ih", "w_hh", "b", "b_also")]
+    _fields_ = [
+        *((name, c_void_p) for name in ("w_ih", "w_hh", "b", "b_also")),
+        ("peepholes", c_void_p * 3),
+        ("w_hr", c_void_p),
+        ("b_hr", c_void_p),
+        ("norm_gain", c_void_p * 3),
+        ("norm_shift", c_void_p * 3),
+    ]
 
 
 class CRun(Structure):
@@ -50,6 +93,8 @@ class CRun(Structure):
         ("workspace", c_void_p),
         ("tape", c_void_p),
         ("recompute", c_int64),
+        ("noise", POINTER(CNoise)),
+        ("dropout", POINTER(c_void_p)),
         ("packed_backward", c_void_p),
         ("dy", c_void_p),
         ("dy_step", c_int64),
@@ -66,7 +111,7 @@ class CRun(Structure):
     ]
 
 
-SKIP = {"input": 1, "recurrent": 2, "activations": 4, "weights": 8}
+SKIP = {"input": 1, "recurrent": 2, "activations": 4, "weights": 8, "peepholes": 16, "projection": 32}
 """GATESMITH_SKIP_* of csrc/gatesmith.h: stages that a run can leave out, for profiling."""
 
 
