@@ -1,4 +1,7 @@
-"""The LSTM in differentiable PyTorch operations, batched: second derivatives, and tensors no engine of ours takes."""
+"""The LSTM in differentiable PyTorch operations, batched: second derivatives, and tensors no kernel of ours takes.
+
+Nothing in it waits for a device. Half precision is computed in float32 and rounded at the end.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +12,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from gatesmith.ops import noise
+from gatesmith.ops.cuda.transfer import upload
 from gatesmith.spec import NORM_EPSILON, Activation, LSTMSpec
+
+
+Shares = Sequence[Tensor] | Sequence[float]
+"""What zoneout keeps of the old state, for each step: drawn, or its expectation."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,8 +46,26 @@ def formulate(
     seed: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(y, h_n, c_n) as the engines give them; shapes as in :class:`gatesmith.ops.Call`."""
+    with torch.autocast(x.device.type, enabled=False):
+        if x.dtype not in (torch.float16, torch.bfloat16):
+            return _run_layers(spec, params, x, h0, c0, lengths, seed)
+        wide = {name: value.float() for name, value in params.items()}
+        y, h_n, c_n = _run_layers(spec, wide, x.float(), h0.float(), c0.float(), lengths, seed)
+        return y.to(x.dtype), h_n.to(x.dtype), c_n.to(x.dtype)
+
+
+def _run_layers(
+    spec: LSTMSpec,
+    params: Mapping[str, Tensor],
+    x: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    lengths: Tensor,
+    seed: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    lengths = upload(lengths, x)
     steps = torch.arange(len(x), device=x.device)
-    valid = (steps[:, None] < lengths.to(x.device))[:, :, None]
+    valid = (steps[:, None] < lengths)[:, :, None]
     scene = Scene(spec=spec, params=params, valid=valid, seed=seed)
     finals: list[tuple[Tensor, Tensor]] = []
     y = torch.where(valid, x, 0.0)
@@ -57,7 +83,7 @@ def formulate(
             y = y * _dropout_scale(seed, layer, "forward", "dropout", spec.dropout, y)
     h_n, c_n = torch.stack([h for h, _ in finals]), torch.stack([c for _, c in finals])
     if spec.drop_states:
-        whole = (lengths.to(x.device) == len(x))[:, None]
+        whole = (lengths == len(x))[:, None]
         h_n, c_n = torch.where(whole, h_n, 0.0), torch.where(whole, c_n, 0.0)
     return y, h_n, c_n
 
@@ -68,21 +94,22 @@ def _run_cell(
     """(h of every step [T, N, R], final h, final c) of one layer and direction."""
     spec = scene.spec
     params = {
-        name.removesuffix(f"_{suffix}"): value for name, value in scene.params.items() if name.endswith(f"_{suffix}")
+        short: _own_rows(spec, short, value)
+        for name, value in scene.params.items()
+        if (short := name.removesuffix(f"_{suffix}")) != name
     }
-    rows = torch.arange(4 * spec.hidden_size, device=x.device).view(4, -1)
-    rows = rows[["ifgo".index(gate) for gate in "ifgo" if gate != spec.derived_gate]].flatten()
-    from_x = x @ params["weight_ih"][rows].T
+    everything = slice(None)
+    from_x = x @ params["weight_ih"].T
     if spec.layer_norm == "inputs_and_cell":
-        from_x = _norm(from_x, params, "norm_ih", rows)
+        from_x = _norm(from_x, params, "norm_ih", everything)
     if spec.bias:
-        from_x = from_x + params["bias"][rows]
+        from_x = from_x + params["bias"]
     scale, keep_h, keep_c = _noise_of_cell(scene, layer, direction, h, c)
     outs: dict[int, Tensor] = {}
     for t in range(len(x)) if direction == "forward" else reversed(range(len(x))):
-        from_h = (h if scale is None else h * scale) @ params["weight_hh"][rows].T
+        from_h = (h if scale is None else h * scale) @ params["weight_hh"].T
         if spec.layer_norm == "inputs_and_cell":
-            from_h = _norm(from_h, params, "norm_hh", rows)
+            from_h = _norm(from_h, params, "norm_hh", everything)
         new_h, new_c = _step(spec, direction, params, from_x[t] + from_h, c)
         new_h = new_h if keep_h is None else keep_h[t] * h + (1 - keep_h[t]) * new_h
         new_c = new_c if keep_c is None else keep_c[t] * c + (1 - keep_c[t]) * new_c
@@ -90,6 +117,14 @@ def _run_cell(
         outs[t] = h
     stacked = torch.stack([outs[t] for t in range(len(x))]) if outs else h.new_zeros((0, *h.shape))
     return stacked, h, c
+
+
+def _own_rows(spec: LSTMSpec, name: str, value: Tensor) -> Tensor:
+    """The rows of the gates that coupling doesn't derive, of what has rows for all four in one sum."""
+    if not spec.derived_gate or len(value) != 4 * spec.hidden_size or name.startswith("norm_gates"):
+        return value
+    gates = value.chunk(4)
+    return torch.cat([rows for gate, rows in zip("ifgo", gates, strict=True) if gate != spec.derived_gate])
 
 
 def _step(spec: LSTMSpec, direction: str, params: Mapping[str, Tensor], z: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
@@ -127,13 +162,13 @@ def _step(spec: LSTMSpec, direction: str, params: Mapping[str, Tensor], z: Tenso
 
 def _noise_of_cell(
     scene: Scene, layer: int, direction: str, h: Tensor, c: Tensor
-) -> tuple[Tensor | None, list[Tensor] | None, list[Tensor] | None]:
+) -> tuple[Tensor | None, Shares | None, Shares | None]:
     """(factors of h_{t-1}, kept shares of h per step, kept shares of c per step); None where there are none."""
     spec, seed, steps = scene.spec, scene.seed, len(scene.valid)
     scale = None
     if spec.recurrent_dropout and seed is not None:
         scale = _dropout_scale(seed, layer, direction, "recurrent_dropout", spec.recurrent_dropout, h)
-    keeps: list[list[Tensor] | None] = []
+    keeps: list[Shares | None] = []
     kinds: tuple[tuple[noise.Kind, float, Tensor], ...] = (
         ("zoneout_h", spec.zoneout_h, h),
         ("zoneout_c", spec.zoneout_c, c),
@@ -142,10 +177,10 @@ def _noise_of_cell(
         if not rate:
             keeps.append(None)
         elif seed is None:
-            keeps.append([state.new_tensor(rate)] * steps)
+            keeps.append([rate] * steps)
         else:
             drawn = uniform(seed, layer, direction, kind, (steps, *state.shape))
-            keeps.append(list((drawn < rate).to(state)))
+            keeps.append(list(upload((drawn < rate).to(state.dtype), state)))
     return scale, keeps[0], keeps[1]
 
 
@@ -162,10 +197,10 @@ def _(seed: Tensor, layer: int, direction: str, kind: str, shape: Sequence[int])
 
 def _dropout_scale(seed: Tensor, layer: int, direction: str, kind: str, rate: float, like: Tensor) -> Tensor:
     drawn = uniform(seed, layer, direction, kind, like.shape)
-    return (drawn >= rate).to(like) / (1.0 - rate)
+    return upload((drawn >= rate).to(like.dtype) / (1.0 - rate), like)
 
 
-def _norm(x: Tensor, params: Mapping[str, Tensor], name: str, rows: Tensor | slice) -> Tensor:
+def _norm(x: Tensor, params: Mapping[str, Tensor], name: str, rows: slice) -> Tensor:
     gain, shift = params[f"{name}_gain"][rows], params[f"{name}_shift"][rows]
     return functional.layer_norm(x, x.shape[-1:], gain, shift, NORM_EPSILON)
 

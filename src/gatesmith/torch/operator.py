@@ -201,7 +201,7 @@ def formulate_call(
     parsed = parse_spec(spec)
     params = dict(zip(parameter_names(spec), weights, strict=True))
     if lengths is None:
-        lengths = torch.full((x.shape[1],), x.shape[0])
+        lengths = torch.full((x.shape[1],), x.shape[0], device=x.device)
     return formulate(parsed, params, x, h0, c0, lengths, seed)
 
 

@@ -11,8 +11,7 @@ import torch
 from tests.strategies import calls, deterministic, random_weights, specs
 from tests.tolerances import TOLERANCES
 
-from gatesmith.errors import UnsupportedError
-from gatesmith.ops import LSTM, cuda, reference, run_on_device
+from gatesmith.ops import reference
 from gatesmith.ops.call import Call, make_call
 from gatesmith.ops.cuda.gradient import backward
 from gatesmith.ops.cuda.lstm import forward, make_problem, unsupported_feature
@@ -215,50 +214,6 @@ def test_a_mutated_weight_shows() -> None:
     mutated = dataclasses.replace(call, weights=type(call.weights)(call.spec, arrays))
     with pytest.raises(AssertionError, match="differs by"):
         assert_close(results(mutated, torch.float32, ONE_LAUNCH), expected, "cuda_float32")
-
-
-def test_the_device_runs_the_same_operator_forward_and_backward() -> None:
-    lstm = LSTM(LSTMSpec(3, 5), seed=1)
-    x = np.random.default_rng(0).normal(size=(3, 2, 3)).astype(np.float32)
-    ours, (h_n, _) = run_on_device(lstm, x, device="cuda", lengths=[3, 1])
-    y, (expected_h_n, _) = run_on_device(lstm, x, device="reference", lengths=[3, 1])
-    assert np.abs(ours - y).max() <= TOLERANCES["cuda_float32"]
-    assert np.abs(h_n - expected_h_n).max() <= TOLERANCES["cuda_float32"]
-    gradients = {}
-    for device in ("cuda", "reference"):
-        lstm.device = device
-        out, _, tape = lstm.forward(x)
-        gradients[device] = lstm.backward(tape, np.ones_like(out)).dweights["weight_hh_l0"]
-    assert np.abs(gradients["cuda"] - gradients["reference"]).max() <= TOLERANCES["cuda_float32"]
-
-
-@pytest.mark.parametrize(
-    ("given", "named"),
-    [
-        ({"proj_size": 2}, "projection"),
-        ({"layer_norm": "gates_and_cell"}, "layer normalisation"),
-        ({"full_peepholes": "o"}, "full_peepholes"),
-        ({"zoneout_c": 0.1, "peepholes": "o"}, "zoneout_c"),
-    ],
-)
-def test_what_the_kernels_do_not_know_is_named(given: dict[str, object], named: str) -> None:
-    lstm = LSTM(LSTMSpec(3, 5, **given))  # type: ignore[arg-type]
-    with pytest.raises(UnsupportedError, match=named):
-        run_on_device(lstm, np.zeros((2, 1, 3), np.float32), device="cuda")
-    with pytest.raises(UnsupportedError, match="float64"):
-        run_on_device(LSTM(LSTMSpec(3, 5)), np.zeros((2, 1, 3)), device="cuda")
-
-
-def test_a_machine_without_a_gpu_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    monkeypatch.setattr("gatesmith.ops.cuda.engine._interprets", lambda: False)
-    with pytest.raises(UnsupportedError, match="no NVIDIA GPU"):
-        run_on_device(LSTM(LSTMSpec(3, 5)), np.zeros((2, 1, 3), np.float32), device="cuda")
-
-
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gatesmith.ops.cuda.engine.find_spec", lambda name: None if name == "triton" else object())
-    assert cuda.missing() == "Triton is not installed, run `pip install 'gatesmith[cuda]'`"
 
 
 COMPILE = """

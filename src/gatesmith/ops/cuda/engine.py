@@ -1,5 +1,6 @@
 """The operator on a GPU from and to NumPy arrays: what the table of devices calls.
 
+The Triton kernels run what they can (``lstm.unsupported_feature``), PyTorch operations on the GPU run the rest.
 Training loops keep their tensors on the GPU with ``gatesmith.torch.LSTM``; here every call copies in and out.
 """
 
@@ -14,12 +15,21 @@ from gatesmith.ops.devices import Tape
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class CudaTape:
-    """What a forward run leaves on the GPU: the problem's tensors, and the kernels' own tape."""
+class KernelTape:
+    """What a run of the kernels leaves on the GPU: the problem's tensors, and the kernels' own tape."""
 
     call: Call
     problem: Any
     kept: Any
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FormulationTape:
+    """What a run in PyTorch operations leaves: tensors that autograd can differentiate; ``inputs`` as in the call."""
+
+    call: Call
+    inputs: list[Any]
+    outputs: tuple[Any, ...]
 
 
 def missing() -> str | None:
@@ -34,11 +44,9 @@ def missing() -> str | None:
     return "PyTorch sees no NVIDIA GPU on this machine"
 
 
-def unsupported(call: Call) -> str | None:
-    """Float64, and the features that the kernels don't know."""
-    from gatesmith.ops.cuda.lstm import unsupported_feature
-
-    return "float64" if call.x.dtype == np.float64 else unsupported_feature(call.spec)
+def unsupported(call: Call) -> str | None:  # noqa: ARG001 - the interface of every engine
+    """Every spec runs, in float32 and float64."""
+    return None
 
 
 def forward(call: Call) -> Outputs:
@@ -53,16 +61,31 @@ def forward_for_training(call: Call) -> tuple[Outputs, Tape]:
 
 def backward(tape: Tape, dy: Array, dh_n: Array, dc_n: Array) -> Gradients:
     """Gradients of x, h0, c0 and every parameter."""
-    from gatesmith.ops.cuda.gradient import backward as run_backward
+    given = tuple(_upload(array) for array in (dy, dh_n, dc_n))
+    if isinstance(tape, KernelTape):
+        from gatesmith.ops.cuda.gradient import backward as run_backward
 
-    assert isinstance(tape, CudaTape)
-    given = (_upload(array) for array in (dy, dh_n, dc_n))
-    dx, dh0, dc0, *dweights = (_download(d) for d in run_backward(tape.problem, tape.kept, *given))
+        gradients = run_backward(tape.problem, tape.kept, *given)
+    else:
+        assert isinstance(tape, FormulationTape)
+        import torch
+
+        gradients = torch.autograd.grad(tape.outputs, tape.inputs, given, retain_graph=True, materialize_grads=True)
+    dx, dh0, dc0, *dweights = (_download(d) for d in gradients)
     names = tape.call.spec.parameter_shapes()
     return Gradients(dx=dx, dh0=dh0, dc0=dc0, dweights=dict(zip(names, dweights, strict=True)))
 
 
-def _run(call: Call, *, keep: bool) -> tuple[Outputs, CudaTape]:
+def _run(call: Call, *, keep: bool) -> tuple[Outputs, Tape]:
+    from gatesmith.ops.cuda.lstm import unsupported_feature
+
+    formulated = call.x.dtype == np.float64 or unsupported_feature(call.spec) is not None
+    results, tape = _run_formulation(call, keep=keep) if formulated else _run_kernels(call, keep=keep)
+    y, h_n, c_n = (_download(result) for result in results)
+    return Outputs(y=y, h_n=h_n, c_n=c_n), tape
+
+
+def _run_kernels(call: Call, *, keep: bool) -> tuple[tuple[Any, ...], KernelTape]:
     from gatesmith.ops.cuda.lstm import forward as run_forward
     from gatesmith.ops.cuda.lstm import make_problem
 
@@ -76,9 +99,22 @@ def _run(call: Call, *, keep: bool) -> tuple[Outputs, CudaTape]:
         None if whole else _upload(call.lengths),
         call.seed if call.training else None,
     )
-    y, h_n, c_n, kept = run_forward(problem, keep=keep)
-    outputs = Outputs(y=_download(y), h_n=_download(h_n), c_n=_download(c_n))
-    return outputs, CudaTape(call=call, problem=problem, kept=kept)
+    *outputs, kept = run_forward(problem, keep=keep)
+    return tuple(outputs), KernelTape(call=call, problem=problem, kept=kept)
+
+
+def _run_formulation(call: Call, *, keep: bool) -> tuple[tuple[Any, ...], FormulationTape]:
+    import torch
+
+    from gatesmith.ops.formulation import formulate
+
+    inputs = [_upload(array).requires_grad_(keep) for array in (call.x, call.h0, call.c0, *call.weights.values())]
+    x, h0, c0, *weights = inputs
+    params = dict(zip(call.weights, weights, strict=True))
+    seed = torch.tensor((call.seed + 2**63) % 2**64 - 2**63) if call.training else None  # as int64
+    with torch.set_grad_enabled(keep):
+        outputs = formulate(call.spec, params, x, h0, c0, _upload(call.lengths), seed)
+    return outputs, FormulationTape(call=call, inputs=inputs, outputs=outputs)
 
 
 def _upload(array: Array) -> Any:
@@ -88,7 +124,7 @@ def _upload(array: Array) -> Any:
 
 
 def _download(tensor: Any) -> Array:
-    return tensor.cpu().numpy()
+    return tensor.detach().cpu().numpy()
 
 
 def _interprets() -> bool:

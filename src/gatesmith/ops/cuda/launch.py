@@ -13,6 +13,7 @@ from torch import Tensor
 from gatesmith.ops import noise
 from gatesmith.ops.cuda import kernels
 from gatesmith.ops.cuda.tiling import Machine, Pass, Tiling, choose_tiling
+from gatesmith.ops.cuda.transfer import upload
 from gatesmith.spec import Activation, LSTMSpec
 
 INTERPRETER = Machine(multiprocessors=1, shared_bytes=1 << 20)
@@ -143,7 +144,7 @@ def draw_recurrent_dropout(spec: LSTMSpec, layer: int, seed: int | None, like: T
         noise.dropout_scale(seed, layer, direction, "recurrent_dropout", (batch, hidden), spec.recurrent_dropout)
         for direction in spec.directions
     ]
-    return upload(np.stack(drawn), like)
+    return as_float32(np.stack(drawn), like)
 
 
 def draw_zoneout(
@@ -156,13 +157,12 @@ def draw_zoneout(
     drawn = [
         noise.zoneout_keep(seed, layer, direction, kind, (steps, batch, hidden), rate) for direction in spec.directions
     ]
-    return upload(np.stack(drawn, axis=2), like)
+    return as_float32(np.stack(drawn, axis=2), like)
 
 
-def upload(values: noise.Array, like: Tensor) -> Tensor:
-    """Numbers drawn on the host, as float32 on the device of ``like``, without waiting for it."""
-    tensor = torch.from_numpy(np.ascontiguousarray(values, np.float32))
-    return tensor.pin_memory().to(like.device, non_blocking=True) if like.is_cuda else tensor
+def as_float32(values: noise.Array, like: Tensor) -> Tensor:
+    """Numbers drawn on the host, on the device of ``like``."""
+    return upload(torch.from_numpy(np.ascontiguousarray(values, np.float32)), like)
 
 
 @lru_cache(maxsize=16)

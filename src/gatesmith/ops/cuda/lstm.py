@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from gatesmith.ops import noise
-from gatesmith.ops.cuda.launch import Recurrence, draw_recurrent_dropout, draw_zoneout, upload
+from gatesmith.ops.cuda.launch import Recurrence, as_float32, draw_recurrent_dropout, draw_zoneout
 from gatesmith.ops.cuda.tiling import Pass, Tiling
+from gatesmith.ops.cuda.transfer import upload
 from gatesmith.spec import LSTMSpec
 
 DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -127,7 +128,7 @@ class Problem:
         if self.seed is None or not self.spec.dropout or layer == self.spec.num_layers - 1:
             return None
         shape = tuple(out.shape)
-        return upload(noise.dropout_scale(self.seed, layer, "forward", "dropout", shape, self.spec.dropout), out)
+        return as_float32(noise.dropout_scale(self.seed, layer, "forward", "dropout", shape, self.spec.dropout), out)
 
 
 def make_problem(
@@ -150,7 +151,7 @@ def make_problem(
         lengths = torch.full((batch,), steps, device=x.device)
         order = torch.arange(batch, device=x.device)
     else:
-        lengths = lengths.to(x.device, torch.int64, non_blocking=True).clamp(0, steps)
+        lengths = upload(lengths.to(torch.int64), x).clamp(0, steps)
         order = torch.argsort(lengths, descending=True, stable=True)
     params = {name: weight.detach() for name, weight in zip(spec.parameter_shapes(), weights, strict=True)}
     return Problem(
