@@ -15,7 +15,6 @@ from gatesmith.ops import noise
 from gatesmith.ops.cuda.transfer import upload
 from gatesmith.spec import NORM_EPSILON, Activation, LSTMSpec
 
-
 Shares = Sequence[Tensor] | Sequence[float]
 """What zoneout keeps of the old state, for each step: drawn, or its expectation."""
 
