@@ -41,7 +41,8 @@ module activation #(
 
   logic [SlopeWidth+ActWidth-1:0] entry_read, entry;
   rom #(.Width(SlopeWidth + ActWidth), .Depth(2 ** IndexWidth), .Latency(MemoryStages), .File(File)) u_table (
-    .clk, .address_i(magnitude[ZWidth-2-:IndexWidth]), .data_o(entry_read)
+    .clk, .address_i(magnitude[ZWidth-2-:IndexWidth]), .data_o(entry_read),
+    .write_i(1'b0), .write_address_i('0), .write_data_i('0)
   );
   delay #(.Width(SlopeWidth + ActWidth), .Stages(OperandStages)) u_entry (
     .clk, .rst(1'b0), .data_i(entry_read), .data_o(entry)

@@ -34,6 +34,7 @@ module lstm #(
   parameter int OperandStages = 1, // registers before a multiplier
   parameter int ProductStages = 3, // registers after a multiplier
   parameter int SumStages = 1,     // registers after an adder: 0 or 1
+  parameter bit WritableWeights = 1'b0,  // RAM for weights and biases, with the files as first contents; else ROM
   // Derived: leave them alone.
   localparam int Rows = 4 * HiddenSize,
   localparam int Banks = Multipliers > Rows ? Multipliers / Rows : 1,
@@ -62,13 +63,18 @@ module lstm #(
   input  wire logic                            state_write_i,
   input  wire logic [StateWidth-1:0]           state_data_i,
   output logic      [StateWidth-1:0]           state_data_o,     // MemoryStages + 2 clocks after the address
+  // weights and biases: write while not busy
+  input  wire logic                            weight_write_i,
+  input  wire logic                            weight_memory_i,  // 0: weights, 1: biases
+  input  wire logic [31:0]                     weight_address_i, // {word, piece of 32 bits: 12 bits}
+  input  wire logic [31:0]                     weight_data_i,
   input  wire logic                            keep_i,           // sequences go on from the last states, not from h0 and c0
   // status
   output logic                                 busy_o,
   output logic                                 done_o,           // one clock: the last beat has gone
   input  wire logic                            clear_i,          // of the sticky flags
   output logic      [2:0]                      saturated_o,      // sticky: z, c, h
-  output logic                                 protocol_error_o  // sticky: tlast inside a step, or a state written while busy
+  output logic                                 protocol_error_o  // sticky: tlast inside a step, or a state or weight written while busy
 );
   localparam int XSumWidth = XWidth + XShift;
   localparam int HSumWidth = HWidth + HShift;
@@ -107,6 +113,15 @@ module lstm #(
     host_unit_q <= host_unit;
     host_select_q <= state_select_i;
     host_data_q <= state_data_i;
+  end
+
+  logic weight_write_q, weight_memory_q;
+  logic [31:0] weight_address_q, weight_data_q;
+  always_ff @(posedge clk) begin
+    weight_write_q <= weight_write_i && !busy_o;
+    weight_memory_q <= weight_memory_i;
+    weight_address_q <= weight_address_i;
+    weight_data_q <= weight_data_i;
   end
 
   logic [1:0] operand_valid;
@@ -186,7 +201,8 @@ module lstm #(
     .MemoryStages(MemoryStages),
     .OperandStages(OperandStages),
     .ProductStages(ProductStages),
-    .SumStages(SumStages)
+    .SumStages(SumStages),
+    .WritableWeights(WritableWeights)
   ) u_cell (
     .clk,
     .rst,
@@ -209,7 +225,11 @@ module lstm #(
     .host_group_i(host_group_q),
     .host_data_i(host_data_q[CellWidth-1:0]),
     .host_data_o(host_cells),
-    .saturated_o(saturated)
+    .saturated_o(saturated),
+    .weight_write_i(weight_write_q),
+    .weight_memory_i(weight_memory_q),
+    .weight_address_i(weight_address_q),
+    .weight_data_i(weight_data_q)
   );
 
   logic [UnitWidth-1:0] host_unit_late;
@@ -257,7 +277,7 @@ module lstm #(
       busy_o <= active;
       done_o <= busy_o && !active;
       saturated_o <= (clear_i ? '0 : saturated_o) | saturated;
-      protocol_error_o <= (protocol_error_o && !clear_i) || length_error || (state_write_i && busy_o);
+      protocol_error_o <= (protocol_error_o && !clear_i) || length_error || ((state_write_i || weight_write_i) && busy_o);
     end
   end
 endmodule

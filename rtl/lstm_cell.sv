@@ -31,6 +31,7 @@ module lstm_cell #(
   parameter int OperandStages = 1,
   parameter int ProductStages = 3,
   parameter int SumStages = 1,
+  parameter bit WritableWeights = 1'b0,
   // Derived: leave them alone.
   localparam int Rows = 4 * HiddenSize,
   localparam int ColumnsPerCycle = Multipliers > Rows ? Multipliers / Rows : 1,
@@ -63,7 +64,12 @@ module lstm_cell #(
   input  wire logic [GroupWidth-1:0]      host_group_i,
   input  wire logic [CellWidth-1:0]       host_data_i,
   output logic      [Units*CellWidth-1:0] host_data_o,
-  output logic      [2:0]                 saturated_o         // z, c, h
+  output logic      [2:0]                 saturated_o,        // z, c, h
+  // Weights and biases, for the host likewise.
+  input  wire logic                       weight_write_i,
+  input  wire logic                       weight_memory_i,    // 0: weights, 1: biases
+  input  wire logic [31:0]                weight_address_i,   // {word, piece of 32 bits}
+  input  wire logic [31:0]                weight_data_i
 );
   localparam int Columns = InputSize + HiddenSize;
   localparam int Lanes = Multipliers < Rows ? Multipliers : Rows;
@@ -120,7 +126,8 @@ module lstm_cell #(
     .MemoryStages(MemoryStages),
     .OperandStages(OperandStages),
     .ProductStages(ProductStages),
-    .SumStages(SumStages)
+    .SumStages(SumStages),
+    .WritableWeights(WritableWeights)
   ) u_mac (
     .clk,
     .rst,
@@ -130,7 +137,10 @@ module lstm_cell #(
     .fresh_i(fresh),
     .front_i(operand_front_i),
     .next_i(operand_next_i),
-    .sums_o(sums)
+    .sums_o(sums),
+    .weight_write_i(weight_write_i && !weight_memory_i),
+    .weight_address_i,
+    .weight_data_i
   );
 
   logic captured, enough, initial_at_sums, last_at_sums;
@@ -199,7 +209,8 @@ module lstm_cell #(
       .MemoryStages(MemoryStages),
       .OperandStages(OperandStages),
       .ProductStages(ProductStages),
-      .SumStages(SumStages)
+      .SumStages(SumStages),
+      .WritableWeights(WritableWeights)
     ) u_pointwise (
       .clk,
       .rst,
@@ -212,6 +223,9 @@ module lstm_cell #(
       .host_group_i,
       .host_data_i,
       .host_data_o(host_data_o[i*CellWidth+:CellWidth]),
+      .bias_write_i(weight_write_i && weight_memory_i),
+      .bias_address_i(weight_address_i),
+      .bias_data_i(weight_data_i),
       .h_valid_o(h_present_o[i]),
       .h_o(h_o[i*HWidth+:HWidth]),
       .saturated_o(saturated[3*i+:3])

@@ -18,6 +18,7 @@ module lstm_mac #(
   parameter int OperandStages = 1,
   parameter int ProductStages = 3,
   parameter int SumStages = 1,
+  parameter bit WritableWeights = 1'b0,
   localparam int WordWidth = Words > 1 ? $clog2(Words) : 1,
   localparam int BaseWidth = $clog2(Rows + 1)
 ) (
@@ -29,7 +30,11 @@ module lstm_mac #(
   input  wire logic [1:0]                              fresh_i,
   input  wire logic [ColumnsPerCycle*OperandWidth-1:0] front_i,  // operand of the column at hand
   input  wire logic [ColumnsPerCycle*OperandWidth-1:0] next_i,   // of the one after it, where a word straddles two
-  output logic      [Lanes*AccWidth-1:0]               sums_o
+  output logic      [Lanes*AccWidth-1:0]               sums_o,
+  // Weights, for the host while no step is under way.
+  input  wire logic                                    weight_write_i,
+  input  wire logic [31:0]                             weight_address_i,  // {word, piece}
+  input  wire logic [31:0]                             weight_data_i
 );
   localparam int ProductWidth = WeightWidth + OperandWidth;
   localparam int TreeWidth = ProductWidth + $clog2(ColumnsPerCycle);
@@ -40,8 +45,12 @@ module lstm_mac #(
   localparam int SumDelay = MemoryStages + OperandStages + ProductStages + (SumStages > 0 ? $clog2(ColumnsPerCycle) : 0);
 
   logic [Lanes*ColumnsPerCycle*WeightWidth-1:0] weights;
-  rom #(.Width(Lanes * ColumnsPerCycle * WeightWidth), .Depth(Words), .Latency(MemoryStages), .File(WeightFile)) u_weights (
-    .clk, .address_i(word_i), .data_o(weights)
+  rom #(
+    .Width(Lanes * ColumnsPerCycle * WeightWidth), .Depth(Words), .Latency(MemoryStages), .File(WeightFile),
+    .Writable(WritableWeights)
+  ) u_weights (
+    .clk, .address_i(word_i), .data_o(weights),
+    .write_i(weight_write_i), .write_address_i(weight_address_i), .write_data_i(weight_data_i)
   );
 
   logic [Groups*OperandsWidth-1:0] fronts;

@@ -28,6 +28,7 @@ module lstm_pointwise #(
   parameter int OperandStages = 1,
   parameter int ProductStages = 3,
   parameter int SumStages = 1,
+  parameter bit WritableWeights = 1'b0,
   localparam int Groups = (HiddenSize + Stride - 1) / Stride,
   localparam int GroupWidth = Groups > 1 ? $clog2(Groups) : 1
 ) (
@@ -43,6 +44,10 @@ module lstm_pointwise #(
   input  wire logic [GroupWidth-1:0] host_group_i,
   input  wire logic [CellWidth-1:0]  host_data_i,
   output logic      [CellWidth-1:0]  host_data_o,    // c, MemoryStages after host_group_i
+  // Biases, for the host likewise.
+  input  wire logic                  bias_write_i,
+  input  wire logic [31:0]           bias_address_i,  // {unit, piece}
+  input  wire logic [31:0]           bias_data_i,
   output logic                       h_valid_o,
   output logic      [HWidth-1:0]     h_o,
   output logic      [2:0]            saturated_o     // z, c, h: each at its own time
@@ -75,8 +80,11 @@ module lstm_pointwise #(
   logic [UnitWidth-1:0] unit;
   logic [4*BiasWidth-1:0] bias_read, bias;
   assign unit = present ? UnitWidth'(int'(group_i) * Stride + First) : '0;
-  rom #(.Width(4 * BiasWidth), .Depth(Units), .Latency(MemoryStages), .File(BiasFile)) u_bias (
-    .clk, .address_i(unit), .data_o(bias_read)
+  rom #(
+    .Width(4 * BiasWidth), .Depth(Units), .Latency(MemoryStages), .File(BiasFile), .Writable(WritableWeights)
+  ) u_bias (
+    .clk, .address_i(unit), .data_o(bias_read),
+    .write_i(bias_write_i), .write_address_i(bias_address_i), .write_data_i(bias_data_i)
   );
   delay #(.Width(4 * BiasWidth), .Stages(2 * SumStages)) u_bias_q (.clk, .rst(1'b0), .data_i(bias_read), .data_o(bias));
 

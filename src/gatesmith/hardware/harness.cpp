@@ -1,4 +1,4 @@
-// Drives the SystemVerilog module `lstm` under Verilator: reads jobs from a file, streams them, writes what came out.
+// Drives the SystemVerilog modules `lstm` and `lstm_stack` under Verilator: reads jobs from a file, streams them, writes what came out.
 //
 // Usage: harness REQUEST RESPONSE. Both are int64 words; simulate.py writes the one and reads the other, and names the
 // fields. Everything that depends on the design's sizes is in the request, so that this file is never edited.
@@ -51,14 +51,27 @@ void set_field(Port& port, int index, int width, int64_t value) {
   }
 }
 
+// What `lstm_stack` has and `lstm` has not.
+template <class Top>
+void choose_cell(Top& top, int64_t cell) {
+  if constexpr (requires { top.state_cell_i; }) top.state_cell_i = static_cast<unsigned>(cell);
+}
+
+template <class Top>
+bool overflow(const Top& top) {
+  if constexpr (requires { top.overflow_o; }) return top.overflow_o;
+  else return false;
+}
+
 struct Settings {
-  int64_t jobs, in_elements, x_width, out_elements, h_width, hidden, units, unit_bits, state_width, read_latency;
+  int64_t jobs, in_elements, in_width, out_elements, out_width;
+  int64_t cells, hidden, units, unit_bits, state_width, read_latency;
   int64_t keep, move_states, valid_duty, ready_duty, seed, patience, warmup, reset;
 };
 constexpr size_t settings_words = sizeof(Settings) / sizeof(int64_t);
 
 struct Job {
-  const int64_t *h0, *c0, *data, *last;
+  const int64_t *states, *data, *last;  // states: of each cell h0, then c0
   int64_t in_beats, out_beats;
 };
 
@@ -84,7 +97,7 @@ class Bench {
 
   void reset(int64_t clocks) {
     top_->rst = 1;
-    top_->s_axis_tvalid = top_->m_axis_tready = top_->state_write_i = top_->clear_i = 0;
+    top_->s_axis_tvalid = top_->m_axis_tready = top_->state_write_i = top_->weight_write_i = top_->clear_i = 0;
     top_->keep_i = set_.keep != 0;
     while (clocks-- > 0) tick();
     top_->rst = 0;
@@ -101,7 +114,7 @@ class Bench {
       top_->s_axis_tvalid = offered;
       if (offered) {
         for (int i = 0; i < set_.in_elements; ++i)
-          set_field(top_->s_axis_tdata, i, static_cast<int>(set_.x_width), job.data[in * set_.in_elements + i]);
+          set_field(top_->s_axis_tdata, i, static_cast<int>(set_.in_width), job.data[in * set_.in_elements + i]);
         top_->s_axis_tlast = job.last[in] != 0;
       }
       top_->m_axis_tready = drawn(set_.ready_duty);
@@ -109,7 +122,7 @@ class Bench {
       const bool taken = offered && top_->s_axis_tready, given = top_->m_axis_tready && top_->m_axis_tvalid;
       if (given) {
         for (int i = 0; i < set_.out_elements; ++i)
-          data.push_back(field(top_->m_axis_tdata, i, static_cast<int>(set_.h_width)));
+          data.push_back(field(top_->m_axis_tdata, i, static_cast<int>(set_.out_width)));
         last.push_back(top_->m_axis_tlast);
         last_clock = clock_;
         ++out;
@@ -128,35 +141,37 @@ class Bench {
   }
 
   void write_states(const Job& job) {
-    for (int select = 0; select < 2; ++select)
-      for (int64_t unit = 0; unit < set_.hidden; ++unit) {
-        top_->state_address_i = address(unit);
-        top_->state_select_i = select;
-        set_field(top_->state_data_i, 0, static_cast<int>(set_.state_width), (select ? job.c0 : job.h0)[unit]);
-        top_->state_write_i = 1;
-        tick();
-      }
+    for (int64_t at = 0; at < states(); ++at) {
+      point_at(at);
+      set_field(top_->state_data_i, 0, static_cast<int>(set_.state_width), job.states[at]);
+      top_->state_write_i = 1;
+      tick();
+    }
     top_->state_write_i = 0;
     for (int i = 0; i < 4; ++i) tick();  // through the registers before the memory
   }
 
   void read_states(Words& into) {
     for (int64_t wait = 0; top_->busy_o && wait <= set_.patience; ++wait) tick();
-    for (int64_t at = 0; at < 2 * set_.hidden + set_.read_latency; ++at) {
+    for (int64_t at = 0; at < states() + set_.read_latency; ++at) {
       if (at >= set_.read_latency) into.push_back(field(top_->state_data_o, 0, static_cast<int>(set_.state_width)));
-      const int64_t next = at < 2 * set_.hidden ? at : 0;
-      top_->state_address_i = address(next % set_.hidden);
-      top_->state_select_i = next >= set_.hidden;
+      point_at(at < states() ? at : 0);
       tick();
     }
   }
+  int64_t states() const { return 2 * set_.cells * set_.hidden; }
 
   void clear_flags() {
     top_->clear_i = 1;
     tick();
     top_->clear_i = 0;
   }
-  int64_t flags() { return top_->saturated_o | (top_->protocol_error_o << 3) | (top_->busy_o << 4); }
+  // Bits 0 to 59: three for each cell; 60: protocol error; 61: overflow.
+  int64_t flags() {
+    int64_t flags = static_cast<int64_t>(top_->saturated_o);
+    flags |= static_cast<int64_t>(top_->protocol_error_o) << 60;
+    return flags | static_cast<int64_t>(overflow(*top_)) << 61;
+  }
   int64_t clock() const { return clock_; }
   void idle(int clocks) { while (clocks-- > 0) tick(); }
 
@@ -175,8 +190,12 @@ class Bench {
     random_ = random_ * 6364136223846793005ull + 1442695040888963407ull;
     return static_cast<int64_t>(random_ >> 56) < duty;
   }
-  unsigned address(int64_t unit) const {
-    return static_cast<unsigned>(((unit / set_.units) << set_.unit_bits) | (unit % set_.units));
+  // The state port's address of word `at`: of each cell all of h, then all of c.
+  void point_at(int64_t at) {
+    const int64_t unit = at % set_.hidden;
+    choose_cell(*top_, at / (2 * set_.hidden));
+    top_->state_select_i = at / set_.hidden % 2;
+    top_->state_address_i = static_cast<unsigned>(((unit / set_.units) << set_.unit_bits) | (unit % set_.units));
   }
 
   Settings set_;
@@ -218,9 +237,8 @@ Words run(const Words& request) {
     Job job{};
     job.in_beats = *at++;
     job.out_beats = *at++;
-    job.h0 = at;
-    job.c0 = at + set.hidden;
-    job.data = at + 2 * set.hidden;
+    job.states = at;
+    job.data = at + bench.states();
     job.last = job.data + job.in_beats * set.in_elements;
     at = job.last + job.in_beats;
 
