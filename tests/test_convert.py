@@ -33,15 +33,20 @@ def test_a_variant_goes_where_it_can(tmp_path: Path) -> None:
     LSTM(LSTMSpec(3, 4, peepholes="ifo", gate_clip=2.0)).weights.save(tmp_path / "a.safetensors")
     assert convert(tmp_path / "a.safetensors", tmp_path / "a.onnx").spec.peepholes == "ifo"
     assert convert(tmp_path / "a.onnx", tmp_path / "b.safetensors").spec.gate_clip == 2.0
-    for suffix, feature in ((".pt", "peepholes='ifo'"), (".keras", "peepholes"), (".npz", "peepholes")):
+    for suffix, feature in (
+        (".pt", "peepholes='ifo'"),
+        (".keras", "peepholes"),
+        (".npz", "peepholes"),
+        (".tflite", "gate_clip"),
+    ):
         with pytest.raises(UnsupportedError, match=f"can't express {feature}"):
             convert(tmp_path / "a.safetensors", tmp_path / f"c{suffix}")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.onnx", "a.safetensors", "b.safetensors"]
 
 
 def test_unknown_suffixes_are_named(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"suffix '.tflite'; expected one of .safetensors \(gatesmith's own\)"):
-        convert(tmp_path / "a.tflite", tmp_path / "b.pt")
+    with pytest.raises(WeightsError, match=r"suffix '.pkl'; expected one of .safetensors \(gatesmith's own\)"):
+        convert(tmp_path / "a.pkl", tmp_path / "b.pt")
     with pytest.raises(WeightsError, match="suffix ''"):
         convert(tmp_path / "a.safetensors", tmp_path / "b")
 

@@ -155,6 +155,18 @@ def _write_flax(lstm: LSTM, path: Path) -> None:
         np.savez(file, **flattened(to_flax(lstm)))  # type: ignore[arg-type]
 
 
+def _read_tflite(path: Path) -> LSTM:
+    from gatesmith.tflite import from_tflite
+
+    return from_tflite(path)
+
+
+def _write_tflite(lstm: LSTM, path: Path) -> None:
+    from gatesmith.tflite import save_tflite
+
+    save_tflite(lstm, path)
+
+
 _TORCH = Format(summary="a PyTorch state_dict", read=_read_torch, write=_write_torch)
 FORMATS = {
     ".safetensors": Format(
@@ -167,5 +179,6 @@ FORMATS = {
     ".onnx": Format(summary="an ONNX model", read=_read_onnx, write=_write_onnx),
     ".keras": Format(summary="a Keras 3 model", read=_read_keras, write=_write_keras),
     ".h5": Format(summary="Keras weights", read=_read_keras, write=_write_keras),
+    ".tflite": Format(summary="a TFLite (LiteRT) model", read=_read_tflite, write=_write_tflite),
     ".npz": Format(summary="Flax parameters, names joined by /", read=_read_flax, write=_write_flax),
 }

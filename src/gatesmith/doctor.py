@@ -27,6 +27,7 @@ PACKAGES = (
     ("torch", "torch", "training, gatesmith.torch, conversion from and to PyTorch"),
     ("onnx", "onnx", "reading and writing ONNX models"),
     ("h5py", "keras", "reading and writing Keras weights"),
+    ("tflite", "tflite", "reading and writing TFLite models"),
     ("aeon", "data", "the data set japanese-vowels, `gatesmith train` without a file"),
     ("matplotlib", "plot", "pictures of the gates"),
     ("plotly", "report", "the HTML report"),
