@@ -342,6 +342,13 @@ def test_fuzzed_files_give_an_error_or_a_model(count: int, tmp_path: Path) -> No
     assert not list(tmp_path.iterdir())
 
 
+def test_an_element_type_that_onnx_does_not_define_is_an_error() -> None:
+    model = gatesmith.onnx.to_onnx(LSTM(LSTMSpec(2, 3)))
+    model.graph.input[0].type.tensor_type.elem_type = 104
+    with pytest.raises(WeightsError, match="input 'x' has element type 104"):
+        gatesmith.onnx.from_onnx(model)
+
+
 def test_absent_and_foreign_files(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="can't read"):
         gatesmith.onnx.from_onnx(tmp_path / "absent.onnx")

@@ -110,7 +110,10 @@ def make_program(model: ModelProto) -> Program:
     types: dict[str, np.dtype[Any] | None] = {}
     for value in graph.input:
         kind = value.type.tensor_type.elem_type
-        types[value.name] = helper.tensor_dtype_to_np_dtype(kind) if kind else None
+        try:
+            types[value.name] = helper.tensor_dtype_to_np_dtype(kind) if kind else None
+        except KeyError:
+            raise WeightsError(f"input {value.name!r} has element type {kind}, which ONNX doesn't define") from None
     return Program(
         steps=[make_step(node, opset) for node in graph.node],
         inputs=[value.name for value in graph.input if value.name not in constants],
