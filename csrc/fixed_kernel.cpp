@@ -52,37 +52,79 @@ struct Scratch {
     }
 };
 
-// The bytes of one operand.
+// Sequences in one vector of a group.
 template <class V>
-using Operand = std::conditional_t<is_narrow<V>, int16_t, int64_t>;
+constexpr int WIDTH = GROUP<V> / VECTORS;
 
-// Calls visit(column, byte of the operand) for one lane of `count` columns.
-template <class V, class Bytes, class Visit>
-inline void for_operands(Bytes *words, int64_t lane, int64_t count, const Visit &visit) {
-    constexpr int64_t IN_WORD = is_narrow<V> ? 2 : 1, WORD = sizeof(Code<V>);
-    Bytes *at = words + lane * WORD;
-    int64_t column = 0;
-    for (; column + IN_WORD <= count; column += IN_WORD, at += GROUP<V> * WORD) {
-        for (int64_t k = 0; k < IN_WORD; ++k) visit(column + k, at + k * (int64_t)sizeof(Operand<V>));
+// The codes of each sequence of a vector, or null where there is none.
+template <class V, class Integer>
+using Rows = Integer *[WIDTH<V>];
+
+// Codes that the cell reads as they are given, or rounded and saturated.
+struct Conversion {
+    bool needed;
+    Rounding round;
+    int64_t high;
+
+    Conversion() : needed(false), round(0), high(0) {}
+    Conversion(const gatesmith_fixed_cell &cell, const gatesmith_fixed_run &run)
+        : needed(run.x_round || run.x_given_width > cell.x_width),
+          round(run.x_round),
+          high(((int64_t)1 << (cell.x_width - 1)) - 1) {}
+
+    int64_t operator()(int64_t code) const { return needed ? std::clamp(round(code), -high - 1, high) : code; }
+};
+
+// The operands of one vector of sequences from `count` codes of each; the next vector's stand between them.
+inline void put_rows(
+    LongVector *words, const Rows<LongVector, const int64_t> &rows, int64_t count, const Conversion &convert
+) {
+    for (int lane = 0; lane < WIDTH<LongVector>; ++lane) {
+        auto to = reinterpret_cast<int64_t *>(words) + lane;
+        for (int64_t at = 0; rows[lane] && at < count; ++at) to[at * GROUP<LongVector>] = convert(rows[lane][at]);
     }
-    if (column < count) visit(column, at);
 }
 
-template <class V, class Convert>
-inline void put_row(V *words, int64_t lane, const int64_t *codes, int64_t count, const Convert &convert) {
-    for_operands<V>(reinterpret_cast<char *>(words), lane, count, [&](int64_t column, char *to) {
-        auto operand = (Operand<V>)convert(codes[column]);
-        std::memcpy(to, &operand, sizeof operand);
-    });
+inline void take_rows(const LongVector *words, const Rows<LongVector, int64_t> &rows, int64_t count) {
+    for (int lane = 0; lane < WIDTH<LongVector>; ++lane) {
+        auto from = reinterpret_cast<const int64_t *>(words) + lane;
+        for (int64_t at = 0; rows[lane] && at < count; ++at) rows[lane][at] = from[at * GROUP<LongVector>];
+    }
 }
 
-template <class V>
-inline void take_row(const V *words, int64_t lane, int64_t *codes, int64_t count) {
-    for_operands<V>(reinterpret_cast<const char *>(words), lane, count, [&](int64_t column, const char *from) {
-        Operand<V> operand;
-        std::memcpy(&operand, from, sizeof operand);
-        codes[column] = operand;
-    });
+// As above, two codes to a word: a vector of words of one sequence becomes, turned, one word of a vector of sequences.
+constexpr int64_t TURN = 2 * LANES;  // codes of each sequence that are turned at a time
+
+inline void put_rows(
+    IntVector *words, const Rows<IntVector, const int64_t> &rows, int64_t count, const Conversion &convert
+) {
+    for (int64_t first = 0; first < count; first += TURN, words += LANES * VECTORS) {
+        const int64_t here = std::min(TURN, count - first);
+        Vector turned[LANES];
+        for (int lane = 0; lane < LANES; ++lane) {
+            const int64_t *from = rows[lane] ? rows[lane] + first : nullptr;
+            int64_t converted[TURN];
+            if (from && convert.needed) {
+                for (int64_t at = 0; at < here; ++at) converted[at] = convert(from[at]);
+                from = converted;
+            }
+            turned[lane] = (Vector)shorten(from, from ? here : 0);
+        }
+        transpose(turned);
+        for (int64_t word = 0; word < ceil_div(here, 2); ++word) words[word * VECTORS] = (IntVector)turned[word];
+    }
+}
+
+inline void take_rows(const IntVector *words, const Rows<IntVector, int64_t> &rows, int64_t count) {
+    for (int64_t first = 0; first < count; first += TURN, words += LANES * VECTORS) {
+        const int64_t here = std::min(TURN, count - first);
+        Vector turned[LANES] = {};
+        for (int64_t word = 0; word < ceil_div(here, 2); ++word) turned[word] = (Vector)words[word * VECTORS];
+        transpose(turned);
+        for (int lane = 0; lane < LANES; ++lane) {
+            if (rows[lane]) lengthen((IntVector)turned[lane], rows[lane] + first, here);
+        }
+    }
 }
 
 // sums += the weights of `count` column words times their operands.
@@ -117,6 +159,7 @@ inline void preactivate(
     if (h_first) multiply_columns(h_weights, scratch.h, h_words, z);
     else multiply_columns(x_weights, scratch.x, x_words, z);
     if (formats.short_sum) {
+#pragma GCC unroll 16
         for (int at = 0; at < GATE_COUNT * TILE; ++at) {
             V &sum = z[at / TILE][at % TILE];
             sum = (sum << shift) + (Code<V>)bias[at / VECTORS];
@@ -129,14 +172,17 @@ inline void preactivate(
     }
     if (h_first) multiply_columns(x_weights, scratch.x, x_words, z);
     else multiply_columns(h_weights, scratch.h, h_words, z);
-    for (int at = 0; at < GATE_COUNT * TILE; ++at) {
-        V &sum = z[at / TILE][at % TILE];
-        if (formats.short_sum) {
-            sum = formats.z(sum);
-        } else {
+    if (!formats.short_sum) {
+        for (int at = 0; at < GATE_COUNT * TILE; ++at) {
+            V &sum = z[at / TILE][at % TILE];
             auto wide = formats.z((widen(first[at / TILE][at % TILE]) << shift) + widen(sum) + bias[at / VECTORS]);
             sum = join(saturate(wide, ((int64_t)1 << (SHORT_BITS - 1)) - 1));  // still outside of z where it was
         }
+    }
+#pragma GCC unroll 16
+    for (int at = 0; at < GATE_COUNT * TILE; ++at) {
+        V &sum = z[at / TILE][at % TILE];
+        if (formats.short_sum) sum = formats.z(sum);
         see(seen.z[at % VECTORS], sum, formats.z_high);
     }
 }
@@ -158,7 +204,7 @@ inline void activate(const Formats<V> &formats, const Curve<V> &curve, V (&z)[TI
     const Code<V> value_mask = (Code<V>)(((int64_t)1 << formats.value_bits) - 1);
     V magnitudes[TILE], entries[TILE];
     for (int at = 0; at < TILE; ++at) {
-        V magnitude = z[at] < 0 ? -z[at] : z[at];
+        V magnitude = absolute(z[at]);
         magnitudes[at] = magnitude > most ? most : magnitude;
         entries[at] = magnitudes[at] >> formats.segment_bits;
     }
@@ -238,41 +284,38 @@ void forward_group(
     const int64_t *order = run.order + start;
     auto valid = reinterpret_cast<Code<V> *>(scratch.valid);
     auto state = reinterpret_cast<Code<V> *>(scratch.c);
-    const auto same = [](int64_t code) { return code; };
+    Rows<V, const int64_t> given[VECTORS] = {};
+    Rows<V, int64_t> taken[VECTORS] = {};
     int64_t longest = 0;
     for (int64_t lane = 0; lane < lanes; ++lane) {
         longest = std::max(longest, run.lengths[order[lane]]);
-        put_row(scratch.h, lane, run.h0 + order[lane] * hidden, hidden, same);
+        given[lane / WIDTH<V>][lane % WIDTH<V>] = run.h0 + order[lane] * hidden;
         for (int64_t u = 0; u < hidden; ++u) state[u * GROUP<V> + lane] = (Code<V>)run.c0[order[lane] * hidden + u];
     }
-    const bool converts = run.x_round || run.x_given_width > cell.x_width;
-    const int64_t x_high = ((int64_t)1 << (cell.x_width - 1)) - 1;
-    const Rounding round(run.x_round);
-    const auto convert = [&](int64_t code) { return std::clamp(round(code), -x_high - 1, x_high); };
+    for (int vector = 0; vector < VECTORS; ++vector) put_rows(scratch.h + vector, given[vector], hidden, Conversion());
+    const Conversion convert(cell, run);
     for (int64_t t = 0; t < longest; ++t) {
         for (int64_t lane = 0; lane < lanes; ++lane) {
-            int64_t length = run.lengths[order[lane]];
-            valid[lane] = t < length ? -1 : 0;
-            if (t >= length) continue;
-            const int64_t *x = run.x + (run.reverse ? length - 1 - t : t) * run.x_step + order[lane] * run.x_row;
-            if (converts) put_row(scratch.x, lane, x, formats.inputs, convert);
-            else put_row(scratch.x, lane, x, formats.inputs, same);
+            const int64_t n = order[lane], length = run.lengths[n], at = run.reverse ? length - 1 - t : t;
+            const bool runs = t < length;
+            valid[lane] = runs ? -1 : 0;
+            given[lane / WIDTH<V>][lane % WIDTH<V>] = runs ? run.x + at * run.x_step + n * run.x_row : nullptr;
+            taken[lane / WIDTH<V>][lane % WIDTH<V>] = runs ? run.y + at * run.y_step + n * run.y_row : nullptr;
+        }
+        for (int vector = 0; vector < VECTORS; ++vector) {
+            put_rows(scratch.x + vector, given[vector], formats.inputs, convert);
         }
         step(formats, scratch);
-        for (int64_t lane = 0; lane < lanes; ++lane) {
-            int64_t length = run.lengths[order[lane]];
-            if (t >= length) continue;
-            int64_t *y = run.y + (run.reverse ? length - 1 - t : t) * run.y_step + order[lane] * run.y_row;
-            take_row(scratch.h, lane, y, hidden);
-        }
+        for (int vector = 0; vector < VECTORS; ++vector) take_rows(scratch.h + vector, taken[vector], hidden);
     }
     for (int64_t lane = 0; lane < lanes; ++lane) {
-        take_row(scratch.h, lane, run.h_n + order[lane] * hidden, hidden);
+        taken[lane / WIDTH<V>][lane % WIDTH<V>] = run.h_n + order[lane] * hidden;
         for (int64_t u = 0; u < hidden; ++u) run.c_n[order[lane] * hidden + u] = state[u * GROUP<V> + lane];
         for (int flag = 0; flag < 3; ++flag) {
             run.saturated[order[lane] * 3 + flag] = reinterpret_cast<Code<V> *>(scratch.saturated[flag])[lane] != 0;
         }
     }
+    for (int vector = 0; vector < VECTORS; ++vector) take_rows(scratch.h + vector, taken[vector], hidden);
 }
 
 template <class V>

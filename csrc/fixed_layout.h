@@ -96,7 +96,8 @@ struct Formats {
     int64_t inputs, hidden;
     bool short_sum;
     int x_shift, h_shift;
-    Rounding z, rest, c, zc, h;
+    Rounding z, zc;
+    RoundingRight rest, c, h;
     int f_times_c, i_times_g;  // left shifts that bring both terms of c to one fraction
     int64_t z_high, c_high, h_high;
     int segment_bits, value_bits;
@@ -112,9 +113,9 @@ struct Formats {
           x_shift((int)from.x_shift),
           h_shift((int)from.h_shift),
           z(from.acc_frac - from.z_frac),
+          zc(from.c_frac - from.z_frac),
           rest(from.z_width - 1 - from.table_bits),
           c(std::max(2 * from.a_frac, from.a_frac + from.c_frac) - from.c_frac),
-          zc(from.c_frac - from.z_frac),
           h(2 * from.a_frac - from.h_frac),
           f_times_c((int)std::max<int64_t>(0, from.a_frac - from.c_frac)),
           i_times_g((int)std::max<int64_t>(0, from.c_frac - from.a_frac)),

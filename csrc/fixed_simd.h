@@ -66,36 +66,55 @@ inline IntVector multiply_add(IntVector sum, IntVector a, IntVector b) {
 #endif
 }
 
-// round_shift of the contract. Long lanes hold values within 2^62, so that they can be shifted as unsigned numbers
-// where the instruction set doesn't shift signed ones.
-class Rounding {
+// round_shift of the contract where it is known not to go left. Long lanes hold values within 2^62, so that they can be
+// shifted as unsigned numbers where the instruction set doesn't shift signed ones.
+class RoundingRight {
 public:
-    explicit Rounding(int64_t shift)
-        : left_(shift < 0 ? (int)-shift : 0),
-          right_(shift > 0 ? (int)shift : 0),
-          half_(shift > 0 ? (int64_t)1 << (shift - 1) : 0) {}
+    explicit RoundingRight(int64_t shift) : shift_((int)shift), half_(shift > 0 ? (int64_t)1 << (shift - 1) : 0) {}
 
-    int64_t operator()(int64_t value) const { return left_ ? value << left_ : (value + half_) >> right_; }
-    IntVector operator()(IntVector value) const {
-        if (left_) return value << left_;
-        return (value + (int32_t)half_) >> right_;
-    }
+    int64_t operator()(int64_t value) const { return (value + half_) >> shift_; }
+    IntVector operator()(IntVector value) const { return (value + (int32_t)half_) >> shift_; }
     LongVector operator()(LongVector value) const {
-        if (left_) return value << left_;
 #if defined(__AVX512F__)
-        return (value + half_) >> right_;
+        return (value + half_) >> shift_;
 #else
         constexpr uint64_t BIAS = (uint64_t)1 << 62;
         UnsignedLongVector moved = (UnsignedLongVector)value + ((uint64_t)half_ + BIAS);
-        return (LongVector)(moved >> right_) - (int64_t)(BIAS >> right_);
+        return (LongVector)(moved >> shift_) - (int64_t)(BIAS >> shift_);
 #endif
     }
     Products operator()(const Products &value) const { return {(*this)(value.even), (*this)(value.odd)}; }
 
 private:
-    int left_, right_;
+    int shift_;
     int64_t half_;
 };
+
+// round_shift of the contract. One of both shifts is by zero: cheaper than to choose.
+class Rounding {
+public:
+    explicit Rounding(int64_t shift) : left_(shift < 0 ? (int)-shift : 0), right_(shift > 0 ? shift : 0) {}
+
+    template <class Value>
+    Value operator()(const Value &value) const {
+        return right_(value << left_);
+    }
+
+private:
+    int left_;
+    RoundingRight right_;
+};
+
+// |value|, of any value but the most negative.
+inline LongVector absolute(LongVector value) { return value < 0 ? -value : value; }
+
+inline IntVector absolute(IntVector value) {
+#if defined(__AVX512F__)
+    return (IntVector)_mm512_maskz_abs_epi32(0xffff, (__m512i)value);
+#else
+    return value < 0 ? -value : value;
+#endif
+}
 
 // saturate of the contract: lanes between -high - 1 and high.
 template <class V>
@@ -148,6 +167,49 @@ inline LongVector gather(const int64_t *table, LongVector at) {
 #else
     for (int lane = 0; lane < LANES / 2; ++lane) at[lane] = table[at[lane]];
     return at;
+#endif
+}
+
+#if defined(__AVX512F__)
+// Bits of the lanes below `count`, of eight.
+inline __mmask8 below(int64_t count) { return (__mmask8)(count >= 8 ? 0xff : count > 0 ? (1 << count) - 1 : 0); }
+
+inline __m128i shorten_eight(const int64_t *from, int64_t count) {
+    return _mm512_maskz_cvtepi64_epi16(0xff, _mm512_maskz_loadu_epi64(below(count), from));
+}
+#endif
+
+// The first `count` codes as 16-bit integers, two to a lane; the rest is zero and its memory is not touched.
+inline IntVector shorten(const int64_t *from, int64_t count) {
+#if defined(__AVX512F__)
+    __m512i codes = _mm512_zextsi128_si512(shorten_eight(from, count));
+    if (count > 8) codes = _mm512_maskz_inserti32x4(0xffff, codes, shorten_eight(from + 8, count - 8), 1);
+    if (count > 16) codes = _mm512_maskz_inserti32x4(0xffff, codes, shorten_eight(from + 16, count - 16), 2);
+    if (count > 24) codes = _mm512_maskz_inserti32x4(0xffff, codes, shorten_eight(from + 24, count - 24), 3);
+    return (IntVector)codes;
+#else
+    int16_t codes[2 * LANES] = {};
+    for (int64_t at = 0; at < count; ++at) codes[at] = (int16_t)from[at];
+    IntVector packed;
+    std::memcpy(&packed, codes, sizeof packed);
+    return packed;
+#endif
+}
+
+// The inverse: `count` codes out of the 16-bit integers of a vector.
+inline void lengthen(IntVector packed, int64_t *to, int64_t count) {
+#if defined(__AVX512F__)
+    const auto lengthen_eight = [&](__m128i eight, int64_t at) {
+        _mm512_mask_storeu_epi64(to + at, below(count - at), _mm512_maskz_cvtepi16_epi64(0xff, eight));
+    };
+    lengthen_eight(_mm512_maskz_extracti32x4_epi32(0xf, (__m512i)packed, 0), 0);
+    if (count > 8) lengthen_eight(_mm512_maskz_extracti32x4_epi32(0xf, (__m512i)packed, 1), 8);
+    if (count > 16) lengthen_eight(_mm512_maskz_extracti32x4_epi32(0xf, (__m512i)packed, 2), 16);
+    if (count > 24) lengthen_eight(_mm512_maskz_extracti32x4_epi32(0xf, (__m512i)packed, 3), 24);
+#else
+    int16_t codes[2 * LANES];
+    std::memcpy(codes, &packed, sizeof packed);
+    for (int64_t at = 0; at < count; ++at) to[at] = codes[at];
 #endif
 }
 

@@ -86,7 +86,8 @@ def run(
     saturated = np.zeros((len(plan.cells), batch, len(FLAGS)), np.uint8)
     x, x_format = inputs.x, plan.x_format
     for layer in range(spec.num_layers):
-        y = np.zeros((steps, batch, directions * hidden), np.int64)
+        y = np.empty((steps, batch, directions * hidden), np.int64)
+        y[np.arange(steps)[:, None] >= inputs.lengths] = 0
         for at, direction in enumerate(spec.directions, start=layer * directions):
             part = y[:, :, at % directions * hidden :]
             outputs = (part, h_n[at], c_n[at], saturated[at])
