@@ -124,7 +124,7 @@ module lstm #(
     weight_data_q <= weight_data_i;
   end
 
-  logic [1:0] operand_valid;
+  logic [1:0] operand_soon;
   logic [Banks*OperandWidth-1:0] operand_front, operand_next;
   logic operand_initial, operand_last, operand_pop, length_error;
   logic h_step_last, h_sequence_last, h_valid;
@@ -158,7 +158,7 @@ module lstm #(
     .h_group_i(h_group),
     .h_i(h),
     .h_step_last_i(h_step_last),
-    .operand_valid_o(operand_valid),
+    .operand_soon_o(operand_soon),
     .operand_front_o(operand_front),
     .operand_next_o(operand_next),
     .operand_initial_o(operand_initial),
@@ -206,7 +206,7 @@ module lstm #(
   ) u_cell (
     .clk,
     .rst,
-    .operand_valid_i(operand_valid),
+    .operand_soon_i(operand_soon),
     .operand_front_i(operand_front),
     .operand_next_i(operand_next),
     .operand_initial_i(operand_initial),

@@ -43,7 +43,7 @@ module lstm_cell #(
   input  wire logic                       clk,
   input  wire logic                       rst,
   // Operands of a column (of ColumnsPerCycle columns), and of the one after it.
-  input  wire logic [1:0]                 operand_valid_i,
+  input  wire logic [1:0]                 operand_soon_i,     // they are there in the next clock
   input  wire logic [OperandsWidth-1:0]   operand_front_i,
   input  wire logic [OperandsWidth-1:0]   operand_next_i,
   input  wire logic                       operand_initial_i,  // this step begins from c0
@@ -95,7 +95,7 @@ module lstm_cell #(
   lstm_schedule #(.Rows(Rows), .Columns(Columns), .Lanes(Lanes), .ColumnsPerCycle(ColumnsPerCycle)) u_schedule (
     .clk,
     .rst,
-    .operand_valid_i,
+    .operand_soon_i,
     .hold_i(hold_q),
     .issue_o(issue),
     .pop_o(operand_pop_o),

@@ -45,11 +45,10 @@ module lstm_gather #(
   logic [PositionWidth-1:0] position_q;
   logic [GroupWidth-1:0] group_q;
   logic [1:0] row_q;  // of the unit, where rows come one by one
-  logic pending_q, active_q, active, unit_read, group_last_q;
+  logic complete, waiting_q, reading_q, unit_read, group_last_q;
 
-  assign active = active_q || (pending_q && room_i);
-  assign start_o = active && !active_q;
-  assign unit_read = active && (!Serial || row_q == 2'd3);
+  assign complete = capture_i && enough_i;
+  assign unit_read = reading_q && (!Serial || row_q == 2'd3);
   assign done_o = unit_read && group_last_q;
 
   always_ff @(posedge clk) begin
@@ -59,16 +58,18 @@ module lstm_gather #(
 
   always_ff @(posedge clk) begin
     if (rst) begin
-      pending_q <= 1'b0;
-      active_q <= 1'b0;
+      waiting_q <= 1'b0;
+      reading_q <= 1'b0;
+      start_o <= 1'b0;
     end else begin
-      pending_q <= (pending_q && !active) || (capture_i && enough_i);
-      active_q <= active && !done_o;
+      waiting_q <= (waiting_q || complete) && !room_i;
+      reading_q <= reading_q ? !done_o : (waiting_q || complete) && room_i;
+      start_o <= (waiting_q || complete) && room_i;
     end
   end
 
   always_ff @(posedge clk) begin
-    if (active) begin
+    if (reading_q) begin
       row_q <= row_q + 2'd1;
       if (int'(position_q) + Advance >= Positions) begin
         position_q <= position_q + PositionWidth'(Advance) - PositionWidth'(Positions);
@@ -128,14 +129,14 @@ module lstm_gather #(
     );
   end
 
-  // Position of the window, then the window.
-  logic [PositionWidth-1:0] position;
-  delay #(.Width(PositionWidth), .Stages(MemoryStages)) u_position (
-    .clk, .rst(1'b0), .data_i(position_q), .data_o(position)
-  );
+  // The window at the position.
   if (Serial) begin : g_serial
+    logic [PositionWidth-1:0] position;
     logic [4*AccWidth-1:0] unit_q;
     logic [AccWidth-1:0] row;
+    delay #(.Width(PositionWidth), .Stages(MemoryStages)) u_position (
+      .clk, .rst(1'b0), .data_i(position_q), .data_o(position)
+    );
     select #(.Width(AccWidth), .Count(Lanes)) u_row (.words_i(lanes), .index_i(position), .word_o(row));
     always_ff @(posedge clk) unit_q <= {row, unit_q[4*AccWidth-1:AccWidth]};
     delay #(.Width(4 * AccWidth), .Stages(2 * SumStages)) u_rows (.clk, .rst(1'b0), .data_i(unit_q), .data_o(rows_o));
@@ -152,21 +153,35 @@ module lstm_gather #(
       assign windows[i*Window*AccWidth+:Window*AccWidth] = extended[i*Stride*AccWidth+:Window*AccWidth];
     end
     if (SumStages == 0) begin : g_select
+      logic [PositionWidth-1:0] position;
+      delay #(.Width(PositionWidth), .Stages(MemoryStages)) u_position (
+        .clk, .rst(1'b0), .data_i(position_q), .data_o(position)
+      );
       select #(.Width(Window * AccWidth), .Count(Positions)) u_window (
         .words_i(windows), .index_i(position), .word_o(rows_o)
       );
     end else begin : g_join
       // Windows that are not wanted are cleared in their register, which is free; what is left is an OR.
+      logic [Positions-1:0] unwanted;
+      logic [Window*Positions-1:0] clear;  // a copy for each row of the window
       logic [Positions*Window*AccWidth-1:0] wanted;
-      for (genvar i = 0; i < Positions; i++) begin : g_wanted
-        delay #(.Width(Window * AccWidth), .Stages(SumStages)) u_window (
-          .clk,
-          .rst(int'(position) != i),
-          .data_i(windows[i*Window*AccWidth+:Window*AccWidth]),
-          .data_o(wanted[i*Window*AccWidth+:Window*AccWidth])
-        );
-      end
       logic [Window*AccWidth-1:0] joined;
+      for (genvar i = 0; i < Positions; i++) begin : g_unwanted
+        assign unwanted[i] = int'(position_q) != i;
+      end
+      fanout #(.Width(Positions), .Copies(Window), .Stages(MemoryStages)) u_clear (
+        .clk, .rst(1'b0), .data_i(unwanted), .data_o(clear)
+      );
+      for (genvar i = 0; i < Positions; i++) begin : g_wanted
+        for (genvar row = 0; row < Window; row++) begin : g_row
+          delay #(.Width(AccWidth), .Stages(SumStages)) u_row (
+            .clk,
+            .rst(clear[row*Positions+i]),
+            .data_i(windows[(i*Window+row)*AccWidth+:AccWidth]),
+            .data_o(wanted[(i*Window+row)*AccWidth+:AccWidth])
+          );
+        end
+      end
       always_comb begin
         joined = '0;
         for (int i = 0; i < Positions; i++) joined |= wanted[i*Window*AccWidth+:Window*AccWidth];

@@ -21,9 +21,10 @@ module lstm_input #(
   output logic      [Banks-1:0]          write_o,
   output logic      [WordWidth:0]        write_address_o,  // {slot, word}
   output logic      [Banks*Width-1:0]    write_data_o,
+  output logic                           stored_o,         // a step is complete; the slots take turns
   output logic      [1:0]                full_o,
   output logic      [1:0]                last_o,           // the step in this slot ends a sequence
-  input  wire logic [1:0]                release_i,        // has been read; takes effect a clock later
+  input  wire logic [1:0]                release_i,        // has been read
   output logic                           partial_o,        // a step is half filled
   output logic                           error_o
 );
@@ -36,7 +37,7 @@ module lstm_input #(
   end
 
   logic slot_q, padding_q, step_end_q, take, write, broken;
-  logic [1:0] full_q, last_q, release_q;
+  logic [1:0] full_q, last_q;
   logic [BeatWidth-1:0] beat_q;
   logic [TurnWidth-1:0] turn_q;
   logic [WordWidth-1:0] word_q;
@@ -45,6 +46,7 @@ module lstm_input #(
   assign take = valid_i && ready_o;
   assign write = take || padding_q;
   assign broken = take && last_i && !step_end_q;
+  assign stored_o = write && step_end_q;
   assign partial_o = beat_q != '0 || padding_q;
 
   always_ff @(posedge clk) begin
@@ -52,13 +54,11 @@ module lstm_input #(
       slot_q <= 1'b0;
       padding_q <= 1'b0;
       full_q <= '0;
-      release_q <= '0;
       error_o <= 1'b0;
     end else begin
-      release_q <= release_i;
       error_o <= broken;
-      full_q <= full_q & ~release_q;
-      if (write && step_end_q) begin
+      full_q <= full_q & ~release_i;
+      if (stored_o) begin
         full_q[slot_q] <= 1'b1;
         slot_q <= !slot_q;
       end
@@ -78,7 +78,7 @@ module lstm_input #(
         word_q <= word_q + WordWidth'(1);
       end
     end
-    if (rst || (write && step_end_q)) begin
+    if (rst || stored_o) begin
       beat_q <= '0;
       step_end_q <= Beats == 1;
       turn_q <= '0;

@@ -36,7 +36,7 @@ module lstm_operands #(
   input  wire logic [Units*HWidth-1:0]       h_i,
   input  wire logic                          h_step_last_i,
   // operands
-  output logic      [1:0]                    operand_valid_o,
+  output logic      [1:0]                    operand_soon_o,   // front and next are there in the next clock
   output logic      [Banks*OperandWidth-1:0] operand_front_o,
   output logic      [Banks*OperandWidth-1:0] operand_next_o,
   output logic                               operand_initial_o,
@@ -58,7 +58,6 @@ module lstm_operands #(
   localparam int Skew = InputSize % Banks;   // bank of h[0]
   localparam int HWords = Words - Split;
   localparam int HWordWidth = HWords > 1 ? $clog2(HWords) : 1;
-  localparam int AheadWidth = $clog2(Ahead + 1);
   localparam int StepsWidth = 4;             // steps fetched and not yet written back
   localparam int CountWidth = $clog2(Groups + 1);
 
@@ -67,7 +66,7 @@ module lstm_operands #(
   logic [XWordWidth:0] x_write_address;
   logic [Banks*XWidth-1:0] x_write_data;
   logic [1:0] x_full, x_last, x_release;
-  logic x_partial;
+  logic x_partial, x_stored;
   lstm_input #(.InputSize(InputSize), .Width(XWidth), .Elements(InElements), .Banks(Banks)) u_input (
     .clk,
     .rst,
@@ -78,6 +77,7 @@ module lstm_operands #(
     .write_o(x_write),
     .write_address_o(x_write_address),
     .write_data_o(x_write_data),
+    .stored_o(x_stored),
     .full_o(x_full),
     .last_o(x_last),
     .release_i(x_release),
@@ -85,50 +85,59 @@ module lstm_operands #(
     .error_o
   );
 
-  // Fetch: which word, of which step, and whether it is there. Flags are registers that keep up with the counters.
+  // Fetch: which word, of which step. Flags are registers that keep up with the counters, and whether the next word may
+  // be fetched is decided a clock ahead, so that a register says so.
   logic [WordWidth-1:0] word_q;
   logic [HWordWidth-1:0] h_word_q;
   logic [CountWidth-1:0] unread_q;  // groups of h that the step under way has written and the next has not fetched
   logic [StepsWidth-1:0] steps_q;   // steps fetched wholly and not yet written back
-  logic [AheadWidth-1:0] ahead_q;
+  logic [Ahead-1:0] free_q;         // bit i: there is room for i + 1 operands more
+  logic [2:0] stored_q;             // bit i: x of i + 1 steps is stored, the one under way included
   logic slot_q, first_q, have_state_q, initial_q, step_last_q, idle_q;
-  logic first_word_q, last_word_q, x_needed_q, x_ends_q, h_needed_q, some_unread_q;
-  logic none_q, one_q, many_q;       // of steps_q: 0, 1, as many as it can count
-  logic fetch, h_there, step_last, written, step_written, step_fetched, fetch_unread;
+  logic first_word_q, last_word_q, x_ends_q, h_needed_q, h_needed_next_q;
+  logic none_q, one_q, many_q;      // of steps_q: 0, 1, as many as it can count
+  logic some_q, more_q;             // of unread_q: at least 1, at least 2
+  logic fetch_q, step_last, written, step_written, step_fetched, fetch_unread;
+  logic room, x_there, h_known, h_there, h_needed;
 
   assign step_last = first_word_q ? x_last[slot_q] : step_last_q;
   assign written = h_present_i[0];
   assign step_written = written && h_step_last_i;
-  assign step_fetched = fetch && last_word_q;
-  assign h_there = initial_q || none_q || (one_q && some_unread_q);
-  assign fetch = (!x_needed_q || x_full[slot_q]) && (!h_needed_q || h_there) && !many_q
-      && ahead_q != AheadWidth'(Ahead);
-  assign fetch_unread = fetch && h_needed_q && !initial_q && !none_q;
+  assign step_fetched = fetch_q && last_word_q;
+  assign fetch_unread = fetch_q && h_needed_q && !initial_q && !none_q;
   assign idle_o = idle_q;
+
+  // In the next clock: a free place, x of the step, the word of h where one is needed. What is fetched last in a step
+  // tells about h of the next too late: where that begins with a word of h, it is waited for in any case.
+  assign room = operand_pop_i || (fetch_q ? free_q[1] : free_q[0]);
+  assign x_there = step_fetched ? stored_q[1] : stored_q[0];
+  assign h_needed = fetch_q ? h_needed_next_q : h_needed_q;
+  assign h_known = Split > 0 || !step_fetched;
+  assign h_there = initial_q || none_q || (one_q && (written || (fetch_q && h_needed_q ? more_q : some_q)));
 
   always_comb begin
     x_release = '0;
-    x_release[slot_q] = fetch && x_ends_q;
+    x_release[slot_q] = fetch_q && x_ends_q;
   end
 
   always_ff @(posedge clk) begin
-    if (fetch) begin
+    if (fetch_q) begin
       word_q <= word_q + WordWidth'(1);
       if (h_needed_q) h_word_q <= h_word_q + HWordWidth'(1);
       first_word_q <= 1'b0;
       last_word_q <= int'(word_q) + 2 == Words;
-      x_needed_q <= int'(word_q) + 1 < XWords;
       x_ends_q <= int'(word_q) + 2 == XWords;
-      h_needed_q <= int'(word_q) + 1 >= Split;
+      h_needed_q <= h_needed_next_q;
+      h_needed_next_q <= Split == 0 || (int'(word_q) + 2 != Words && int'(word_q) + 2 >= Split);
     end
-    if (rst || (fetch && last_word_q)) begin
+    if (rst || step_fetched) begin
       word_q <= '0;
       h_word_q <= '0;
       first_word_q <= 1'b1;
       last_word_q <= Words == 1;
-      x_needed_q <= 1'b1;
       x_ends_q <= XWords == 1;
       h_needed_q <= Split == 0;
+      h_needed_next_q <= Split == 0 || (Words > 1 && Split == 1);
     end
   end
 
@@ -138,42 +147,52 @@ module lstm_operands #(
       first_q <= 1'b1;
       have_state_q <= 1'b0;
       initial_q <= 1'b1;
-    end else if (fetch && last_word_q) begin
+    end else if (step_fetched) begin
       slot_q <= !slot_q;
       first_q <= step_last;
       have_state_q <= 1'b1;
       initial_q <= step_last && !keep_i;
-    end else if (first_word_q && !fetch) begin
+    end else if (first_word_q && !fetch_q) begin
       initial_q <= first_q && !(keep_i && have_state_q);
     end
-    if (fetch && first_word_q) step_last_q <= step_last;
+    if (fetch_q && first_word_q) step_last_q <= step_last;
   end
 
   always_ff @(posedge clk) begin
     if (rst) begin
+      fetch_q <= 1'b0;
       unread_q <= '0;
-      some_unread_q <= 1'b0;
+      some_q <= 1'b0;
+      more_q <= 1'b0;
       steps_q <= '0;
       none_q <= 1'b1;
       one_q <= 1'b0;
       many_q <= 1'b0;
-      ahead_q <= '0;
+      free_q <= '1;
+      stored_q <= '0;
       idle_q <= 1'b1;
     end else begin
+      fetch_q <= room && x_there && (!h_needed || (h_known && h_there)) && !many_q;
       unread_q <= step_written ? '0 : unread_q + CountWidth'(written) - CountWidth'(fetch_unread);
-      some_unread_q <= !step_written && (written || (fetch_unread ? int'(unread_q) >= 2 : some_unread_q));
+      some_q <= !step_written && (written || (fetch_unread ? more_q : some_q));
+      more_q <= !step_written && (written ? (fetch_unread ? more_q : some_q)
+                                          : (fetch_unread ? int'(unread_q) >= 3 : more_q));
       steps_q <= steps_q + StepsWidth'(step_fetched) - StepsWidth'(step_written);
+      // One more step than the decision knew of may be fetched.
       if (step_fetched && !step_written) begin
         none_q <= 1'b0;
         one_q <= none_q;
-        many_q <= steps_q == StepsWidth'(2 ** StepsWidth - 2);
+        many_q <= steps_q >= StepsWidth'(2 ** StepsWidth - 3);
       end else if (step_written && !step_fetched) begin
         none_q <= one_q;
         one_q <= steps_q == StepsWidth'(2);
-        many_q <= 1'b0;
+        many_q <= steps_q == StepsWidth'(2 ** StepsWidth - 1);
       end
-      ahead_q <= ahead_q + AheadWidth'(fetch) - AheadWidth'(operand_pop_i);
-      idle_q <= first_q && first_word_q && none_q && x_full == '0 && !x_partial && !x_valid_i;
+      if (fetch_q && !operand_pop_i) free_q <= {1'b0, free_q[Ahead-1:1]};
+      else if (operand_pop_i && !fetch_q) free_q <= {free_q[Ahead-2:0], 1'b1};
+      if (x_stored && !step_fetched) stored_q <= {stored_q[1:0], 1'b1};
+      else if (step_fetched && !x_stored) stored_q <= {1'b0, stored_q[2:1]};
+      idle_q <= first_q && first_word_q && !fetch_q && none_q && x_full == '0 && !x_partial && !x_valid_i;
     end
   end
 
@@ -188,7 +207,7 @@ module lstm_operands #(
   assign h_group = HWordWidth'(idle_q ? host_group_i : h_group_i);
   assign x_word = XWordWidth'(word_q);  // Yosys does not truncate a cast inside a concatenation
   assign place = {int'(word_q) == Split, int'(word_q) > Split};
-  delay #(.Width(1), .Stages(MemoryStages)) u_fetch (.clk, .rst, .data_i(fetch), .data_o(fetch_late));
+  delay #(.Width(1), .Stages(MemoryStages)) u_fetch (.clk, .rst, .data_i(fetch_q), .data_o(fetch_late));
   delay #(.Width(4), .Stages(MemoryStages)) u_flags (
     .clk, .rst(1'b0), .data_i({initial_q, step_last, place}), .data_o({initial_late, last_late, place_late})
   );
@@ -240,14 +259,15 @@ module lstm_operands #(
     assign host_data_o = h_read;
   end
 
-  logic [1:0] unused_next;
+  logic [1:0] unused_next, unused_valid;
   queue #(.Width(Banks * OperandWidth + 2), .Depth(Ahead)) u_queue (
     .clk,
     .rst,
     .push_i(fetch_late),
     .data_i({initial_late, last_late, operands}),
     .pop_i(operand_pop_i),
-    .valid_o(operand_valid_o),
+    .valid_o(unused_valid),
+    .soon_o(operand_soon_o),
     .front_o({operand_initial_o, operand_last_o, operand_front_o}),
     .next_o({unused_next, operand_next_o})
   );

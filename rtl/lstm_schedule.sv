@@ -1,7 +1,8 @@
 // The order of a step's products: which word of weights, and where a column ends.
 //
 // A step is one stream of Rows * Columns products, column after column, cut into words of Lanes. Each issue is one word;
-// a word can straddle two columns. All flags are registers, computed one issue ahead.
+// a word can straddle two columns. All outputs are registers: the word after the next is described while the next one
+// waits, and whether it may go is decided a clock ahead.
 `default_nettype none
 module lstm_schedule #(
   parameter int Rows = 256,           // 4H
@@ -15,7 +16,7 @@ module lstm_schedule #(
 ) (
   input  wire logic                 clk,
   input  wire logic                 rst,
-  input  wire logic [1:0]           operand_valid_i,  // of the column at hand and the one after it
+  input  wire logic [1:0]           operand_soon_i,   // in the next clock the column at hand and the one after it are there
   input  wire logic                 hold_i,           // results of the step before still stand in the capture buffer
   output logic                      issue_o,
   output logic                      pop_o,            // this issue ends a column
@@ -37,6 +38,7 @@ module lstm_schedule #(
   localparam int BeforeFull = FullWords > 2 ? FullWords - 2 : 0;
   localparam int BeforeLast = Words > 2 ? Words - 2 : 0;
 
+  // The word that waits: its number, and what is known of it.
   logic [WordWidth-1:0] word_q, word_d;
   logic [BaseWidth-1:0] base_q, base_d;
   logic last_q, wrap_q, cross_q, capture_q, begin_q, enough_q;
@@ -50,7 +52,7 @@ module lstm_schedule #(
     base_d = last_q ? '0 : base_q + BaseWidth'(wrap_q ? Lanes - Rows : Lanes);
     last_d = Words == 1 || (!last_q && int'(word_q) == BeforeLast);
     wrap_d = int'(base_q) + 2 * Lanes >= (wrap_q ? 2 * Rows : Rows);
-    cross_d = int'(base_q) + 2 * Lanes > (wrap_q ? 2 * Rows : Rows) && !last_d;
+    cross_d = PartLanes != 0 && int'(base_q) + 2 * Lanes > (wrap_q ? 2 * Rows : Rows) && !last_d;
     if (last_q) begin
       wrap_d = Lanes >= Rows;
       cross_d = 1'b0;
@@ -62,6 +64,9 @@ module lstm_schedule #(
     fresh_d[0] = fresh_d[1] || (PartLanes != 0 && (last_q ? FullWords == 1 : FullWords >= 2 && int'(word_q) == BeforeFull));
   end
 
+  logic ready_q;  // a word stands at the outputs
+  logic ends_q, crosses_q, step;
+  assign step = issue_o || !ready_q;
   always_ff @(posedge clk) begin
     if (rst) begin
       word_q <= '0;
@@ -73,7 +78,7 @@ module lstm_schedule #(
       begin_q <= CaptureBegin == 0;
       enough_q <= CaptureEnough == 0;
       fresh_q <= {Words == 1 || FullWords > 1, Words == 1 || FullWords > 1 || PartLanes != 0};
-    end else if (issue_o) begin
+    end else if (step) begin
       word_q <= word_d;
       base_q <= base_d;
       last_q <= last_d;
@@ -85,14 +90,33 @@ module lstm_schedule #(
       fresh_q <= fresh_d;
     end
   end
+  always_ff @(posedge clk) begin
+    if (step) begin
+      word_o <= word_q;
+      base_o <= base_q;
+      ends_q <= wrap_q || last_q;
+      crosses_q <= cross_q;
+      capture_o <= capture_q;
+      capture_begin_o <= begin_q;
+      capture_enough_o <= enough_q;
+      fresh_o <= fresh_q;
+    end
+  end
 
-  assign issue_o = operand_valid_i[0] && (operand_valid_i[1] || !cross_q) && !(begin_q && hold_i);
-  assign pop_o = issue_o && (wrap_q || last_q);
-  assign word_o = word_q;
-  assign base_o = base_q;
-  assign capture_o = capture_q;
-  assign capture_begin_o = begin_q;
-  assign capture_enough_o = enough_q;
-  assign fresh_o = fresh_q;
+  // May the word that stands there in the next clock go?
+  logic crosses, begins, held;
+  assign crosses = issue_o ? cross_q : crosses_q;
+  assign begins = issue_o ? begin_q : capture_begin_o;
+  assign held = hold_i || (issue_o && capture_begin_o);
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      ready_q <= 1'b0;
+      issue_o <= 1'b0;
+    end else begin
+      ready_q <= 1'b1;
+      issue_o <= ready_q && operand_soon_i[0] && (operand_soon_i[1] || !crosses) && !(begins && held);
+    end
+  end
+  assign pop_o = issue_o && ends_q;
 endmodule
 `default_nettype wire

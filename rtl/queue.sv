@@ -1,6 +1,7 @@
 // A short queue in registers whose two oldest entries are visible.
 //
-// The producer counts credits: it must not push into a full queue. Latency: 1. Throughput: one per clock.
+// The producer counts credits: it must not push into a full queue. Latency: 1. Throughput: one per clock. `soon_o` is
+// `valid_o` a clock early, for a consumer that keeps its decisions in registers.
 `default_nettype none
 module queue #(
   parameter int Width = 16,
@@ -12,6 +13,7 @@ module queue #(
   input  wire logic [Width-1:0] data_i,
   input  wire logic             pop_i,
   output logic      [1:0]       valid_o,  // of the oldest and the second
+  output logic      [1:0]       soon_o,
   output logic      [Width-1:0] front_o,
   output logic      [Width-1:0] next_o
 );
@@ -19,7 +21,7 @@ module queue #(
     $error("Depth must be at least 2");
   end
 
-  logic [Depth-1:0] valid_q;
+  logic [Depth-1:0] valid_q, valid_d;
   logic [Depth*Width-1:0] data_q;
 
   for (genvar i = 0; i < Depth; i++) begin : g_entry
@@ -29,18 +31,19 @@ module queue #(
     assign below_valid = i == 0 || valid_q[i > 0 ? i - 1 : 0];
     // A push lands in the first free entry, which is one lower while the queue shifts.
     assign lands = pop_i ? valid_q[i] && !above_valid : below_valid && !valid_q[i];
-    always_ff @(posedge clk) begin
-      if (rst) valid_q[i] <= 1'b0;
-      else if (pop_i) valid_q[i] <= above_valid || (push_i && lands);
-      else valid_q[i] <= valid_q[i] || (push_i && lands);
-    end
+    assign valid_d[i] = (pop_i ? above_valid : valid_q[i]) || (push_i && lands);
     always_ff @(posedge clk) begin
       if (pop_i && above_valid) data_q[i*Width+:Width] <= data_q[Above*Width+:Width];
       else if (lands) data_q[i*Width+:Width] <= data_i;
     end
   end
 
+  always_ff @(posedge clk) begin
+    if (rst) valid_q <= '0;
+    else valid_q <= valid_d;
+  end
   assign valid_o = valid_q[1:0];
+  assign soon_o  = valid_d[1:0];
   assign front_o = data_q[0+:Width];
   assign next_o  = data_q[Width+:Width];
 endmodule

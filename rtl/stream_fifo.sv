@@ -25,6 +25,7 @@ module stream_fifo #(
   logic [PointerWidth:0] stored_q;  // words in the memory
   logic [AheadWidth-1:0] ahead_q;
   logic some_q, fetch, arrive, pop, unused_second;
+  logic [1:0] unused_soon;
   logic [Width-1:0] read_data, unused_next;
 
   assign fetch = some_q && ahead_q != AheadWidth'(Ahead);
@@ -64,6 +65,7 @@ module stream_fifo #(
     .data_i(read_data),
     .pop_i(pop),
     .valid_o({unused_second, valid_o}),
+    .soon_o(unused_soon),
     .front_o(data_o),
     .next_o(unused_next)
   );
