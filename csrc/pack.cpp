@@ -99,8 +99,8 @@ void unpack(const CellShape &shape, const float *packed, const gatesmith_cell &c
             if (cell.b && row >= 0) cell.b[row] = from[column];
             if (cell.b_also && row >= 0) cell.b_also[row] = from[column];
         }
-        restore_panel(shape, panel, from + BLOCK, shape.inputs, cell.w_ih);
-        restore_panel(shape, panel, from + (1 + shape.inputs) * BLOCK, shape.hidden, cell.w_hh);
+        if (cell.w_ih) restore_panel(shape, panel, from + BLOCK, shape.inputs, cell.w_ih);
+        if (cell.w_hh) restore_panel(shape, panel, from + (1 + shape.inputs) * BLOCK, shape.hidden, cell.w_hh);
     }
 }
 

@@ -100,7 +100,7 @@ def make_call(
         x=x,
         h0=h0,
         c0=c0,
-        lengths=_lengths(lengths, steps, batch),
+        lengths=check_lengths(lengths, steps, batch),
         training=training,
         seed=seed,
     )
@@ -142,7 +142,12 @@ def _state(name: str, value: object, shape: tuple[int, ...], dtype: np.dtype[Any
     return value
 
 
-def _lengths(lengths: npt.ArrayLike | None, steps: int, batch: int) -> Array:
+def check_lengths(lengths: npt.ArrayLike | None, steps: int, batch: int) -> Array:
+    """[N] int64, all T where None.
+
+    Raises:
+        InputError: not one whole number from 0 to T for each sequence.
+    """
     if lengths is None:
         return np.full(batch, steps, np.int64)
     array = np.asarray(lengths)

@@ -36,6 +36,11 @@ def no_spare_memory() -> Generator[None]:
         _spare = kept
 
 
+def spare_memory() -> SpareMemory:
+    """Where calls take their memory from."""
+    return _spare
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CpuTape:
     """What a forward run leaves for backward."""

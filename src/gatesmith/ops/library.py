@@ -8,6 +8,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
+from weakref import finalize
 
 import numpy as np
 import numpy.typing as npt
@@ -180,6 +181,13 @@ class SpareMemory:
                 if size <= memory.size <= max(2 * size, 1 << 16):
                     return self._spare.pop(index)
         return aligned(size)
+
+    def lend(self, size: int) -> npt.NDArray[np.uint8]:
+        """:meth:`take` of exactly ``size`` bytes that come back by themselves when nobody holds the array any more."""
+        memory = self.take(size)
+        lent = memory[:size]
+        finalize(lent, self.give_back, memory)
+        return lent
 
     def give_back(self, memory: npt.NDArray[np.uint8]) -> None:
         """Keep ``memory`` for a later :meth:`take`; what was kept longest goes where there is too much."""

@@ -11,6 +11,7 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_
 
 from gatesmith.errors import InputError
 from gatesmith.spec import LSTMSpec
+from gatesmith.torch import eager
 from gatesmith.torch.operator import formulate_call
 from gatesmith.torch.operator import lstm as lstm_operator
 
@@ -94,8 +95,8 @@ class LSTM(nn.Module):
         self.batch_first = batch_first
         self.learned_state = learned_state
         self._spec_text = spec.to_json()
-        self._names = tuple(spec.parameter_shapes())
         shapes = module_shapes(spec)
+        self._names = tuple(shapes)
         if learned_state:
             cells = len(spec.cells())
             shapes |= {"initial_h": (cells, spec.output_size), "initial_c": (cells, spec.hidden_size)}
@@ -186,7 +187,6 @@ class LSTM(nn.Module):
     def _run(self, x: Tensor, hx: State | None, lengths: Tensor | Sequence[int] | None) -> tuple[Tensor, State]:
         """y [T, N, directions * R] and (h_n, c_n) from x [T, N, D]."""
         h0, c0 = self._state(x, hx)
-        weights = _parameters_as(self, self._names, x)
         if lengths is not None:
             on_gpu = x.is_cuda and isinstance(lengths, Tensor)  # lengths that are there stay there
             lengths = torch.as_tensor(lengths, dtype=torch.int64, device=None if on_gpu else "cpu")
@@ -194,7 +194,7 @@ class LSTM(nn.Module):
         seed = None
         if self.training and (spec.dropout or spec.recurrent_dropout or spec.zoneout_h or spec.zoneout_c):
             seed = torch.randint(2**62, ())
-        y, h_n, c_n = _call_operator(x, h0, c0, lengths, seed, weights, self._spec_text)
+        y, h_n, c_n = _call_operator(self, self._names, x, h0, c0, lengths, seed, self._spec_text)
         return y, (h_n, c_n)
 
     def _state(self, x: Tensor, hx: State | None) -> State:
@@ -234,7 +234,7 @@ class LSTMCell(nn.Module):
             parameter = nn.Parameter(torch.empty(shape, device=device, dtype=dtype))
             self.register_parameter(name.removesuffix("_l0"), parameter)
         self._spec_text = self.spec.to_json()
-        self._names = tuple(name.removesuffix("_l0") for name in self.spec.parameter_shapes())
+        self._names = tuple(name.removesuffix("_l0") for name in module_shapes(self.spec))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -264,8 +264,7 @@ class LSTMCell(nn.Module):
             if tensor.shape != shape:
                 raise InputError(f"{name} has shape {tuple(tensor.shape)}; expected {tuple(shape)}")
         h0, c0 = (tensor.reshape(1, -1, self.hidden_size) for tensor in hx)
-        weights = _parameters_as(self, self._names, x)
-        _, h_n, c_n = _call_operator(x.unsqueeze(0), h0, c0, None, None, weights, self._spec_text)
+        _, h_n, c_n = _call_operator(self, self._names, x.unsqueeze(0), h0, c0, None, None, self._spec_text)
         return h_n.reshape(shape), c_n.reshape(shape)
 
 
@@ -291,43 +290,45 @@ def _compute_dtype(x: Tensor) -> torch.dtype:
     return x.dtype
 
 
-def _parameters_as(module: nn.Module, names: Sequence[str], x: Tensor) -> list[Tensor]:
-    """Parameters in the order of a spec's names, in the dtype of computation; the two biases become their sum.
+def _parameters_of(module: nn.Module, names: Sequence[str]) -> list[Tensor]:
+    """By name; what a parametrisation computes in place of a parameter is an attribute of that name."""
+    given = module._parameters  # pyright: ignore[reportPrivateUsage]
+    return [cast("Tensor", getattr(module, name) if given.get(name) is None else given[name]) for name in names]
+
+
+def _parameters_as(dtype: torch.dtype, x: Tensor, names: Sequence[str], parameters: Sequence[Tensor]) -> list[Tensor]:
+    """Parameters in the dtype of computation.
 
     Raises:
         InputError: the input's dtype is not the parameters' one, and no autocast mends that.
     """
-    given = cast("dict[str, Tensor]", module._parameters)  # pyright: ignore[reportPrivateUsage]
-    dtype = _compute_dtype(x)
     autocast = torch.amp.is_autocast_available(x.device.type) and torch.is_autocast_enabled(x.device.type)
-    weights: list[Tensor] = []
-    for name in names:
-        parts = (name,)
-        if name.startswith("bias") and not name.startswith("bias_hr"):
-            parts = (name.replace("bias", "bias_ih", 1), name.replace("bias", "bias_hh", 1))
-        tensors = [given[part] for part in parts]
-        if tensors[0].dtype != x.dtype and not autocast:
-            raise InputError(f"the input has dtype {x.dtype} and {parts[0]} {tensors[0].dtype}; cast one of them")
-        if tensors[0].dtype != dtype:
-            tensors = [tensor.to(dtype) for tensor in tensors]
-        weights.append(tensors[0] + tensors[1] if len(tensors) == 2 else tensors[0])
-    return weights
+    for name, parameter in zip(names, parameters, strict=True):
+        if parameter.dtype != x.dtype and not autocast:
+            raise InputError(f"the input has dtype {x.dtype} and {name} {parameter.dtype}; cast one of them")
+    return [parameter if parameter.dtype == dtype else parameter.to(dtype) for parameter in parameters]
 
 
 def _call_operator(
+    module: nn.Module,
+    names: tuple[str, ...],
     x: Tensor,
     h0: Tensor,
     c0: Tensor,
     lengths: Tensor | None,
     seed: Tensor | None,
-    weights: list[Tensor],
     spec: str,
-) -> list[Tensor]:
+) -> Sequence[Tensor]:
     """(y, h_n, c_n) in x's dtype."""
-    keep_tape = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, h0, c0, *weights))
     given, dtype = x.dtype, _compute_dtype(x)
+    parameters = _parameters_of(module, names)
+    if eager.takes(x, h0, c0, parameters) and dtype == given:
+        return eager.lstm(x, h0, c0, lengths, seed, parameters, names, spec)
+    parameters = _parameters_as(dtype, x, names, parameters)
     if dtype != given or h0.dtype != dtype or c0.dtype != dtype:
         x, h0, c0 = x.to(dtype), h0.to(dtype), c0.to(dtype)
+    weights = eager.add_biases(names, parameters)
+    keep_tape = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (x, h0, c0, *weights))
     if not torch.compiler.is_compiling() and torch._C._are_functorch_transforms_active():  # pyright: ignore[reportPrivateUsage]
         # torch.func can't look into an operator with its own gradient, but it can into PyTorch's operations.
         results = list(formulate_call(x, h0, c0, lengths, seed, weights, spec))

@@ -5,6 +5,7 @@ schema and a meta kernel, and second derivatives go through a formulation in PyT
 """
 
 import weakref
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -51,18 +52,7 @@ def lstm(
         with torch.no_grad():
             outputs = formulate_call(x, h0, c0, lengths, seed, weights, spec)
         return [*outputs, x.new_zeros(1, dtype=torch.uint8)]
-    call = _call(x, h0, c0, lengths, seed, weights, spec)
-    engine = default_engine(call)
-    token = np.zeros(1, np.uint8)
-    if keep_tape:
-        results, tape = engine.forward_for_training(call)
-        address = token.ctypes.data
-        _tapes[address] = engine, tape
-        # The tensor's storage holds the array, so the tape lives as long as autograd keeps the token.
-        weakref.finalize(token, _tapes.pop, address, None)
-    else:
-        results = engine.forward(call)
-    return [torch.from_numpy(array) for array in (results.y, results.h_n, results.c_n, token)]
+    return run_forward(x, h0, c0, lengths, seed, weights, spec, keep_tape=keep_tape)
 
 
 @lstm.register_fake
@@ -102,15 +92,7 @@ def lstm_backward(
     if x.device.type != "cpu":
         with torch.enable_grad():
             return _formulate_backward(dy, dh_n, dc_n, x, h0, c0, lengths, seed, weights, spec, create_graph=False)
-    kept = _tapes.get(token.data_ptr())
-    if kept is None:  # somebody copied the token, as hooks on saved tensors do: run forward once more
-        call = _call(x, h0, c0, lengths, seed, weights, spec)
-        engine = default_engine(call)
-        kept = engine, engine.forward_for_training(call)[1]
-    engine, tape = kept
-    gradients: Gradients = engine.backward(tape, dy.numpy(), dh_n.numpy(), dc_n.numpy())
-    dweights = [gradients.dweights[name] for name in parameter_names(spec)]
-    return [torch.from_numpy(array) for array in (gradients.dx, gradients.dh0, gradients.dc0, *dweights)]
+    return run_backward(dy, dh_n, dc_n, token, x, h0, c0, lengths, seed, weights, spec)
 
 
 @lstm_backward.register_fake
@@ -176,6 +158,57 @@ def _lstm_backward_gradient(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, 
 lstm_backward.register_autograd(_lstm_backward_gradient, setup_context=_keep_for_double_backward)
 
 
+def run_forward(
+    x: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    lengths: Tensor | None,
+    seed: Tensor | None,
+    weights: Sequence[Tensor],
+    spec: str,
+    *,
+    keep_tape: bool,
+) -> list[Tensor]:
+    """(y, h_n, c_n, token) of CPU tensors."""
+    call = _call(x, h0, c0, lengths, seed, weights, spec)
+    engine = default_engine(call)
+    token = np.zeros(1, np.uint8)
+    if keep_tape:
+        results, tape = engine.forward_for_training(call)
+        address = token.ctypes.data
+        _tapes[address] = engine, tape
+        # The tensor's storage holds the array, so the tape lives as long as autograd keeps the token.
+        weakref.finalize(token, _tapes.pop, address, None)
+    else:
+        results = engine.forward(call)
+    return [torch.from_numpy(array) for array in (results.y, results.h_n, results.c_n, token)]
+
+
+def run_backward(
+    dy: Tensor,
+    dh_n: Tensor,
+    dc_n: Tensor,
+    token: Tensor,
+    x: Tensor,
+    h0: Tensor,
+    c0: Tensor,
+    lengths: Tensor | None,
+    seed: Tensor | None,
+    weights: Sequence[Tensor],
+    spec: str,
+) -> list[Tensor]:
+    """(dx, dh0, dc0, gradients of the weights) of CPU tensors."""
+    kept = _tapes.get(token.data_ptr())
+    if kept is None:  # somebody copied the token, as hooks on saved tensors do: run forward once more
+        call = _call(x, h0, c0, lengths, seed, weights, spec)
+        engine = default_engine(call)
+        kept = engine, engine.forward_for_training(call)[1]
+    engine, tape = kept
+    gradients: Gradients = engine.backward(tape, dy.numpy(), dh_n.numpy(), dc_n.numpy())
+    dweights = [gradients.dweights[name] for name in parameter_names(spec)]
+    return [torch.from_numpy(array) for array in (gradients.dx, gradients.dh0, gradients.dc0, *dweights)]
+
+
 @lru_cache(maxsize=256)
 def parse_spec(text: str) -> LSTMSpec:
     """A spec from its JSON; the same object for the same text."""
@@ -233,7 +266,7 @@ def _call(
     c0: Tensor,
     lengths: Tensor | None,
     seed: Tensor | None,
-    weights: list[Tensor],
+    weights: Sequence[Tensor],
     spec: str,
 ) -> Call:
     parsed = parse_spec(spec)
