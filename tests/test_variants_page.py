@@ -16,6 +16,16 @@ def test_every_named_test_exists() -> None:
         assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}, f"{path}::{name}"
 
 
+def test_every_column_says_how_it_was_found_out() -> None:
+    heads = next(line for line in PAGE.splitlines() if line.startswith("| variant |")).strip("|").split("|")[1:-1]
+    letters = {letter for head in heads for letter in re.findall(r"\[(\w)\]", head)}
+    assert len(re.findall(r"\[\w\]", " ".join(heads))) == len(heads)
+    rows = "".join(line for line in PAGE.splitlines() if line.startswith("| "))
+    explained = re.findall(r"^- \[([a-z])\] ", PAGE, re.MULTILINE)
+    assert letters <= set(explained)
+    assert set(explained) == set(re.findall(r"\[([a-z])\]", rows))
+
+
 def test_every_cell_of_ours_is_backed() -> None:
     rows = [line for line in PAGE.splitlines() if line.startswith("| ") and "---" not in line][1:]
     footnotes = set(re.findall(r"^(\d+)\. `tests/", PAGE, re.MULTILINE))

@@ -56,9 +56,19 @@ def run_with_openvino(model: object, feeds: dict[str, np.ndarray]) -> list[np.nd
         ({}, {"lengths": [4, 1, 2]}, "same", "same"),
         ({}, {"lengths": [4, 0, 2], "present": (*PLAIN, "initial_h", "initial_c")}, "same", "same"),
         ({"layout": 1}, {}, "refused", "different"),
+        ({"direction": "reverse"}, {}, "same", "same"),
+        (
+            {"direction": "bidirectional", "activations": ["Sigmoid", "Tanh", "Tanh", "Sigmoid", "Relu", "Relu"]},
+            {},
+            "same",
+            "different",
+        ),
         ({"activations": ["Relu"] * 3}, {}, "same", "same"),
         ({"activations": ["Softsign"] * 3}, {}, "same", "refused"),
-        ({"activations": ["HardSigmoid", "Tanh", "Tanh"]}, {}, "same", "refused"),
+        *(
+            ({"activations": [name, "Tanh", "Tanh"]}, {}, "same", "refused")
+            for name in ("HardSigmoid", "Elu", "Softplus", "LeakyRelu", "ThresholdedRelu", "ScaledTanh", "Affine")
+        ),
     ],
     ids=str,
 )
