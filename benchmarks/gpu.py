@@ -182,7 +182,7 @@ def binaries(points: list[Point]) -> Table:
                     pass_,
                     hidden=point.hidden,
                     batch=point.batch,
-                    directions=point.directions,
+                    lanes=point.directions,
                     element_bytes=ELEMENT_BYTES[dtype],
                     machine=H100,
                 )

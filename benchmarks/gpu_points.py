@@ -86,7 +86,7 @@ def floor_of(point: Point, dtype: str, pass_: Pass) -> Floor:
         pass_,
         hidden=point.hidden,
         batch=point.batch,
-        directions=point.directions,
+        lanes=point.directions,
         element_bytes=size,
         machine=H100,
     )

@@ -6,6 +6,7 @@ from tests.tolerances import TOLERANCES
 
 import gatesmith.torch
 from gatesmith.ops.cuda import lstm
+from gatesmith.ops.cuda.problem import DTYPES, unsupported_feature
 from gatesmith.spec import LSTMSpec
 from gatesmith.torch import cuda, operator
 
@@ -17,7 +18,7 @@ def taken(monkeypatch: pytest.MonkeyPatch) -> None:
     """CPU tensors go to the kernels, as CUDA tensors do."""
 
     def takes(x: torch.Tensor, spec: LSTMSpec) -> bool:
-        return x.dtype in lstm.DTYPES and lstm.unsupported_feature(spec) is None
+        return x.dtype in DTYPES and unsupported_feature(spec) is None
 
     monkeypatch.setattr(cuda, "takes", takes)
 

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from gatesmith.ops.cuda import lstm
+from gatesmith.ops.cuda.problem import DTYPES, make_problem, unsupported_feature
 from gatesmith.spec import LSTMSpec
 
 
 def takes(x: Tensor, spec: LSTMSpec) -> bool:
-    """Whether the kernels run this; what they can't (:func:`lstm.unsupported_feature`) is formulated."""
-    return x.is_cuda and x.dtype in lstm.DTYPES and _is_installed() and _is_supported(spec)
+    """Whether the kernels run this; what they can't (:func:`unsupported_feature`) is formulated."""
+    return x.is_cuda and x.dtype in DTYPES and _is_installed() and _is_supported(spec)
 
 
 def run_forward(
@@ -29,7 +30,7 @@ def run_forward(
 ) -> list[Tensor]:
     """(y, h_n, c_n, tape); the tape has one byte where none is kept."""
     with torch.autocast(x.device.type, enabled=False):
-        problem = lstm.make_problem(spec, weights, x, h0, c0, lengths, None if seed is None else int(seed))
+        problem = make_problem(spec, weights, x, h0, c0, lengths, None if seed is None else int(seed))
         y, h_n, c_n, tape = lstm.forward(problem, keep=keep_tape)
     return [y, h_n, c_n, x.new_empty(1, dtype=torch.uint8) if tape is None else tape]
 
@@ -51,7 +52,7 @@ def run_backward(
     from gatesmith.ops.cuda.gradient import backward
 
     with torch.autocast(x.device.type, enabled=False):
-        problem = lstm.make_problem(spec, weights, x, h0, c0, lengths, None if seed is None else int(seed))
+        problem = make_problem(spec, weights, x, h0, c0, lengths, None if seed is None else int(seed))
         return backward(problem, tape, dy, dh_n, dc_n)
 
 
@@ -69,4 +70,4 @@ def _is_installed() -> bool:
 
 @lru_cache(maxsize=256)
 def _is_supported(spec: LSTMSpec) -> bool:
-    return lstm.unsupported_feature(spec) is None
+    return unsupported_feature(spec) is None

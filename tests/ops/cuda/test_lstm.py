@@ -14,7 +14,8 @@ from tests.tolerances import TOLERANCES
 from gatesmith.ops import reference
 from gatesmith.ops.call import Call, make_call
 from gatesmith.ops.cuda.gradient import backward
-from gatesmith.ops.cuda.lstm import forward, make_problem, unsupported_feature
+from gatesmith.ops.cuda.lstm import forward
+from gatesmith.ops.cuda.problem import make_problem, unsupported_feature
 from gatesmith.ops.cuda.tiling import Pass, Tiling
 from gatesmith.spec import ACTIVATION_DEFAULTS, LSTMSpec
 
@@ -40,7 +41,7 @@ ONE_LAUNCH: dict[Pass, Tiling] = {
 }
 
 
-def problem_of(call: Call, dtype: torch.dtype, tilings: dict[Pass, Tiling] | None):
+def problem_of(call: Call, dtype: torch.dtype, tilings: dict[Pass, Tiling] | None, *, wave: bool = False):
     def tensor(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(dtype)
 
@@ -50,11 +51,13 @@ def problem_of(call: Call, dtype: torch.dtype, tilings: dict[Pass, Tiling] | Non
     weights = [tensor(array) for array in call.weights.values()]
     state = tensor(call.h0), tensor(call.c0)
     lengths = torch.from_numpy(call.lengths)
-    return make_problem(call.spec, weights, tensor(x), *state, lengths, seed, tilings), tensor
+    return make_problem(call.spec, weights, tensor(x), *state, lengths, seed, tilings, wave=wave), tensor
 
 
-def results(call: Call, dtype: torch.dtype, tilings: dict[Pass, Tiling] | None) -> dict[str, np.ndarray]:
-    problem, tensor = problem_of(call, dtype, tilings)
+def results(
+    call: Call, dtype: torch.dtype, tilings: dict[Pass, Tiling] | None, *, wave: bool = False
+) -> dict[str, np.ndarray]:
+    problem, tensor = problem_of(call, dtype, tilings, wave=wave)
     y, h_n, c_n, tape = forward(problem, keep=True)
     assert tape is not None
     gradients = backward(problem, tape, *(tensor(d) for d in upstream(call)))
@@ -131,6 +134,20 @@ def test_one_launch_for_all_steps_matches_the_reference(resident: bool) -> None:
         "backward": tiling(32, 5, persistent=True, resident=resident),
     }
     assert_close(results(call, torch.float32, tilings), truth(call), "cuda_float32")
+
+
+@pytest.mark.parametrize("resident", [False, True])
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+def test_a_wave_of_layers_matches_the_reference(direction: str, resident: bool) -> None:
+    spec = LSTMSpec(3, 20, 3, direction, bias=resident, recurrent_dropout=0.3, zoneout_h=0.2, peepholes="if")
+    call = call_of(spec, [0, 2, 4] * 6, steps=4, training=True)
+    tilings: dict[Pass, Tiling] = {
+        "forward": tiling(16, 2, persistent=False, resident=resident),
+        "backward": tiling(16, 5, persistent=False, resident=resident),
+    }
+    problem, _ = problem_of(call, torch.float32, tilings, wave=True)
+    assert [stack.is_wave for stack in problem.stacks] == [True]
+    assert_close(results(call, torch.float32, tilings, wave=True), truth(call), "cuda_float32")
 
 
 VARIANTS: dict[str, dict[str, object]] = {
@@ -223,7 +240,7 @@ from gatesmith.ops.cuda.tiling import H100, choose_tiling
 from gatesmith.spec import LSTMSpec
 spec = LSTMSpec(32, 32, direction="bidirectional", peepholes="ifo", gate_clip=3.0)
 for pass_, dtype, size in (("forward", "bfloat16", 2), ("backward", "float32", 4)):
-    tiling = choose_tiling(pass_, hidden=32, batch=16, directions=2, element_bytes=size, machine=H100)
+    tiling = choose_tiling(pass_, hidden=32, batch=16, lanes=2, element_bytes=size, machine=H100)
     assert tiling.persistent and tiling.resident
     binary = compile_kernel(pass_, spec, dtype, tiling)
     assert 0 < binary.shared_bytes <= H100.shared_bytes, binary.shared_bytes

@@ -24,7 +24,7 @@ def test_a_tiling_covers_the_problem_and_fits_the_machine(
     pass_, hidden: int, batch: int, directions: int, element_bytes: int, machine: Machine
 ) -> None:
     tiling = choose_tiling(
-        pass_, hidden=hidden, batch=batch, directions=directions, element_bytes=element_bytes, machine=machine
+        pass_, hidden=hidden, batch=batch, lanes=directions, element_bytes=element_bytes, machine=machine
     )
     tiles_h, tiles_n, tiles_d = tiling.grid(hidden, batch, directions)
     inner, columns = (hidden, 4 * tiling.block_h) if pass_ == "forward" else (4 * hidden, tiling.block_h)
@@ -46,7 +46,5 @@ def test_the_points_of_the_issue_run_in_one_launch() -> None:
     points = [(16, 768, 1), (64, 512, 1), (128, 1024, 1), (1, 256, 1), (256, 128, 1), (32, 320, 2)]
     for batch, hidden, directions in points:
         for pass_ in ("forward", "backward"):
-            tiling = choose_tiling(
-                pass_, hidden=hidden, batch=batch, directions=directions, element_bytes=2, machine=H100
-            )
+            tiling = choose_tiling(pass_, hidden=hidden, batch=batch, lanes=directions, element_bytes=2, machine=H100)
             assert tiling.persistent, (batch, hidden, pass_)

@@ -1,6 +1,6 @@
 """The operator on a GPU from and to NumPy arrays: what the table of devices calls.
 
-The Triton kernels run what they can (``lstm.unsupported_feature``), PyTorch operations on the GPU run the rest.
+The Triton kernels run what they can (``problem.unsupported_feature``), PyTorch operations on the GPU run the rest.
 Training loops keep their tensors on the GPU with ``gatesmith.torch.LSTM``; here every call copies in and out.
 """
 
@@ -77,7 +77,7 @@ def backward(tape: Tape, dy: Array, dh_n: Array, dc_n: Array) -> Gradients:
 
 
 def _run(call: Call, *, keep: bool) -> tuple[Outputs, Tape]:
-    from gatesmith.ops.cuda.lstm import unsupported_feature
+    from gatesmith.ops.cuda.problem import unsupported_feature
 
     formulated = call.x.dtype == np.float64 or unsupported_feature(call.spec) is not None
     results, tape = _run_formulation(call, keep=keep) if formulated else _run_kernels(call, keep=keep)
@@ -87,7 +87,7 @@ def _run(call: Call, *, keep: bool) -> tuple[Outputs, Tape]:
 
 def _run_kernels(call: Call, *, keep: bool) -> tuple[tuple[Any, ...], KernelTape]:
     from gatesmith.ops.cuda.lstm import forward as run_forward
-    from gatesmith.ops.cuda.lstm import make_problem
+    from gatesmith.ops.cuda.problem import make_problem
 
     whole = bool((call.lengths == len(call.x)).all())
     problem = make_problem(

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from gatesmith.ops.cuda.lstm import LayerTape, Problem, layer_tape
+from gatesmith.ops.cuda.lstm import StackTape, stack_tape
+from gatesmith.ops.cuda.problem import Problem, Stack
 
 
 def backward(problem: Problem, tape: Tensor, dy: Tensor, dh_n: Tensor, dc_n: Tensor) -> list[Tensor]:
@@ -14,72 +15,70 @@ def backward(problem: Problem, tape: Tensor, dy: Tensor, dh_n: Tensor, dc_n: Ten
         dh_n, dc_n: [L * R, N, H]
     """
     spec, dtype = problem.spec, problem.x.dtype
-    kept = [layer_tape(problem, tape, layer) for layer in range(spec.num_layers)]
+    kept = [stack_tape(problem, tape, index) for index in range(len(problem.stacks))]
     inputs = [problem.masked(problem.x)]
-    for layer in range(spec.num_layers - 1):
-        inputs.append(problem.output(layer, kept[layer].h, inputs[-1]))
+    for stack, left in zip(problem.stacks[:-1], kept[:-1], strict=True):
+        inputs.append(problem.output(stack, left.h, inputs[-1]))
     dh, dc = (problem.reported(d).to(torch.float32, copy=True).contiguous() for d in (dh_n, dc_n))
     gradients = {name: torch.zeros_like(weight) for name, weight in problem.params.items()}
     dout = problem.masked(dy)
-    for layer in reversed(range(spec.num_layers)):
-        factor = problem.dropout(layer, dout)
+    for stack, left, below in reversed(list(zip(problem.stacks, kept, inputs, strict=True))):
+        factor = problem.dropout(stack, dout)
         if factor is not None:
             dout = (dout * factor).to(dtype)
-        dx = _layer(problem, layer, kept[layer], inputs[layer], dout, dh, dc, gradients)
-        dout = problem.masked(dx + dout if spec.residual and layer > 0 else dx)
+        dx = _stack(problem, stack, left, below, dout, dh[stack.rows], dc[stack.rows], gradients)
+        dout = problem.masked(dx + dout if spec.residual and stack.layers[0] > 0 else dx)
     return [dout, dh.to(dtype), dc.to(dtype), *gradients.values()]
 
 
-def _layer(
+def _stack(
     problem: Problem,
-    layer: int,
-    kept: LayerTape,
+    stack: Stack,
+    kept: StackTape,
     below: Tensor,
     dout: Tensor,
     dh: Tensor,
     dc: Tensor,
     gradients: dict[str, Tensor],
 ) -> Tensor:
-    """dx [T, N, D] of a layer; turns its rows of dh and dc into dh0 and dc0, and fills in ``gradients``."""
-    spec = problem.spec
-    weight_ih = problem.stacked("weight_ih", layer).flatten(0, 1)  # [R * 4H, D]
+    """dx [T, N, D] of a stack; turns dh and dc [R, N, H] into dh0 and dc0, and fills in ``gradients``."""
     if not problem.flat:
         return torch.zeros_like(below)
     dz = torch.zeros_like(kept.z) if problem.padded else torch.empty_like(kept.z)  # [T, N, R, 4, H]
-    c0 = problem.of_layer(problem.c0, layer).float()
-    now_dh, now_dc = problem.of_layer(dh, layer), problem.of_layer(dc, layer)
-    recurrence = problem.recurrence(layer, kept.h)
-    recurrence.run_backward(kept.z, dout.contiguous(), kept.c, dz, c0, now_dh, now_dc)
+    recurrence = problem.recurrence(stack, kept.h)
+    recurrence.run_backward(kept.z, dout.contiguous(), kept.c, dz, problem.c0[stack.rows].float(), dh, dc)
     flat = dz.view(problem.flat, -1)  # [T * N, R * 4H]
-    dw_ih = (flat.T @ below.reshape(problem.flat, -1)).view(spec.num_directions, -1, below.shape[-1])
-    db = flat.sum(0).view(spec.num_directions, -1)
-    before = _before(problem, kept.h, problem.of_layer(problem.h0, layer))
-    for index, suffix in enumerate(problem.suffixes(layer)):
-        seen, dz_cell = before[:, :, index], dz[:, :, index].flatten(2)  # [T, N, H], [T, N, 4H]
-        through = (_at_start(problem, index, dz_cell) @ problem.params[f"weight_hh_{suffix}"]).float()
+    db = flat.sum(0).view(len(stack.suffixes), -1)
+    before = _before(problem, kept.h, problem.h0[stack.rows])
+    for lane, suffix in enumerate(stack.suffixes):
+        seen, dz_cell = before[:, :, lane], dz[:, :, lane].flatten(2)  # [T, N, H], [T, N, 4H]
+        through = (_at_start(problem, lane, dz_cell) @ problem.params[f"weight_hh_{suffix}"]).float()
         if recurrence.scale is not None:
-            scale = recurrence.scale[index]
+            scale = recurrence.scale[lane]
             seen, through = (seen * scale).to(dz.dtype), through * scale
-        now_dh[index] += through
-        gradients[f"weight_ih_{suffix}"] = dw_ih[index].clone()
+        dh[lane] += through
+        read = kept.h[:, :, lane - 1] if stack.is_wave and lane > 0 else below
+        gradients[f"weight_ih_{suffix}"] = dz_cell.flatten(0, 1).T @ read.flatten(0, 1)
         gradients[f"weight_hh_{suffix}"] = dz_cell.flatten(0, 1).T @ seen.flatten(0, 1)
-        if spec.bias:
-            gradients[f"bias_{suffix}"] = db[index].clone()
-    _peepholes(problem, layer, kept, dz, gradients)
-    return (flat @ weight_ih).view(*below.shape)
+        if problem.spec.bias:
+            gradients[f"bias_{suffix}"] = db[lane].clone()
+    _peepholes(problem, stack, kept, dz, gradients)
+    reads_below = stack.suffixes[:1] if stack.is_wave else stack.suffixes
+    weight_ih = problem.stacked("weight_ih", reads_below).flatten(0, 1)  # [R * 4H, D]
+    return (flat[:, : len(weight_ih)] @ weight_ih).view(*below.shape)
 
 
-def _peepholes(problem: Problem, layer: int, kept: LayerTape, dz: Tensor, gradients: dict[str, Tensor]) -> None:
+def _peepholes(problem: Problem, stack: Stack, kept: StackTape, dz: Tensor, gradients: dict[str, Tensor]) -> None:
     """Of the diagonal peepholes: i and f saw c of the step before, o sees the new one."""
     spec = problem.spec
     if not spec.peepholes:
         return
-    before = _before(problem, kept.c, problem.of_layer(problem.c0, layer).float())
+    before = _before(problem, kept.c, problem.c0[stack.rows].float())
     now = problem.masked(kept.c)
-    for index, suffix in enumerate(problem.suffixes(layer)):
+    for lane, suffix in enumerate(stack.suffixes):
         for gate in spec.peepholes:
-            seen = (now if gate == "o" else before)[:, :, index]
-            product = dz[:, :, index, "ifgo".index(gate)].float() * seen
+            seen = (now if gate == "o" else before)[:, :, lane]
+            product = dz[:, :, lane, "ifgo".index(gate)].float() * seen
             gradients[f"peephole_{gate}_{suffix}"] = product.sum((0, 1)).to(dz.dtype)
 
 
@@ -106,4 +105,5 @@ def _at_start(problem: Problem, index: int, dz: Tensor) -> Tensor:
 
 
 def _runs_backwards(problem: Problem, index: int) -> bool:
-    return problem.spec.directions[index] == "reverse"
+    # All lanes of a wave run in the one direction there is.
+    return problem.spec.directions[index % problem.spec.num_directions] == "reverse"

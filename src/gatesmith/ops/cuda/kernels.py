@@ -1,17 +1,20 @@
-"""The recurrence of an LSTM layer, forward and backward, as two Triton kernels over all its steps and directions.
+"""The recurrence of an LSTM, forward and backward, as two Triton kernels over all steps of several lanes.
 
-A program owns ``BLOCK_H`` hidden units (all their gates) of ``BLOCK_N`` sequences of one direction. It walks the steps
-from ``first`` to ``last``. With ``BARRIER`` the programs of one batch tile meet after every step, so that one launch
-runs the whole sequence (all programs must then be resident at once); without it a launch runs one step, and what a
-step leaves for the next one is in memory. Both are the same code, and a launch of one program needs no company.
+Lanes are the directions of one layer, which have nothing to do with each other, or, with ``WAVE``, the layers of one
+direction: lane l is l steps behind lane 0 and reads what the lane before it has written a step ago.
 
-With ``RESIDENT`` the program's part of W_hh is loaded once, in ``K_TILES`` tiles that the compiler keeps in shared
-memory; without it, it is streamed from the cache at every step.
+A program owns ``BLOCK_H`` hidden units (all their gates) of ``BLOCK_N`` sequences of one lane. It walks the steps from
+``first`` to ``last``. With ``BARRIER`` the programs of one batch tile meet after every step, so that one launch runs
+the whole sequence (all programs must then be resident at once); without it a launch runs one step, and what a step
+leaves for the next one is in memory. Both are the same code, and a launch of one program needs no company.
 
-Letters: N batch, H hidden units, R directions; offsets are int64. Shapes stand at each kernel's head.
+With ``RESIDENT`` the program's part of the weights is loaded once, in ``K_TILES`` tiles a matrix, which the compiler
+keeps in shared memory; without it, it is streamed from the cache at every step.
+
+Letters: N batch, H hidden units, R lanes; offsets are int64. Shapes stand at each kernel's head.
 """
 
-# pyright: basic, reportGeneralTypeIssues=false, reportAttributeAccessIssue=false
+# pyright: basic, reportGeneralTypeIssues=false, reportAttributeAccessIssue=false, reportArgumentType=false
 # ruff: noqa: RET505, RUF005
 # Triton compiles the functions below: see activations.py.
 
@@ -28,8 +31,10 @@ ONCE = ("first", "last")
 
 @triton.jit(do_not_specialize=ONCE)
 def forward_kernel(
-    z_ptr,  # [T, N, R, 4, H] in: W_ih x + b; out: the input of every gate's activation, before gate_clip
-    w_ptr,  # [R, 4, H, H]
+    z_ptr,  # [T, N, R, 4, H] in: W_ih x + b (b alone in the later lanes of a wave); out: the input of every gate's
+    #         activation, before gate_clip
+    w_ptr,  # [R, 4, H, H] W_hh
+    w_below_ptr,  # [R, 4, H, H] W_ih of every lane but the first, where WAVE
     y_ptr,  # [T, N, R, H] out: h of every valid step
     c_ptr,  # [T, N, R, H] float32, out: c of every valid step, where KEEP
     h0_ptr,  # [R, N, H]
@@ -41,14 +46,15 @@ def forward_kernel(
     scale_ptr,  # [R, N, H] factors of h_{t-1}, where SCALED
     keep_h_ptr,  # [T, N, R, H] shares of the old h, where ZONEOUT is "drawn"
     keep_c_ptr,
-    barrier_ptr,  # [R, batch tiles] int32, zero at the start
+    barrier_ptr,  # [R, batch tiles] int32, zero at the start; of a wave one row
     N,
     H,
     first,
     last,
-    first_direction,
+    first_lane,
     R: tl.constexpr,
-    REVERSE: tl.constexpr,  # whether direction 0 runs backwards; direction 1 always does
+    WAVE: tl.constexpr,
+    REVERSE: tl.constexpr,  # whether a wave, or direction 0, runs backwards; direction 1 always does
     BLOCK_N: tl.constexpr,
     BLOCK_H: tl.constexpr,
     BLOCK_K: tl.constexpr,
@@ -68,46 +74,43 @@ def forward_kernel(
     RATE_H: tl.constexpr,
     RATE_C: tl.constexpr,
 ):
-    direction = first_direction + tl.program_id(2)
+    lane = first_lane + tl.program_id(2)
     rows, in_batch, length, steps = _batch_tile(lengths_ptr, order_ptr, N, BLOCK_N)
+    lanes = lane + tl.zeros_like(rows)  # [BLOCK_N], the same everywhere
     units = tl.program_id(0) * BLOCK_H + tl.arange(0, BLOCK_H)
     own = in_batch[:, None] & (units < H)[None, :]
     columns = tl.arange(0, 4 * BLOCK_H)  # of the product: gate = column mod 4, unit = column div 4
-    w_rows = (columns % 4) * H + tl.program_id(0) * BLOCK_H + columns // 4
     w_there = tl.program_id(0) * BLOCK_H + columns // 4 < H
-    w_start = w_ptr + direction.to(tl.int64) * 4 * H * H + w_rows.to(tl.int64)[None, :] * H
-    ks = tl.arange(0, BLOCK_K)
-    resident = ()
-    if RESIDENT:
-        for tile in tl.static_range(K_TILES):
-            at = tile * BLOCK_K + ks
-            resident = resident + (tl.load(w_start + at[:, None], (at < H)[:, None] & w_there[None, :], 0.0),)
-    state = (direction * N + rows)[:, None] * H + units[None, :]
+    w_rows = (columns % 4) * H + tl.program_id(0) * BLOCK_H + columns // 4
+    w_at = lane.to(tl.int64) * 4 * H * H + w_rows.to(tl.int64) * H
+    w_hh = _held(w_ptr + w_at, 1, H, w_there, BLOCK_K, K_TILES if RESIDENT else 0)
+    w_below = _held(w_below_ptr + w_at, 1, H, w_there, BLOCK_K, K_TILES if RESIDENT and WAVE else 0)
+    state = (lane * N + rows)[:, None] * H + units[None, :]
     c = tl.load(c_now_ptr + state, own, 0.0)
     h = tl.load(h_ptr + state, own, 0.0).to(tl.float32)
-    p_i, p_f, p_o = _peepholes(peephole_ptr + direction * 3 * H, units, H, PEEPHOLES)
-    backwards = (direction == 1) | REVERSE
-    for s in tl.range(first, tl.minimum(last, steps), num_stages=1):
-        t = tl.where(backwards, steps - 1 - s, s) + tl.zeros_like(rows)  # [BLOCK_N] int64, the same everywhere
-        valid = t < length
-        here = (t * N + rows) * R + direction  # [BLOCK_N]
+    p_i, p_f, p_o = _peepholes(peephole_ptr + lane * 3 * H, units, H, PEEPHOLES)
+    scale_rows = scale_ptr + (lane * N + rows) * H
+    backwards = _runs_backwards(lane, WAVE, REVERSE)
+    behind = lane if WAVE else 0
+    for s in tl.range(first, tl.minimum(last, steps + (R - 1 if WAVE else 0)), num_stages=1):
+        at_step = tl.where(backwards, steps - 1 - (s - behind), s - behind)
+        t = at_step + tl.zeros_like(rows)  # [BLOCK_N] int64, the same everywhere
+        valid = (t >= 0) & (t < length)
+        here = (t * N + rows) * R + lane  # [BLOCK_N]
         is_start = t == tl.where(backwards, length - 1, 0)
         before = tl.where(backwards, here + N * R, here - N * R)
-        h_rows = tl.where(is_start, h0_ptr + (direction * N + rows) * H, y_ptr + before * H)
+        h_rows = tl.where(is_start, h0_ptr + (lane * N + rows) * H, y_ptr + before * H)
         acc = tl.zeros((BLOCK_N, 4 * BLOCK_H), tl.float32)
-        if RESIDENT:
-            for tile in tl.static_range(K_TILES):
-                at = tile * BLOCK_K + ks
-                seen = tl.load(h_rows[:, None] + at[None, :], valid[:, None] & (at < H)[None, :], 0.0)
-                seen = _scaled(seen, scale_ptr, direction, rows, at, valid, N, H, SCALED)
-                acc = _add_product(acc, seen, resident[tile], PRECISION)
-        else:
-            for tile in tl.range(0, K_TILES):
-                at = tile * BLOCK_K + ks
-                seen = tl.load(h_rows[:, None] + at[None, :], valid[:, None] & (at < H)[None, :], 0.0)
-                seen = _scaled(seen, scale_ptr, direction, rows, at, valid, N, H, SCALED)
-                w = tl.load(w_start + at[:, None], (at < H)[:, None] & w_there[None, :], 0.0)
-                acc = _add_product(acc, seen, w, PRECISION)
+        acc = _add_product(
+            acc, h_rows, valid, w_ptr + w_at, 1, H, w_there, w_hh,
+            scale_rows, SCALED, RESIDENT, BLOCK_K, K_TILES, PRECISION,
+        )  # fmt: skip
+        if WAVE:
+            from_below = valid & (lanes > 0)
+            acc = _add_product(
+                acc, y_ptr + (here - 1) * H, from_below, w_below_ptr + w_at, 1, H, w_there, w_below,
+                scale_rows, False, RESIDENT, BLOCK_K, K_TILES, PRECISION,
+            )  # fmt: skip
         even, odd = tl.split(tl.reshape(acc, (BLOCK_N, BLOCK_H, 2, 2)))  # [BLOCK_N, BLOCK_H, 2]: (i, g) and (f, o)
         r_i, r_g = tl.split(even)
         r_f, r_o = tl.split(odd)
@@ -135,7 +138,7 @@ def forward_kernel(
             tl.store(z_at + 2 * H, z_g, there)
             tl.store(z_at + 3 * H, z_o, there)
         if BARRIER:
-            _meet(barrier_ptr + direction * tl.num_programs(1) + tl.program_id(1), (s + 1) * tl.num_programs(0))
+            _meet(barrier_ptr, lane, s, WAVE)
     tl.store(h_ptr + state, h, own)
     tl.store(c_now_ptr + state, c, own)
 
@@ -143,8 +146,9 @@ def forward_kernel(
 @triton.jit(do_not_specialize=ONCE)
 def backward_kernel(
     z_ptr,  # [T, N, R, 4, H] what forward left
-    w_ptr,  # [R, 4, H, H]
-    dy_ptr,  # [T, N, R, H]
+    w_ptr,  # [R, 4, H, H] W_hh
+    w_below_ptr,  # [R, 4, H, H] W_ih of every lane but the first, where WAVE
+    dy_ptr,  # [T, N, R, H]; of a wave [T, N, H], of its last lane
     c_ptr,  # [T, N, R, H] float32, what forward left
     dz_ptr,  # [T, N, R, 4, H] out, for every valid step
     c0_ptr,  # [R, N, H] float32
@@ -161,8 +165,9 @@ def backward_kernel(
     H,
     first,
     last,
-    first_direction,
+    first_lane,
     R: tl.constexpr,
+    WAVE: tl.constexpr,
     REVERSE: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_H: tl.constexpr,
@@ -181,53 +186,55 @@ def backward_kernel(
     RATE_H: tl.constexpr,
     RATE_C: tl.constexpr,
 ):
-    direction = first_direction + tl.program_id(2)
+    lane = first_lane + tl.program_id(2)
     rows, in_batch, length, steps = _batch_tile(lengths_ptr, order_ptr, N, BLOCK_N)
+    lanes = lane + tl.zeros_like(rows)  # [BLOCK_N], the same everywhere
     units = tl.program_id(0) * BLOCK_H + tl.arange(0, BLOCK_H)
     own = in_batch[:, None] & (units < H)[None, :]
-    w_start = w_ptr + direction.to(tl.int64) * 4 * H * H + units[None, :]
-    ks = tl.arange(0, BLOCK_K)
-    resident = ()
-    if RESIDENT:
-        for tile in tl.static_range(K_TILES):
-            at_w = (tile * BLOCK_K + ks).to(tl.int64)[:, None]
-            resident = resident + (tl.load(w_start + at_w * H, (at_w < 4 * H) & (units < H)[None, :], 0.0),)
-    state = (direction * N + rows)[:, None] * H + units[None, :]
+    w_there = units < H
+    w_at = lane.to(tl.int64) * 4 * H * H + units
+    w_hh = _held(w_ptr + w_at, H, 4 * H, w_there, BLOCK_K, K_TILES if RESIDENT else 0)
+    # From above comes the gradient through W_ih of the next lane; the last one, which has none, reads its own in vain.
+    w_above_at = tl.minimum(lane + 1, R - 1).to(tl.int64) * 4 * H * H + units
+    w_above = _held(w_below_ptr + w_above_at, H, 4 * H, w_there, BLOCK_K, K_TILES if RESIDENT and WAVE else 0)
+    state = (lane * N + rows)[:, None] * H + units[None, :]
     dh_held = tl.load(dh_ptr + state, own, 0.0)
     dc_held = tl.load(dc_ptr + state, own, 0.0)
-    p_i, p_f, p_o = _peepholes(peephole_ptr + direction * 3 * H, units, H, PEEPHOLES)
-    backwards = (direction == 1) | REVERSE
-    for s in tl.range(first, tl.minimum(last, steps), num_stages=1):
-        t = tl.where(backwards, s, steps - 1 - s) + tl.zeros_like(rows)
-        valid = t < length
-        here = (t * N + rows) * R + direction
+    p_i, p_f, p_o = _peepholes(peephole_ptr + lane * 3 * H, units, H, PEEPHOLES)
+    backwards = _runs_backwards(lane, WAVE, REVERSE)
+    behind = R - 1 - lane if WAVE else 0
+    for s in tl.range(first, tl.minimum(last, steps + (R - 1 if WAVE else 0)), num_stages=1):
+        at_step = tl.where(backwards, s - behind, steps - 1 - (s - behind))
+        t = at_step + tl.zeros_like(rows)
+        valid = (t >= 0) & (t < length)
+        here = (t * N + rows) * R + lane
         after = tl.where(backwards, here - N * R, here + N * R)
         t_after = tl.where(backwards, t - 1, t + 1)
         has_after = valid & (t_after >= 0) & (t_after < length)
         is_start = t == tl.where(backwards, length - 1, 0)
         before = tl.where(backwards, here + N * R, here - N * R)
         acc = tl.zeros((BLOCK_N, BLOCK_H), tl.float32)
-        if RESIDENT:
-            for tile in tl.static_range(K_TILES):
-                at = tile * BLOCK_K + ks
-                there_k = has_after[:, None] & (at < 4 * H)[None, :]
-                dz = tl.load(dz_ptr + after[:, None] * 4 * H + at[None, :], there_k, 0.0)
-                acc = _add_product(acc, dz, resident[tile], PRECISION)
-        else:
-            for tile in tl.range(0, K_TILES):
-                at = tile * BLOCK_K + ks
-                there_k = has_after[:, None] & (at < 4 * H)[None, :]
-                dz = tl.load(dz_ptr + after[:, None] * 4 * H + at[None, :], there_k, 0.0)
-                at_w = at.to(tl.int64)[:, None]
-                w = tl.load(w_start + at_w * H, (at_w < 4 * H) & (units < H)[None, :], 0.0)
-                acc = _add_product(acc, dz, w, PRECISION)
+        acc = _add_product(
+            acc, dz_ptr + after * 4 * H, has_after, w_ptr + w_at, H, 4 * H, w_there, w_hh,
+            scale_ptr, False, RESIDENT, BLOCK_K, K_TILES, PRECISION,
+        )  # fmt: skip
         there = own & valid[:, None]
-        acc = _scaled(acc, scale_ptr, direction, rows, units, valid, N, H, SCALED)
+        if SCALED:
+            acc = acc * tl.load(scale_ptr + state, there, 0.0)
         out_at = here[:, None] * H + units[None, :]
-        dh_all = dh_held + tl.load(dy_ptr + out_at, there, 0.0) + acc
+        if WAVE:
+            acc = _add_product(
+                acc, dz_ptr + (here + 1) * 4 * H, valid & (lanes < R - 1), w_below_ptr + w_above_at, H, 4 * H, w_there,
+                w_above, scale_ptr, False, RESIDENT, BLOCK_K, K_TILES, PRECISION,
+            )  # fmt: skip
+            dy_at = (t * N + rows)[:, None] * H + units[None, :]
+            dy = tl.load(dy_ptr + dy_at, there & (lanes == R - 1)[:, None], 0.0)
+        else:
+            dy = tl.load(dy_ptr + out_at, there, 0.0)
+        dh_all = dh_held + dy + acc
         dh_kept, dh = _unmix(dh_all, keep_h_ptr + out_at, there, ZONEOUT, RATE_H)
         dc_kept, dc = _unmix(dc_held, keep_c_ptr + out_at, there, ZONEOUT, RATE_C)
-        c_rows = tl.where(is_start, c0_ptr + (direction * N + rows) * H, c_ptr + before * H)
+        c_rows = tl.where(is_start, c0_ptr + (lane * N + rows) * H, c_ptr + before * H)
         c = tl.load(c_rows[:, None] + units[None, :], there, 0.0)
         z_at = here[:, None] * 4 * H + units[None, :]
         z_i = tl.load(z_ptr + z_at, there, 0.0).to(tl.float32)
@@ -256,7 +263,7 @@ def backward_kernel(
         dh_held = tl.where(there, dh_kept, dh_held)
         dc_held = tl.where(there, dc_kept + dc * f + dz_i * p_i + dz_f * p_f, dc_held)
         if BARRIER:
-            _meet(barrier_ptr + direction * tl.num_programs(1) + tl.program_id(1), (s + 1) * tl.num_programs(0))
+            _meet(barrier_ptr, lane, s, WAVE)
     tl.store(dh_ptr + state, dh_held, own)
     tl.store(dc_ptr + state, dc_held, own)
 
@@ -271,20 +278,83 @@ def _batch_tile(lengths_ptr, order_ptr, N, BLOCK_N: tl.constexpr):
 
 
 @triton.jit
-def _meet(counter_ptr, arrivals):
-    """Wait until ``arrivals`` programs have come here, and see everything that they have stored.
+def _runs_backwards(lane, WAVE: tl.constexpr, REVERSE: tl.constexpr):
+    if WAVE:
+        return (lane < 0) | REVERSE
+    else:
+        return (lane == 1) | REVERSE
+
+
+@triton.jit
+def _meet(barrier_ptr, lane, s, WAVE: tl.constexpr):
+    """Wait until the programs of a batch tile have done step s, and see what they stored; of one lane, or of a wave.
 
     The inner barriers order the whole program around the one thread that counts: release, then acquire.
     """
+    company = tl.num_programs(0) * (tl.num_programs(2) if WAVE else 1)
+    counter_ptr = barrier_ptr + (0 if WAVE else lane * tl.num_programs(1)) + tl.program_id(1)
     tl.debug_barrier()
     tl.atomic_add(counter_ptr, 1, sem="release", scope="gpu")
-    while tl.atomic_add(counter_ptr, 0, sem="acquire", scope="gpu") < arrivals:
+    while tl.atomic_add(counter_ptr, 0, sem="acquire", scope="gpu") < (s + 1) * company:
         pass
     tl.debug_barrier()
 
 
 @triton.jit
-def _add_product(acc, a, b, PRECISION: tl.constexpr):
+def _held(w_ptrs, stride, inner, w_there, BLOCK_K: tl.constexpr, K_TILES: tl.constexpr):
+    """Tiles [BLOCK_K, columns] of a matrix whose columns begin at ``w_ptrs``, and whose rows are ``stride`` apart."""
+    tiles = ()
+    for tile in tl.static_range(K_TILES):
+        at = tile * BLOCK_K + tl.arange(0, BLOCK_K)
+        w = tl.load(w_ptrs[None, :] + at.to(tl.int64)[:, None] * stride, (at < inner)[:, None] & w_there[None, :], 0.0)
+        tiles = tiles + (w,)
+    return tiles
+
+
+@triton.jit
+def _add_product(
+    acc,
+    row_ptrs,  # [BLOCK_N], where the rows of the left matrix begin
+    there,  # [BLOCK_N], which of them are
+    w_ptrs,  # of the right matrix, as in _held
+    stride,
+    inner,
+    w_there,
+    held,  # its tiles where RESIDENT
+    scale_rows,  # [BLOCK_N], where the factors of the left matrix begin, where SCALED
+    SCALED: tl.constexpr,
+    RESIDENT: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    K_TILES: tl.constexpr,
+    PRECISION: tl.constexpr,
+):
+    """acc plus a product over ``inner``."""
+    if RESIDENT:
+        for tile in tl.static_range(K_TILES):
+            at = tile * BLOCK_K + tl.arange(0, BLOCK_K)
+            a = _left_tile(row_ptrs, there, at, inner, scale_rows, SCALED)
+            acc = _dot(a, held[tile], acc, PRECISION)
+    else:
+        for tile in tl.range(0, K_TILES):
+            at = tile * BLOCK_K + tl.arange(0, BLOCK_K)
+            a = _left_tile(row_ptrs, there, at, inner, scale_rows, SCALED)
+            w_at = w_ptrs[None, :] + at.to(tl.int64)[:, None] * stride
+            acc = _dot(a, tl.load(w_at, (at < inner)[:, None] & w_there[None, :], 0.0), acc, PRECISION)
+    return acc
+
+
+@triton.jit
+def _left_tile(row_ptrs, there, at, inner, scale_rows, SCALED: tl.constexpr):
+    """[BLOCK_N, BLOCK_K], times the factors of recurrent dropout where there are some, in its own type."""
+    mask = there[:, None] & (at < inner)[None, :]
+    a = tl.load(row_ptrs[:, None] + at[None, :], mask, 0.0)
+    if SCALED:
+        a = (a * tl.load(scale_rows[:, None] + at[None, :], mask, 0.0)).to(a.dtype)
+    return a
+
+
+@triton.jit
+def _dot(a, b, acc, PRECISION: tl.constexpr):
     """acc + a b in float32; "widened" is for the interpreter, whose product can't read bfloat16."""
     if PRECISION == "widened":
         return tl.dot(a.to(tl.float32), b.to(tl.float32), acc, input_precision="ieee")
@@ -321,17 +391,6 @@ def _gates(z_i, z_f, z_g, ACTIVATIONS: tl.constexpr, COUPLED: tl.constexpr, GATE
 def _through(d, z, ACTIVATION: tl.constexpr, GATE_CLIP: tl.constexpr):
     """The gradient before ``gate_clip`` and an activation, from the one behind."""
     return clip_gradient(d * slope(clip(z, GATE_CLIP), ACTIVATION), z, GATE_CLIP)
-
-
-@triton.jit
-def _scaled(x, scale_ptr, direction, rows, units, valid, N, H, SCALED: tl.constexpr):
-    """x [BLOCK_N, units] times the factors of recurrent dropout, in x's type."""
-    if SCALED:
-        at = (direction * N + rows)[:, None] * H + units[None, :]
-        factor = tl.load(scale_ptr + at, valid[:, None] & (units < H)[None, :], 0.0)
-        return (x * factor).to(x.dtype)
-    else:
-        return x
 
 
 @triton.jit

@@ -22,10 +22,11 @@ INTERPRETER = Machine(multiprocessors=1, shared_bytes=1 << 20)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Recurrence:
-    """One layer's recurrence, as both passes see it.
+    """The recurrence of a stack of lanes, as both passes see it.
 
     Attributes:
         w_hh: [R, 4, H, H]
+        w_below: [R, 4, H, H], W_ih of a wave's layers (the first one's is never read); None where lanes are directions.
         lengths, order: [N] int64; ``order`` lists the sequences by falling length.
         peepholes: [R, 3, H] of i, f, o; None where there are none.
         scale: [R, N, H] float32, factors of h_{t-1}; None without recurrent dropout.
@@ -38,6 +39,7 @@ class Recurrence:
     w_hh: Tensor
     lengths: Tensor
     order: Tensor
+    w_below: Tensor | None = None
     peepholes: Tensor | None = None
     scale: Tensor | None = None
     keep_h: Tensor | None = None
@@ -46,12 +48,24 @@ class Recurrence:
 
     def run_forward(self, z: Tensor, h: Tensor, c: Tensor | None, h0: Tensor, h_now: Tensor, c_now: Tensor) -> None:
         """Fill h, and where c is given c and z; ``h_now`` and ``c_now`` go from the initial to the final state."""
-        tensors = (z, self.w_hh, h, h if c is None else c, h0, h_now, c_now)
+        tensors = (z, self.w_hh, self._w_below, h, h if c is None else c, h0, h_now, c_now)
         self._launch("forward", tensors, keep=c is not None)
 
     def run_backward(self, z: Tensor, dy: Tensor, c: Tensor, dz: Tensor, c0: Tensor, dh: Tensor, dc: Tensor) -> None:
-        """Fill dz; ``dh`` and ``dc`` go from the final state's gradients to the initial one's, W_hh's share apart."""
-        self._launch("backward", (z, self.w_hh, dy, c, dz, c0, dh, dc), keep=True)
+        """Fill dz; ``dh`` and ``dc`` go from the final state's gradients to the initial one's, W_hh's share apart.
+
+        Args:
+            dy: [T, N, R, H]; of a wave [T, N, H], of its last lane.
+        """
+        self._launch("backward", (z, self.w_hh, self._w_below, dy, c, dz, c0, dh, dc), keep=True)
+
+    @property
+    def lanes(self) -> int:
+        return len(self.w_hh)
+
+    @property
+    def _w_below(self) -> Tensor:
+        return self.w_hh if self.w_below is None else self.w_below
 
     def tiling(self, pass_: Pass) -> Tiling:
         if self.tilings is not None:
@@ -60,7 +74,8 @@ class Recurrence:
             pass_,
             hidden=self.spec.hidden_size,
             batch=len(self.lengths),
-            directions=self.spec.num_directions,
+            lanes=self.lanes,
+            matrices=1 if self.w_below is None else 2,
             element_bytes=self.w_hh.element_size(),
             machine=machine_of(self.w_hh.device),
         )
@@ -68,17 +83,18 @@ class Recurrence:
     def _launch(self, pass_: Pass, tensors: Sequence[Tensor], *, keep: bool) -> None:
         kernel = kernels.KERNELS[pass_]
         spec, tiling, batch = self.spec, self.tiling(pass_), len(self.lengths)
-        hidden_tiles, batch_tiles, directions = tiling.grid(spec.hidden_size, batch, spec.num_directions)
-        barrier = self.lengths.new_zeros((directions, batch_tiles), dtype=torch.int32)
+        hidden_tiles, batch_tiles, lanes = tiling.grid(spec.hidden_size, batch, self.lanes)
+        barrier = self.lengths.new_zeros((lanes, batch_tiles), dtype=torch.int32)
         unused = self.w_hh
         optional = [unused if t is None else t for t in (self.peepholes, self.scale, self.keep_h, self.keep_c)]
         # Directions share a launch unless their activations, which are compiled in, differ.
         apart = spec.reverse_activations is not None
-        launches = [(index, 1) for index in range(directions)] if apart else [(0, directions)]
-        spans = [(0, self.steps)] if tiling.persistent else [(step, step + 1) for step in range(self.steps)]
+        launches = [(index, 1) for index in range(lanes)] if apart else [(0, lanes)]
+        steps = self.steps + (0 if self.w_below is None else lanes - 1)
+        spans = [(0, steps)] if tiling.persistent else [(step, step + 1) for step in range(steps)]
         with _on(self.w_hh.device):
-            for first_direction, count in launches:
-                constants = self.constants(pass_, direction=first_direction, keep=keep)
+            for first_lane, count in launches:
+                constants = self.constants(pass_, direction=first_lane, keep=keep)
                 for first, last in spans:
                     kernel[(hidden_tiles, batch_tiles, count)](
                         *tensors,
@@ -90,7 +106,7 @@ class Recurrence:
                         spec.hidden_size,
                         first,
                         last,
-                        first_direction,
+                        first_lane,
                         **constants,
                         num_warps=tiling.num_warps,
                         num_stages=2,
@@ -99,12 +115,24 @@ class Recurrence:
                     )
 
     @classmethod
-    def shapes_only(cls, spec: LSTMSpec, *, dtype: torch.dtype, tilings: dict[Pass, Tiling]) -> "Recurrence":
+    def shapes_only(
+        cls, spec: LSTMSpec, *, dtype: torch.dtype, tilings: dict[Pass, Tiling], wave: bool = False
+    ) -> "Recurrence":
         """One without data, to compile kernels for a device that is not here; never to be run."""
-        w_hh = torch.empty((spec.num_directions, 4, spec.hidden_size, spec.hidden_size), dtype=dtype, device="meta")
+        lanes = spec.num_layers if wave else spec.num_directions
+        w_hh = torch.empty((lanes, 4, spec.hidden_size, spec.hidden_size), dtype=dtype, device="meta")
         none = torch.empty(0, dtype=torch.int64)
         peepholes = w_hh if spec.peepholes else None
-        return cls(spec=spec, steps=0, w_hh=w_hh, lengths=none, order=none, peepholes=peepholes, tilings=tilings)
+        return cls(
+            spec=spec,
+            steps=0,
+            w_hh=w_hh,
+            w_below=w_hh if wave else None,
+            lengths=none,
+            order=none,
+            peepholes=peepholes,
+            tilings=tilings,
+        )
 
     def constants(self, pass_: Pass, *, direction: int, keep: bool) -> dict[str, Any]:
         """What is compiled into the kernel of one pass, for a launch that begins with ``direction``."""
@@ -114,7 +142,8 @@ class Recurrence:
             zoneout = "expected" if self.keep_h is None and self.keep_c is None else "drawn"
         tf32 = self.w_hh.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest"
         return {
-            "R": spec.num_directions,
+            "R": self.lanes,
+            "WAVE": self.w_below is not None,
             "REVERSE": spec.direction == "reverse",
             "PRECISION": "widened" if self.w_hh.is_cpu else "tf32" if tf32 else "ieee",
             "BLOCK_N": tiling.block_n,
@@ -135,27 +164,30 @@ class Recurrence:
         } | ({"KEEP": keep, "FORGET_BIAS": float(spec.forget_bias)} if pass_ == "forward" else {})
 
 
-def draw_recurrent_dropout(spec: LSTMSpec, layer: int, seed: int | None, like: Tensor) -> Tensor | None:
+def draw_recurrent_dropout(spec: LSTMSpec, layers: range, seed: int | None, like: Tensor) -> Tensor | None:
     """[R, N, H] float32: the factors of h_{t-1}, the same numbers as on every device; ``like`` is [T, N, R, H]."""
     if seed is None or not spec.recurrent_dropout:
         return None
     _, batch, _, hidden = like.shape
     drawn = [
         noise.dropout_scale(seed, layer, direction, "recurrent_dropout", (batch, hidden), spec.recurrent_dropout)
+        for layer in layers
         for direction in spec.directions
     ]
     return as_float32(np.stack(drawn), like)
 
 
 def draw_zoneout(
-    spec: LSTMSpec, layer: int, kind: noise.Kind, rate: float, seed: int | None, like: Tensor
+    spec: LSTMSpec, layers: range, kind: noise.Kind, rate: float, seed: int | None, like: Tensor
 ) -> Tensor | None:
     """[T, N, R, H] float32: 1 where a unit keeps its old state."""
     if seed is None or not rate:
         return None
     steps, batch, _, hidden = like.shape
     drawn = [
-        noise.zoneout_keep(seed, layer, direction, kind, (steps, batch, hidden), rate) for direction in spec.directions
+        noise.zoneout_keep(seed, layer, direction, kind, (steps, batch, hidden), rate)
+        for layer in layers
+        for direction in spec.directions
     ]
     return as_float32(np.stack(drawn, axis=2), like)
 

@@ -5,6 +5,7 @@ resident at once; each then keeps its part of W_hh in shared memory if that fits
 """
 
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 from typing import Literal
 
@@ -36,8 +37,8 @@ class Tiling:
     Attributes:
         block_n: sequences of a program.
         block_h: hidden units of a program.
-        block_k: of the product's inner size in one tile; ``k_tiles`` of them.
-        resident: W_hh is loaded once and stays in shared memory.
+        block_k: of the product's inner size in one tile; ``k_tiles`` of them a matrix.
+        resident: the weights are loaded once and stay in shared memory.
         persistent: one launch runs all steps; else one launch a step.
     """
 
@@ -49,18 +50,20 @@ class Tiling:
     persistent: bool
     num_warps: int
 
-    def grid(self, hidden: int, batch: int, directions: int) -> tuple[int, int, int]:
-        """(hidden tiles, batch tiles, directions)"""
-        return ceil(hidden / self.block_h), ceil(batch / self.block_n), directions
+    def grid(self, hidden: int, batch: int, lanes: int) -> tuple[int, int, int]:
+        """(hidden tiles, batch tiles, lanes)"""
+        return ceil(hidden / self.block_h), ceil(batch / self.block_n), lanes
 
 
 def choose_tiling(
-    pass_: Pass, *, hidden: int, batch: int, directions: int, element_bytes: int, machine: Machine
+    pass_: Pass, *, hidden: int, batch: int, lanes: int, element_bytes: int, machine: Machine, matrices: int = 1
 ) -> Tiling:
     """The cheapest step among the tilings that fit: first persistent and resident ones, then persistent, then others.
 
     Args:
+        lanes: directions of a layer, or layers of a wave.
         element_bytes: of W_hh and h, 2 or 4.
+        matrices: of a lane: W_hh, and in a wave W_ih.
     """
     inner = hidden if pass_ == "forward" else 4 * hidden
     candidates: list[tuple[tuple[float, ...], Tiling]] = []
@@ -70,18 +73,18 @@ def choose_tiling(
             block_k = 64 if element_bytes == 2 else 32
             block_k = max(16, min(block_k, _power_of_two(inner)))
             k_tiles = ceil(inner / block_k)
-            programs = ceil(hidden / block_h) * ceil(batch / block_n) * directions
+            programs = ceil(hidden / block_h) * ceil(batch / block_n) * lanes
             persistent = programs <= machine.multiprocessors
-            part_bytes = k_tiles * block_k * columns * element_bytes
+            part_bytes = matrices * k_tiles * block_k * columns * element_bytes
             resident = (
                 persistent
                 and part_bytes <= machine.shared_bytes - RESERVED_SHARED_BYTES
-                and (element_bytes == 2 or k_tiles <= MAX_FLOAT32_TILES)
+                and (element_bytes == 2 or matrices * k_tiles <= MAX_FLOAT32_TILES)
             )
             waves = ceil(programs / machine.multiprocessors)
             # A step costs, per program: h or dz of its sequences and, where it is not resident, its part of W_hh.
-            moved = inner * element_bytes * block_n + (0 if resident else part_bytes)
-            worked = inner * columns * max(block_n, 16)
+            moved = matrices * inner * element_bytes * block_n + (0 if resident else part_bytes)
+            worked = matrices * inner * columns * max(block_n, 16)
             tiling = Tiling(
                 block_n=block_n,
                 block_h=block_h,
@@ -93,6 +96,20 @@ def choose_tiling(
             )
             candidates.append(((not persistent, waves * (moved + worked / 16), programs, block_n), tiling))
     return min(candidates, key=lambda candidate: candidate[0])[1]
+
+
+def runs_as_wave(*, hidden: int, batch: int, layers: int, element_bytes: int, machine: Machine) -> bool:
+    """Whether layers of one direction run at once: in both passes one launch, that holds what one layer's would hold.
+
+    A wave has T + L - 1 barriers where layers one after the other have T * L; its lanes share the device.
+    """
+    choose = partial(choose_tiling, hidden=hidden, batch=batch, element_bytes=element_bytes, machine=machine)
+    passes: tuple[Pass, ...] = ("forward", "backward")
+    for pass_ in passes:
+        wave, alone = choose(pass_, lanes=layers, matrices=2), choose(pass_, lanes=1)
+        if not wave.persistent or (alone.resident and not wave.resident):
+            return False
+    return True
 
 
 def _power_of_two(size: int) -> int:
