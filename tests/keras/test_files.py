@@ -24,8 +24,9 @@ from gatesmith.errors import GatesmithError, InputError, UnsupportedError, Weigh
 from gatesmith.keras import ACTIVATIONS, from_keras, inexpressible, lengths_from_mask, save_keras
 from gatesmith.ops import LSTM
 from gatesmith.spec import LSTMSpec
+from gatesmith.weights import Weights
 
-DATA = Path(__file__).parent / "data" / "keras"
+DATA = Path(__file__).parents[1] / "data" / "keras"
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,7 @@ def keras_specs(draw: st.DrawFn) -> LSTMSpec:
     direction = draw(st.sampled_from(["forward", "reverse", "bidirectional"]))
     layers = 1 if direction == "reverse" else draw(st.integers(1, 12))
     gate, candidate = (ACTIVATIONS[draw(st.sampled_from(sorted(ACTIVATIONS)))] for _ in range(2))
+    other = draw(st.sampled_from([None, ("hard_sigmoid", "relu", "relu")])) if direction == "bidirectional" else None
     return LSTMSpec(
         draw(st.integers(1, 4)),
         draw(st.integers(1, 4)),
@@ -68,6 +70,7 @@ def keras_specs(draw: st.DrawFn) -> LSTMSpec:
         direction,
         draw(st.booleans()),
         activations=(gate, candidate, candidate),
+        reverse_activations=other and tuple(ACTIVATIONS[name] for name in other),
     )
 
 
@@ -153,12 +156,71 @@ def rewritten(tmp_path: Path, change: Any) -> Path:
             lambda layers: layers[1]["config"]["layer"]["config"].update(activation="relu"),
             "differ in direction or activ",
         ),
+        (
+            lambda layers: layers[1]["config"].update(backward_layer={"class_name": "GRU", "config": {}}),
+            "has a GRU as its backward layer",
+        ),
+        (
+            lambda layers: layers[1]["config"]["layer"]["config"].update(go_backwards=True),
+            "a forward layer that goes backwards",
+        ),
+        (
+            lambda layers: layers.insert(2, {"class_name": "Dense", "config": {"name": "between"}}),
+            "layer 'bidirectional_1' reads between, not 'bidirectional'",
+        ),
+        (
+            lambda layers: layers[2].update(inbound_nodes=[{"args": [{"keras_history": ["input_layer_2", 0, 0]}]}]),
+            "layer 'bidirectional_1' reads .*, not 'bidirectional'",
+        ),
         (lambda layers: layers.pop(), "1 LSTM layers and weights for 2"),
     ],
 )
 def test_what_a_spec_cannot_say_is_named(change: Any, message: str, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match=message):
         from_keras(rewritten(tmp_path, change))
+
+
+def test_what_passes_on_in_evaluation_may_stand_between(tmp_path: Path) -> None:
+    path = rewritten(tmp_path, lambda layers: layers.insert(2, {"class_name": "Dropout", "config": {"name": "drop"}}))
+    assert from_keras(path).spec == LSTMSpec(3, 4, 2, "bidirectional")
+
+
+def test_a_backward_layer_with_activations_of_its_own(tmp_path: Path) -> None:
+    def change(layers: list[Any]) -> None:
+        for layer in layers[1:]:
+            backward = json.loads(json.dumps(layer["config"]["layer"]))
+            backward["config"].update(activation="relu", go_backwards=True)
+            layer["config"]["backward_layer"] = backward
+
+    spec = from_keras(rewritten(tmp_path, change)).spec
+    assert spec.reverse_activations is not None
+    assert [activation.name for activation in spec.reverse_activations] == ["sigmoid", "relu", "relu"]
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+def test_keras_itself_computes_what_we_wrote(direction: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And with a mask, what our lengths give."""
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    keras = pytest.importorskip("keras")
+    spec = LSTMSpec(3, 4, 2, direction)
+    if direction == "bidirectional":
+        relu = ("hard_sigmoid", "relu", "relu")
+        spec = dataclasses.replace(spec, reverse_activations=tuple(ACTIVATIONS[name] for name in relu))
+    lstm = LSTM(random_weights(spec, 0, "float32"), device="reference", batch_first=True)
+    save_keras(lstm, tmp_path / "ours.keras")
+    x = np.random.default_rng(0).normal(size=(3, 5, 3)).astype(np.float32)
+    model = keras.saving.load_model(tmp_path / "ours.keras")
+    theirs = model(x).detach().numpy()
+    assert np.abs(lstm(x)[0] - theirs).max() <= TOLERANCES["module_float32"]
+    mask = np.arange(5) < np.array([[5], [2], [3]])
+    layer = model.layers[0]
+    theirs = layer(x, mask=keras.ops.convert_to_tensor(mask)).detach().numpy()
+    first = from_keras(tmp_path / "ours.keras").weights
+    alone = dataclasses.replace(spec, num_layers=1)
+    arrays = {name: array for name, array in first.items() if "_l0" in name}
+    ours, _ = LSTM(Weights(alone, arrays), device="reference", batch_first=True)(x, lengths=lengths_from_mask(mask))
+    assert np.abs((ours - theirs)[mask]).max() <= TOLERANCES["module_float32"]
 
 
 def h5_with(path: Path, **entries: Any) -> Path:
