@@ -1,7 +1,8 @@
 // Sigmoid or tanh of a fixed-point number: a table over |z|, linear interpolation, and the function's symmetry.
 //
 // Golden model: "Activations" in docs/fixed-point.md. A table word is {slope, value}.
-// Latency: 1 + MemoryStages + OperandStages + ProductStages + 2 * SumStages. Throughput: one per clock.
+// Latency: 1 + MemoryStages + 2 * OperandStages + ProductStages + 2 * SumStages. Throughput: one per clock.
+// The last OperandStages of them let multipliers take the result from a plain register.
 `default_nettype none
 module activation #(
   parameter int ZWidth = 16,
@@ -84,6 +85,8 @@ module activation #(
   delay #(.Width(ActWidth), .Stages(SumStages)) u_p_q (
     .clk, .rst(1'b0), .data_i(p ^ {ActWidth{negative}}), .data_o(p_q)
   );
-  always_ff @(posedge clk) a_o <= p_q + (Mirror & {ActWidth{negative_late}}) + ActWidth'(negative_late);
+  logic [ActWidth-1:0] a_q;
+  always_ff @(posedge clk) a_q <= p_q + (Mirror & {ActWidth{negative_late}}) + ActWidth'(negative_late);
+  delay #(.Width(ActWidth), .Stages(OperandStages)) u_a (.clk, .rst(1'b0), .data_i(a_q), .data_o(a_o));
 endmodule
 `default_nettype wire

@@ -79,7 +79,7 @@ module lstm_cell #(
   localparam int BaseWidth = $clog2(Rows + 1);
   localparam int TreeStages = SumStages > 0 ? $clog2(ColumnsPerCycle) : 0;
   localparam int SumLatency = 1 + MemoryStages + OperandStages + ProductStages + TreeStages;
-  localparam int PointwiseLatency = 5 + 3 * MemoryStages + 2 * OperandStages + 4 * ProductStages + 17 * SumStages;
+  localparam int PointwiseLatency = 5 + 3 * MemoryStages + 4 * OperandStages + 4 * ProductStages + 17 * SumStages;
 
   if (InputSize < 1 || HiddenSize < 1 || Multipliers < 1) begin : g_check_sizes
     $error("InputSize, HiddenSize and Multipliers must be at least 1");
@@ -143,12 +143,17 @@ module lstm_cell #(
     .weight_data_i
   );
 
-  logic captured, enough, initial_at_sums, last_at_sums;
-  delay #(.Width(2), .Stages(SumLatency)) u_capture (
-    .clk, .rst, .data_i({issue && capture, issue && capture_enough}), .data_o({captured, enough})
+  localparam int CaptureCopies = (Lanes + 3) / 4;
+  logic [CaptureCopies-1:0] captured;
+  logic enough, initial_at_sums, last_at_sums;
+  fanout #(.Width(1), .Copies(CaptureCopies), .Stages(SumLatency)) u_capture (
+    .clk, .rst, .data_i(issue && capture), .data_o(captured)
   );
-  delay #(.Width(2), .Stages(SumLatency)) u_flags (
-    .clk, .rst(1'b0), .data_i({operand_initial_i, operand_last_i}), .data_o({initial_at_sums, last_at_sums})
+  delay #(.Width(3), .Stages(SumLatency)) u_flags (
+    .clk,
+    .rst(1'b0),
+    .data_i({capture_enough, operand_initial_i, operand_last_i}),
+    .data_o({enough, initial_at_sums, last_at_sums})
   );
 
   logic read, group_last, initial_q, last_q;
@@ -178,7 +183,7 @@ module lstm_cell #(
     .rows_o(rows)
   );
   always_ff @(posedge clk) begin
-    if (captured && enough) begin
+    if (captured[0] && enough) begin
       initial_q <= initial_at_sums;
       last_q <= last_at_sums;
     end

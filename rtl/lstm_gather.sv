@@ -15,11 +15,13 @@ module lstm_gather #(
   parameter int SumStages = 1,
   localparam int Window = 4 * Units,
   localparam int GroupCount = (Rows + Window - 1) / Window,
-  localparam int GroupWidth = GroupCount > 1 ? $clog2(GroupCount) : 1
+  localparam int GroupWidth = GroupCount > 1 ? $clog2(GroupCount) : 1,
+  localparam int PartLanes = 4,  // lanes that share a copy of the buffer's control
+  localparam int Parts = (Lanes + PartLanes - 1) / PartLanes
 ) (
   input  wire logic                       clk,
   input  wire logic                       rst,
-  input  wire logic                       capture_i,
+  input  wire logic [Parts-1:0]           capture_i,  // all equal
   input  wire logic                       enough_i,
   input  wire logic                       room_i,
   input  wire logic [Lanes*AccWidth-1:0]  sums_i,
@@ -41,20 +43,15 @@ module lstm_gather #(
   localparam int PositionWidth = Positions > 1 ? $clog2(Positions) : 1;
   localparam int Advance = Serial ? 1 : Window / Stride;
 
-  logic [AddressWidth-1:0] write_address_q, address_q;
+  logic [AddressWidth-1:0] address_q, address_d;
   logic [PositionWidth-1:0] position_q;
   logic [GroupWidth-1:0] group_q;
   logic [1:0] row_q;  // of the unit, where rows come one by one
-  logic complete, waiting_q, reading_q, unit_read, group_last_q;
+  logic complete, turns, waiting_q, reading_q, unit_read, group_last_q;
 
-  assign complete = capture_i && enough_i;
+  assign complete = capture_i[0] && enough_i;
   assign unit_read = reading_q && (!Serial || row_q == 2'd3);
   assign done_o = unit_read && group_last_q;
-
-  always_ff @(posedge clk) begin
-    if (capture_i) write_address_q <= write_address_q + AddressWidth'(1);
-    if (rst || (capture_i && int'(write_address_q) == BufferWords - 1)) write_address_q <= '0;
-  end
 
   always_ff @(posedge clk) begin
     if (rst) begin
@@ -68,15 +65,13 @@ module lstm_gather #(
     end
   end
 
+  assign turns = int'(position_q) + Advance >= Positions;
+  assign address_d = rst || done_o ? '0 : address_q + AddressWidth'(reading_q && turns);
   always_ff @(posedge clk) begin
+    address_q <= address_d;
     if (reading_q) begin
       row_q <= row_q + 2'd1;
-      if (int'(position_q) + Advance >= Positions) begin
-        position_q <= position_q + PositionWidth'(Advance) - PositionWidth'(Positions);
-        address_q <= address_q + AddressWidth'(1);
-      end else begin
-        position_q <= position_q + PositionWidth'(Advance);
-      end
+      position_q <= position_q + (turns ? PositionWidth'(Advance) - PositionWidth'(Positions) : PositionWidth'(Advance));
     end
     if (unit_read) begin
       group_q <= group_q + GroupWidth'(1);
@@ -85,47 +80,53 @@ module lstm_gather #(
     if (rst || done_o) begin
       row_q <= '0;
       position_q <= PositionWidth'(Offset / Stride);
-      address_q <= '0;
       group_q <= '0;
       group_last_q <= GroupCount == 1;
     end
   end
 
+  // The buffer, in parts with addresses of their own. Lanes into which a window wraps around are read one by one.
   logic [Lanes*AccWidth-1:0] lanes;
-  if (Wrapping == 0) begin : g_buffer
-    ram #(.Width(Lanes * AccWidth), .Depth(BufferWords), .Latency(MemoryStages)) u_buffer (
-      .clk,
-      .write_i(capture_i),
-      .write_address_i(write_address_q),
-      .write_data_i(sums_i),
-      .read_i(1'b1),
-      .read_address_i(address_q),
-      .read_data_o(lanes)
-    );
-  end else begin : g_buffers
-    logic wraps;
-    assign wraps = int'(position_q) * Stride + Window > Lanes;
-    for (genvar lane = 0; lane < Wrapping; lane++) begin : g_low
-      logic [AddressWidth-1:0] low_address;
-      assign low_address = address_q + AddressWidth'(wraps && int'(position_q) * Stride > lane);
-      ram #(.Width(AccWidth), .Depth(BufferWords), .Latency(MemoryStages)) u_low (
-        .clk,
-        .write_i(capture_i),
-        .write_address_i(write_address_q),
-        .write_data_i(sums_i[lane*AccWidth+:AccWidth]),
-        .read_i(1'b1),
-        .read_address_i(low_address),
-        .read_data_o(lanes[lane*AccWidth+:AccWidth])
-      );
+  for (genvar part = 0; part < Parts; part++) begin : g_part
+    localparam int First = part == 0 ? Wrapping : part * PartLanes;
+    localparam int End = part == Parts - 1 ? Lanes : (part + 1) * PartLanes;
+    logic [AddressWidth-1:0] write_address_q, read_address_q;
+    (* keep *) always_ff @(posedge clk) begin
+      if (rst) write_address_q <= '0;
+      else if (capture_i[part]) begin
+        write_address_q <= int'(write_address_q) == BufferWords - 1 ? '0 : write_address_q + AddressWidth'(1);
+      end
+      read_address_q <= address_d;
     end
-    ram #(.Width((Lanes - Wrapping) * AccWidth), .Depth(BufferWords), .Latency(MemoryStages)) u_high (
+    if (part == 0) begin : g_low
+      logic wraps;
+      assign wraps = int'(position_q) * Stride + Window > Lanes;
+      for (genvar lane = 0; lane < Wrapping; lane++) begin : g_lane
+        logic [AddressWidth-1:0] low_address;
+        assign low_address = read_address_q + AddressWidth'(wraps && int'(position_q) * Stride > lane);
+        ram #(.Width(AccWidth), .Depth(BufferWords), .Latency(MemoryStages)) u_low (
+          .clk,
+          .write_i(capture_i[part]),
+          .write_address_i(write_address_q),
+          .write_data_i(sums_i[lane*AccWidth+:AccWidth]),
+          .read_i(1'b1),
+          .read_address_i(low_address),
+          .read_data_o(lanes[lane*AccWidth+:AccWidth])
+        );
+      end
+      if (Wrapping == 0) begin : g_no_wrap
+        logic unused_wraps;
+        assign unused_wraps = wraps;
+      end
+    end
+    ram #(.Width((End - First) * AccWidth), .Depth(BufferWords), .Latency(MemoryStages)) u_buffer (
       .clk,
-      .write_i(capture_i),
+      .write_i(capture_i[part]),
       .write_address_i(write_address_q),
-      .write_data_i(sums_i[Lanes*AccWidth-1:Wrapping*AccWidth]),
+      .write_data_i(sums_i[First*AccWidth+:(End-First)*AccWidth]),
       .read_i(1'b1),
-      .read_address_i(address_q),
-      .read_data_o(lanes[Lanes*AccWidth-1:Wrapping*AccWidth])
+      .read_address_i(read_address_q),
+      .read_data_o(lanes[First*AccWidth+:(End-First)*AccWidth])
     );
   end
 

@@ -39,7 +39,7 @@ module lstm_mac #(
   localparam int ProductWidth = WeightWidth + OperandWidth;
   localparam int TreeWidth = ProductWidth + $clog2(ColumnsPerCycle);
   localparam int PartLanes = Rows % Lanes;
-  localparam int GroupLanes = 8;  // lanes that share a copy of broadcast registers
+  localparam int GroupLanes = 4;  // lanes that share a copy of broadcast registers
   localparam int Groups = (Lanes + GroupLanes - 1) / GroupLanes;
   localparam int OperandsWidth = ColumnsPerCycle * OperandWidth;
   localparam int SumDelay = MemoryStages + OperandStages + ProductStages + (SumStages > 0 ? $clog2(ColumnsPerCycle) : 0);
@@ -58,13 +58,15 @@ module lstm_mac #(
     .clk, .rst(1'b0), .data_i(front_i), .data_o(fronts)
   );
 
-  // Step and fresh flags arrive together with the products, one copy for each group of lanes.
+  // When to step and when to clear arrives together with the products, one copy for each group of lanes. A reset clears.
   logic [Groups-1:0] steps;
-  logic [Groups*2-1:0] fresh;
-  logic unused_fresh;  // where no word straddles two columns, the flag of the lanes that would
-  assign unused_fresh = ^fresh;
+  logic [1:0] clear;
+  logic [Groups*2-1:0] clears;
+  logic unused_clear;  // where no word straddles two columns, the flag of the lanes that would
+  assign clear = {2{rst}} | ({2{issue_i}} & fresh_i);
+  assign unused_clear = ^clears;
   fanout #(.Width(1), .Copies(Groups), .Stages(SumDelay)) u_steps (.clk, .rst, .data_i(issue_i), .data_o(steps));
-  fanout #(.Width(2), .Copies(Groups), .Stages(SumDelay)) u_fresh (.clk, .rst(1'b0), .data_i(fresh_i), .data_o(fresh));
+  fanout #(.Width(2), .Copies(Groups), .Stages(SumDelay)) u_clears (.clk, .rst(1'b0), .data_i(clear), .data_o(clears));
 
   logic [Lanes*OperandsWidth-1:0] operands;
   if (PartLanes == 0) begin : g_aligned
@@ -133,7 +135,7 @@ module lstm_mac #(
         .clk,
         .rst,
         .step_i(steps[group]),
-        .fresh_i(fresh[2*group]),
+        .clear_i(clears[2*group]),
         .data_i(returning[First*AccWidth+:Late*AccWidth]),
         .data_o(earlier[First*AccWidth+:Late*AccWidth])
       );
@@ -143,7 +145,7 @@ module lstm_mac #(
         .clk,
         .rst,
         .step_i(steps[group]),
-        .fresh_i(fresh[2*group+1]),
+        .clear_i(clears[2*group+1]),
         .data_i(returning[(First+Late)*AccWidth+:Early*AccWidth]),
         .data_o(earlier[(First+Late)*AccWidth+:Early*AccWidth])
       );

@@ -59,7 +59,6 @@ module lstm_operands #(
   localparam int HWords = Words - Split;
   localparam int HWordWidth = HWords > 1 ? $clog2(HWords) : 1;
   localparam int StepsWidth = 4;             // steps fetched and not yet written back
-  localparam int CountWidth = $clog2(Groups + 1);
 
   // x
   logic [Banks-1:0] x_write;
@@ -89,16 +88,12 @@ module lstm_operands #(
   // be fetched is decided a clock ahead, so that a register says so.
   logic [WordWidth-1:0] word_q;
   logic [HWordWidth-1:0] h_word_q;
-  logic [CountWidth-1:0] unread_q;  // groups of h that the step under way has written and the next has not fetched
-  logic [StepsWidth-1:0] steps_q;   // steps fetched wholly and not yet written back
-  logic [Ahead-1:0] free_q;         // bit i: there is room for i + 1 operands more
-  logic [2:0] stored_q;             // bit i: x of i + 1 steps is stored, the one under way included
+  logic [StepsWidth-1:0] steps_q;  // steps fetched wholly and not yet written back
   logic slot_q, first_q, have_state_q, initial_q, step_last_q, idle_q;
   logic first_word_q, last_word_q, x_ends_q, h_needed_q, h_needed_next_q;
-  logic none_q, one_q, many_q;      // of steps_q: 0, 1, as many as it can count
-  logic some_q, more_q;             // of unread_q: at least 1, at least 2
-  logic fetch_q, step_last, written, step_written, step_fetched, fetch_unread;
-  logic room, x_there, h_known, h_there, h_needed;
+  logic none_q, one_q, many_q;     // of steps_q: 0, 1, as many as it can count
+  logic fetch_q, step_last, written, step_written, step_fetched, fetch_unread, x_stored_q;
+  logic room, x_there, h_known, h_unread, h_there, h_needed;
 
   assign step_last = first_word_q ? x_last[slot_q] : step_last_q;
   assign written = h_present_i[0];
@@ -109,11 +104,15 @@ module lstm_operands #(
 
   // In the next clock: a free place, x of the step, the word of h where one is needed. What is fetched last in a step
   // tells about h of the next too late: where that begins with a word of h, it is waited for in any case.
-  assign room = operand_pop_i || (fetch_q ? free_q[1] : free_q[0]);
-  assign x_there = step_fetched ? stored_q[1] : stored_q[0];
   assign h_needed = fetch_q ? h_needed_next_q : h_needed_q;
   assign h_known = Split > 0 || !step_fetched;
-  assign h_there = initial_q || none_q || (one_q && (written || (fetch_q && h_needed_q ? more_q : some_q)));
+  assign h_there = initial_q || none_q || (one_q && h_unread);
+  tally #(.Max(Ahead), .Initial(Ahead)) u_free (.clk, .rst, .come_i(operand_pop_i), .go_i(fetch_q), .soon_o(room));
+  tally #(.Max(3)) u_stored (.clk, .rst, .come_i(x_stored_q), .go_i(step_fetched), .soon_o(x_there));
+  // Groups of h that the step under way has written and the next has not fetched.
+  tally #(.Max(Groups)) u_unread (
+    .clk, .rst(rst || step_written), .come_i(written), .go_i(fetch_unread), .soon_o(h_unread)
+  );
 
   always_comb begin
     x_release = '0;
@@ -161,37 +160,27 @@ module lstm_operands #(
   always_ff @(posedge clk) begin
     if (rst) begin
       fetch_q <= 1'b0;
-      unread_q <= '0;
-      some_q <= 1'b0;
-      more_q <= 1'b0;
       steps_q <= '0;
       none_q <= 1'b1;
       one_q <= 1'b0;
       many_q <= 1'b0;
-      free_q <= '1;
-      stored_q <= '0;
+      x_stored_q <= 1'b0;
       idle_q <= 1'b1;
     end else begin
       fetch_q <= room && x_there && (!h_needed || (h_known && h_there)) && !many_q;
-      unread_q <= step_written ? '0 : unread_q + CountWidth'(written) - CountWidth'(fetch_unread);
-      some_q <= !step_written && (written || (fetch_unread ? more_q : some_q));
-      more_q <= !step_written && (written ? (fetch_unread ? more_q : some_q)
-                                          : (fetch_unread ? int'(unread_q) >= 3 : more_q));
-      steps_q <= steps_q + StepsWidth'(step_fetched) - StepsWidth'(step_written);
       // One more step than the decision knew of may be fetched.
       if (step_fetched && !step_written) begin
+        steps_q <= steps_q + StepsWidth'(1);
         none_q <= 1'b0;
         one_q <= none_q;
         many_q <= steps_q >= StepsWidth'(2 ** StepsWidth - 3);
       end else if (step_written && !step_fetched) begin
+        steps_q <= steps_q - StepsWidth'(1);
         none_q <= one_q;
         one_q <= steps_q == StepsWidth'(2);
         many_q <= steps_q == StepsWidth'(2 ** StepsWidth - 1);
       end
-      if (fetch_q && !operand_pop_i) free_q <= {1'b0, free_q[Ahead-1:1]};
-      else if (operand_pop_i && !fetch_q) free_q <= {free_q[Ahead-2:0], 1'b1};
-      if (x_stored && !step_fetched) stored_q <= {stored_q[1:0], 1'b1};
-      else if (step_fetched && !x_stored) stored_q <= {1'b0, stored_q[2:1]};
+      x_stored_q <= x_stored;
       idle_q <= first_q && first_word_q && !fetch_q && none_q && x_full == '0 && !x_partial && !x_valid_i;
     end
   end

@@ -37,14 +37,17 @@ module lstm_output #(
   end
 
   logic [CountWidth-1:0] taken_q;  // groups in the FIFO or promised to a step
-  logic popped, group_valid, group_ready, step_last, sequence_last;
+  logic popped, popped_q, group_valid, group_ready, step_last, sequence_last;
   logic [Units*Width-1:0] masked, group;
   always_ff @(posedge clk) begin
     if (rst) begin
       taken_q <= '0;
+      popped_q <= 1'b0;
       room_o <= 1'b1;
     end else begin
-      taken_q <= taken_q + (start_i ? CountWidth'(Groups) : '0) - CountWidth'(popped);
+      popped_q <= popped;
+      if (start_i) taken_q <= taken_q + (popped_q ? CountWidth'(Groups - 1) : CountWidth'(Groups));
+      else if (popped_q) taken_q <= taken_q - CountWidth'(1);
       room_o <= !start_i && int'(taken_q) <= Depth - Groups;
     end
   end

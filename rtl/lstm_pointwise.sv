@@ -1,7 +1,7 @@
 // One unit of the cell: from the sums of its four gates and c to the new c and h.
 //
 // Golden model: "One step" in docs/fixed-point.md. `rows_i` comes MemoryStages + 2 * SumStages after `read_i`.
-// Latency from `read_i` to `h_o`: 5 + 3 * MemoryStages + 2 * OperandStages + 4 * ProductStages +
+// Latency from `read_i` to `h_o`: 5 + 3 * MemoryStages + 4 * OperandStages + 4 * ProductStages +
 // 17 * SumStages. Throughput: one per clock.
 `default_nettype none
 module lstm_pointwise #(
@@ -54,7 +54,7 @@ module lstm_pointwise #(
 );
   localparam int RowsAt = MemoryStages + 2 * SumStages;                       // clocks after read_i
   localparam int ZAt = RowsAt + 1 + 3 * SumStages;
-  localparam int ActivationLatency = 1 + MemoryStages + OperandStages + ProductStages + 2 * SumStages;
+  localparam int ActivationLatency = 1 + MemoryStages + 2 * OperandStages + ProductStages + 2 * SumStages;
   localparam int GatesAt = ZAt + ActivationLatency;
   localparam int CellAt = GatesAt + ProductStages + 3 * SumStages + 1;
   localparam int TanhAt = CellAt + 3 * SumStages + ActivationLatency;
@@ -79,7 +79,7 @@ module lstm_pointwise #(
   localparam int UnitWidth = Units > 1 ? $clog2(Units) : 1;
   logic [UnitWidth-1:0] unit;
   logic [4*BiasWidth-1:0] bias_read, bias;
-  assign unit = present ? UnitWidth'(int'(group_i) * Stride + First) : '0;
+  assign unit = UnitWidth'(int'(group_i) * Stride + First);  // beyond the last, nothing comes of it
   rom #(
     .Width(4 * BiasWidth), .Depth(Units), .Latency(MemoryStages), .File(BiasFile), .Writable(WritableWeights)
   ) u_bias (

@@ -1,7 +1,7 @@
 // Partial sums on their way to the lane and the word in which their row comes again.
 //
-// A ring segment holds Width bits for Depth issues; it moves when `step_i` is high. Where `fresh_i` is high, the next
-// sums are zero instead: the column after is the first of a step.
+// A ring segment holds Width bits for Depth issues; it moves when `step_i` is high. `clear_i` makes the next sums zero
+// instead: the column after is the first of a step.
 `default_nettype none
 module lstm_ring #(
   parameter int Width = 32,
@@ -11,7 +11,7 @@ module lstm_ring #(
   input  wire logic             clk,
   input  wire logic             rst,
   input  wire logic             step_i,
-  input  wire logic             fresh_i,
+  input  wire logic             clear_i,  // with step_i, or while nothing moves
   input  wire logic [Width-1:0] data_i,
   output logic      [Width-1:0] data_o
 );
@@ -19,16 +19,19 @@ module lstm_ring #(
   localparam int BlockDepth = 8;     // from here on, block RAM with registers behind it
 
   if (Depth == 0) begin : g_none
-    logic fresh_q;
+    logic fresh_q, unused_reset;
+    assign unused_reset = rst;
     always_ff @(posedge clk) begin
-      if (rst) fresh_q <= 1'b1;
-      else if (step_i) fresh_q <= fresh_i;
+      if (clear_i) fresh_q <= 1'b1;
+      else if (step_i) fresh_q <= 1'b0;
     end
     assign data_o = fresh_q ? '0 : data_i;
   end else begin : g_some
     logic [Width-1:0] last_d, last_q;
     if (Depth <= RegisterDepth) begin : g_registers
       logic [Depth*Width-1:0] chain;
+      logic unused_reset;
+      assign unused_reset = rst;
       if (Depth > 1) begin : g_chain
         logic [(Depth-1)*Width-1:0] chain_q;
         always_ff @(posedge clk) if (step_i) chain_q <= chain[(Depth-1)*Width-1:0];
@@ -63,7 +66,7 @@ module lstm_ring #(
       );
     end
     always_ff @(posedge clk) begin
-      if (rst || (step_i && fresh_i)) last_q <= '0;
+      if (clear_i) last_q <= '0;
       else if (step_i) last_q <= last_d;
     end
     assign data_o = last_q;

@@ -64,8 +64,8 @@ module lstm_schedule #(
     fresh_d[0] = fresh_d[1] || (PartLanes != 0 && (last_q ? FullWords == 1 : FullWords >= 2 && int'(word_q) == BeforeFull));
   end
 
-  logic ready_q;  // a word stands at the outputs
-  logic ends_q, crosses_q, step;
+  // The word that stands at the outputs, once there is one.
+  logic ready_q, ends_q, crosses_q, step;
   assign step = issue_o || !ready_q;
   always_ff @(posedge clk) begin
     if (rst) begin
@@ -104,19 +104,22 @@ module lstm_schedule #(
   end
 
   // May the word that stands there in the next clock go?
-  logic crosses, begins, held;
+  logic crosses, begins, ends, held, go;
   assign crosses = issue_o ? cross_q : crosses_q;
   assign begins = issue_o ? begin_q : capture_begin_o;
+  assign ends = issue_o ? wrap_q || last_q : ends_q;
   assign held = hold_i || (issue_o && capture_begin_o);
+  assign go = ready_q && operand_soon_i[0] && (operand_soon_i[1] || !crosses) && !(begins && held);
   always_ff @(posedge clk) begin
     if (rst) begin
       ready_q <= 1'b0;
       issue_o <= 1'b0;
+      pop_o <= 1'b0;
     end else begin
       ready_q <= 1'b1;
-      issue_o <= ready_q && operand_soon_i[0] && (operand_soon_i[1] || !crosses) && !(begins && held);
+      issue_o <= go;
+      pop_o <= go && ends;
     end
   end
-  assign pop_o = issue_o && ends_q;
 endmodule
 `default_nettype wire

@@ -19,32 +19,25 @@ module stream_fifo #(
 );
   localparam int PointerWidth = Depth > 1 ? $clog2(Depth) : 1;
   localparam int Ahead = Latency + 2;  // words on their way out of the memory
-  localparam int AheadWidth = $clog2(Ahead + 1);
 
   logic [PointerWidth-1:0] write_q, read_q;
-  logic [PointerWidth:0] stored_q;  // words in the memory
-  logic [AheadWidth-1:0] ahead_q;
-  logic some_q, fetch, arrive, pop, unused_second;
+  logic stored, room, fetch_q, arrive, pop, unused_second;
   logic [1:0] unused_soon;
   logic [Width-1:0] read_data, unused_next;
 
-  assign fetch = some_q && ahead_q != AheadWidth'(Ahead);
   assign pop = valid_o && ready_i;
   assign popped_o = pop;
-
+  tally #(.Max(Depth)) u_stored (.clk, .rst, .come_i(push_i), .go_i(fetch_q), .soon_o(stored));
+  tally #(.Max(Ahead), .Initial(Ahead)) u_free (.clk, .rst, .come_i(pop), .go_i(fetch_q), .soon_o(room));
   always_ff @(posedge clk) begin
     if (rst) begin
       write_q <= '0;
       read_q <= '0;
-      stored_q <= '0;
-      some_q <= 1'b0;
-      ahead_q <= '0;
+      fetch_q <= 1'b0;
     end else begin
       write_q <= write_q + PointerWidth'(push_i);
-      read_q <= read_q + PointerWidth'(fetch);
-      stored_q <= stored_q + (PointerWidth + 1)'(push_i) - (PointerWidth + 1)'(fetch);
-      some_q <= push_i || (fetch ? int'(stored_q) >= 2 : some_q);
-      ahead_q <= ahead_q + AheadWidth'(fetch) - AheadWidth'(pop);
+      read_q <= read_q + PointerWidth'(fetch_q);
+      fetch_q <= stored && room;
     end
   end
 
@@ -57,7 +50,7 @@ module stream_fifo #(
     .read_address_i(read_q),
     .read_data_o(read_data)
   );
-  delay #(.Width(1), .Stages(Latency)) u_arrive (.clk, .rst, .data_i(fetch), .data_o(arrive));
+  delay #(.Width(1), .Stages(Latency)) u_arrive (.clk, .rst, .data_i(fetch_q), .data_o(arrive));
   queue #(.Width(Width), .Depth(Ahead)) u_queue (
     .clk,
     .rst,
