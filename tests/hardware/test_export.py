@@ -11,6 +11,7 @@ import pytest
 from gatesmith.errors import ExportError, FormatError, GatesmithError, UnsupportedError
 from gatesmith.fixed import calibrate
 from gatesmith.hardware.export import export, load_export, source_files
+from gatesmith.hardware.options import Pipeline
 from gatesmith.ops.operator import LSTM
 from gatesmith.spec import LSTMSpec
 
@@ -26,16 +27,16 @@ def files_in(folder: Path) -> set[str]:
 def test_the_layout(tmp_path: Path) -> None:
     exported = export(SMALL, PLAN, tmp_path / "a" / "out", multipliers=8, name="vowels")
     manifest = json.loads((exported.folder / "manifest.json").read_text())
-    assert list(manifest) == ["format", "name", "spec", "plan", "cells", "sources", "sha256"]
-    assert (manifest["format"], manifest["name"]) == (1, "vowels")
+    assert list(manifest) == ["format", "name", "spec", "plan", "options", "stack", "cells", "sources", "sha256"]
+    assert (manifest["format"], manifest["name"]) == (2, "vowels")
     assert [cell["name"] for cell in manifest["cells"]] == ["l0", "l1"]
     cell = manifest["cells"][1]
     assert (cell["layer"], cell["direction"], cell["module"]) == (1, "forward", "lstm")
     assert cell["files"] == {
-        "WeightFile": "weights/l1_weight.hex",
-        "BiasFile": "weights/l1_bias.hex",
-        "SigmoidFile": "weights/l1_sigmoid.hex",
-        "TanhFile": "weights/l1_tanh.hex",
+        "WeightFile": "weights/l1_forward_weight.hex",
+        "BiasFile": "weights/l1_forward_bias.hex",
+        "SigmoidFile": "weights/l1_forward_sigmoid.hex",
+        "TanhFile": "weights/l1_forward_tanh.hex",
     }
     hashes = manifest["sha256"]
     assert files_in(exported.folder) == {*hashes, "manifest.json"}
@@ -88,6 +89,11 @@ def test_something_else_is_never_replaced(tmp_path: Path) -> None:
         ({"name": "../up"}, ExportError, "no SystemVerilog identifier"),
         ({"multipliers": 0}, ExportError, "multipliers is 0; expected an integer from 1 to 65536"),
         ({"multipliers": 2.5}, ExportError, "multipliers is 2.5"),
+        ({"pipeline": "wide"}, ExportError, "the pipeline is 'wide'; expected deep, middle, shallow"),
+        ({"max_steps": 0}, ExportError, "max_steps is 0; expected an integer from 1"),
+        ({"output": "first"}, ExportError, "output is 'first'; expected sequence or last"),
+        ({"pipeline": Pipeline(link_elements=2)}, ExportError, "link_elements is 2; expected a divisor of 1"),
+        ({"lstm": LSTM(LSTMSpec(3, 5, 11))}, UnsupportedError, "at most 10 layers; the specification has 11"),
         ({"lstm": LSTM(LSTMSpec(3, 5))}, FormatError, "the plan has 2 cells; expected 1"),
         (
             {"lstm": LSTM(LSTMSpec(3, 5, 2, peepholes="o"))},

@@ -75,7 +75,7 @@ def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
         load_export(tmp_path)
 
 
-@pytest.mark.parametrize("path", ["weights/l0_weight.hex", "weights/l1_reverse_tanh.hex", "files.f"])
+@pytest.mark.parametrize("path", ["weights/l0_forward_weight.hex", "weights/l1_reverse_tanh.hex", "files.f"])
 def test_a_stale_file_is_refused(folder: Path, path: str) -> None:
     target = folder / path
     target.write_text(target.read_text().replace("0", "1", 1) + "\n")
@@ -99,14 +99,18 @@ def set_(*keys: Any, to: Any) -> Callable[[Manifest], None]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (set_("format", to=2), "has format 2; expected 1"),
+        (set_("format", to=1), "has format 1; expected 2"),
         (set_("name", to="a b"), "no SystemVerilog identifier"),
         (set_("spec", to=[]), "can't be used: the specification is a list"),
         (set_("spec", "hidden_size", to=6), "can't be used: the plan of cell l0"),
         (set_("plan", "cells", 0, "w_width", to=99), "can't be used: w_width is 99"),
         (set_("plan", "cells", 0, "w_width", to=9), "cells that don't follow from its plan"),
-        (set_("cells", to=[]), "lack the parameter Multipliers"),
-        (set_("cells", 0, "parameters", "Multipliers", to=0), "multipliers is 0; expected an integer from 1"),
+        (set_("cells", to=[]), "cells that don't follow from its plan"),
+        (set_("stack", "Layers", to=3), "cells that don't follow from its plan"),
+        (set_("options", to=7), "the options of an export have to be an object with multipliers, pipeline"),
+        (set_("options", "pipeline", to={}), "the pipeline of an export have to be an object with in_elements"),
+        (set_("options", "multipliers", to=0), "multipliers is 0; expected an integer from 1"),
+        (set_("options", "pipeline", "memory_stages", to=3), "memory_stages is 3; expected an integer from 0 to 2"),
         (set_("cells", 0, "parameters", "AccWidth", to=3), "cells that don't follow from its plan"),
         (set_("cells", 0, "module", to="other"), "cells that don't follow from its plan"),
         (set_("cells", 0, "files", "WeightFile", to="/etc/passwd"), "cells that don't follow from its plan"),

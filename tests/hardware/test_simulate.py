@@ -14,10 +14,10 @@ from gatesmith.errors import ExportError, InputError, MissingToolError, ToolErro
 from gatesmith.fixed.model import CodeInputs, run
 from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.weights import quantise_weights
-from gatesmith.hardware import simulate as module
-from gatesmith.hardware import verilator
+from gatesmith.hardware import runner, verilator
 from gatesmith.hardware.export import export
-from gatesmith.hardware.simulate import Stimulus, simulate
+from gatesmith.hardware.runner import Stimulus, run_jobs
+from gatesmith.hardware.simulate import missing, simulate
 from gatesmith.ops.operator import LSTM
 from gatesmith.spec import LSTMSpec
 
@@ -73,7 +73,7 @@ def test_wrong_shapes_are_refused(folder: Path) -> None:
 def test_a_changed_weight_file_is_refused(folder: Path, tmp_path: Path) -> None:
     given = inputs([2])
     shutil.copytree(folder, tmp_path / "copy")
-    weights = tmp_path / "copy" / "weights" / "l0_weight.hex"
+    weights = tmp_path / "copy" / "weights" / "l0_forward_weight.hex"
     weights.write_text(weights.read_text().replace("0", "1", 1))
     with pytest.raises(ExportError, match="has changed since it was exported"):
         simulate(tmp_path / "copy", given.x, given.lengths, given.h0[0], given.c0[0])
@@ -82,30 +82,30 @@ def test_a_changed_weight_file_is_refused(folder: Path, tmp_path: Path) -> None:
 def test_a_missing_memory_file_is_an_error(small: Bench) -> None:
     design = replace(small.design, files={**small.design.files, "WeightFile": "gone.hex"})
     with pytest.raises(ToolError, match=r"gone\.hex"):
-        module.run_jobs(design, [small.sequence(1)])
+        run_jobs(design, [small.sequence(1)])
 
 
 def test_missing_verilator_names_the_extra(small: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verilator, "PACKAGE", "no_such_package")
-    assert "gatesmith[rtl]" in str(module.missing())
+    assert "gatesmith[rtl]" in str(missing())
     with pytest.raises(MissingToolError, match=r"gatesmith\[rtl\]"):
-        module.run_jobs(small.design, [small.sequence(1)])
+        run_jobs(small.design, [small.sequence(1)])
 
 
 def test_a_simulator_that_hangs_is_stopped(small: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verilator, "build", lambda *_args, **_options: script(tmp_path, "sleep 60"))
     with pytest.raises(ToolError, match=r"stopped after 0\.2 s"):
-        module.run_jobs(small.design, [small.sequence(1)], timeout_s=0.2)
+        run_jobs(small.design, [small.sequence(1)], timeout_s=0.2)
 
 
 def test_a_simulator_that_dies_is_an_error(small: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verilator, "build", lambda *_args, **_options: script(tmp_path, "echo broken >&2; exit 3"))
     with pytest.raises(ToolError, match="exit code 3: broken"):
-        module.run_jobs(small.design, [small.sequence(1)])
+        run_jobs(small.design, [small.sequence(1)])
 
 
 def test_hardware_that_takes_no_input_is_stuck(small: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "PATIENCE", 100)
+    monkeypatch.setattr(runner, "PATIENCE", 100)
     with pytest.raises(ToolError, match="stuck in sequence 0"):
         small.run([small.sequence(1)], Stimulus(valid_duty=0.0))
 

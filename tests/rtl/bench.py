@@ -16,11 +16,10 @@ from gatesmith.fixed.weights import CellWeights
 from gatesmith.hardware.export import source_files
 from gatesmith.hardware.manifest import module_parameters
 from gatesmith.hardware.memfile import cell_files
-from gatesmith.hardware.simulate import Design, Job, JobResult, Stimulus, run_jobs
+from gatesmith.hardware.options import PIPELINES
+from gatesmith.hardware.runner import Design, Job, JobResult, Stimulus, run_jobs
 
-SHALLOW = {"MemoryStages": 0, "OperandStages": 0, "ProductStages": 0, "SumStages": 0}
-MIDDLE = {"MemoryStages": 1, "OperandStages": 0, "ProductStages": 1, "SumStages": 1}
-DEEP = {"MemoryStages": 2, "OperandStages": 1, "ProductStages": 3, "SumStages": 1}
+DEEP, MIDDLE, SHALLOW = (PIPELINES[name].stages() for name in ("deep", "middle", "shallow"))
 
 
 def plain_plan(input_size: int, hidden_size: int) -> CellPlan:

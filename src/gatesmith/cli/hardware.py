@@ -59,6 +59,13 @@ def export(
     folder: Annotated[Path, typer.Option("--out", help="New folder, or an earlier export to replace.")],
     multipliers: Annotated[int, typer.Option("--multipliers", "-P", help="Products in each clock cycle.")] = 16,
     name: Annotated[str, typer.Option(help="Name of the design, a SystemVerilog identifier.")] = "lstm",
+    pipeline: Annotated[
+        str, typer.Option(help="Registers: deep (fast clock), middle, or shallow (few clocks).")
+    ] = "deep",
+    max_steps: Annotated[int, typer.Option(help="Longest sequence that a reverse direction can turn around.")] = 64,
+    output: Annotated[
+        str, typer.Option(help="sequence: every step; last: the last step of each sequence.")
+    ] = "sequence",
     as_json: JsonFlag = False,
 ) -> None:
     """Write SystemVerilog, memory files and a manifest."""
@@ -66,7 +73,16 @@ def export(
     from gatesmith.hardware.export import export as run
 
     plan = Plan.from_json(read_text(plan_file))
-    exported = run(Weights.load(model), plan, folder, multipliers=multipliers, name=name)
+    exported = run(
+        Weights.load(model),
+        plan,
+        folder,
+        multipliers=multipliers,
+        name=name,
+        pipeline=pipeline,
+        max_steps=max_steps,
+        output=output,
+    )
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     values = {
         "folder": str(folder),

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from gatesmith.errors import InputError, ToolError
 from gatesmith.fixed.qformat import Codes
 from gatesmith.hardware.manifest import load_export
-from gatesmith.hardware.simulate import Job, Stimulus, exported_design, run_jobs
+from gatesmith.hardware.runner import Job, Stimulus, run_jobs
+from gatesmith.hardware.simulate import exported_design
 from gatesmith.hardware.timing import timing
 
 NET = re.compile(r"\s*\((\S+) \(T0 \d+\).*\(TC (\d+)\)\)\s*")

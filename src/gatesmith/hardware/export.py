@@ -21,10 +21,12 @@ from gatesmith.hardware.manifest import (
     load_export,
     read_export_weights,
     read_manifest,
-    require_multipliers,
+    require_buildable,
+    stack_parameters,
 )
 from gatesmith.hardware.memfile import cell_files
 from gatesmith.hardware.names import require_identifier
+from gatesmith.hardware.options import Options, Pipeline, pipeline_of
 from gatesmith.ops.operator import LSTM
 from gatesmith.weights import Weights
 
@@ -35,7 +37,15 @@ TOOL_FOLDER = "build"
 
 
 def export(
-    lstm: LSTM | Weights, plan: Plan, folder: str | Path, *, multipliers: int = 16, name: str = "lstm"
+    lstm: LSTM | Weights,
+    plan: Plan,
+    folder: str | Path,
+    *,
+    multipliers: int = 16,
+    name: str = "lstm",
+    pipeline: str | Pipeline = "deep",
+    max_steps: int = 64,
+    output: str = "sequence",
 ) -> Export:
     """Write SystemVerilog, memory files, a file list and a manifest into ``folder``; beside, then renamed.
 
@@ -45,22 +55,26 @@ def export(
         folder: new, empty, or an earlier export, which is replaced.
         multipliers: P, products in a clock cycle, for each cell.
         name: of the design, a SystemVerilog identifier.
+        pipeline: "deep", "middle", "shallow", or every number of it.
+        max_steps: longest sequence that a reverse direction can turn around.
+        output: "sequence" for h of every step, "last" for that of the last step of each sequence.
 
     Raises:
         UnsupportedError: the hardware can't express the spec; nothing is written.
         FormatError: the plan doesn't belong to the spec.
-        ExportError: the name, the multipliers or the folder can't be used.
+        ExportError: the name, an option or the folder can't be used.
     """
     weights = lstm.weights if isinstance(lstm, LSTM) else lstm
     feature = unsupported_feature(weights.spec)
     if feature:
         raise UnsupportedError(f"the hardware can't express {feature}; nothing was written")
     require_identifier(name)
-    require_multipliers(multipliers)
+    options = Options(multipliers=multipliers, pipeline=pipeline_of(pipeline), max_steps=max_steps, output=output)
+    require_buildable(weights.spec, options)
     contents = {f"rtl/{source.name}": source.read_bytes() for source in source_files()}
     sources = tuple(contents)
     contents[FILE_LIST] = "".join(f"{source}\n" for source in sources).encode()
-    cells = exported_cells(weights.spec, plan, multipliers)
+    cells = exported_cells(weights.spec, plan, options)
     for cell, codes in zip(cells, quantise_weights(weights, plan), strict=True):
         for parameter, text in cell_files(cell.plan, codes, multipliers).items():
             contents[cell.files[parameter]] = text.encode()
@@ -69,6 +83,8 @@ def export(
         "name": name,
         "spec": json.loads(weights.spec.to_json()),
         "plan": plan.to_dict(),
+        "options": options.to_dict(),
+        "stack": stack_parameters(weights.spec, plan, options),
         "cells": [asdict(cell) for cell in cells],
         "sources": list(sources),
         "sha256": {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()},
@@ -76,9 +92,7 @@ def export(
     contents[MANIFEST] = (json.dumps(manifest, indent=2) + "\n").encode()
     folder = Path(folder)
     _publish(folder, contents)
-    return Export(
-        folder=folder, name=name, spec=weights.spec, plan=plan, multipliers=multipliers, cells=cells, sources=sources
-    )
+    return Export(folder=folder, name=name, spec=weights.spec, plan=plan, options=options, cells=cells, sources=sources)
 
 
 def source_files() -> tuple[Path, ...]:

@@ -1,6 +1,6 @@
-// Drives the SystemVerilog modules `lstm` and `lstm_stack` under Verilator: reads jobs from a file, streams them, writes what came out.
+// Drives the modules `lstm` and `lstm_stack` under Verilator: reads jobs from a file, streams them, writes what came out.
 //
-// Usage: harness REQUEST RESPONSE. Both are int64 words; simulate.py writes the one and reads the other, and names the
+// Usage: harness REQUEST RESPONSE. Both are int64 words; runner.py writes the one and reads the other, and names the
 // fields. Everything that depends on the design's sizes is in the request, so that this file is never edited.
 #include <algorithm>
 #include <cstdint>

@@ -11,6 +11,7 @@ from typing import Any
 from gatesmith.errors import MissingToolError, ToolError
 from gatesmith.hardware import verilator
 from gatesmith.hardware.export import source_files
+from gatesmith.hardware.options import PIPELINES
 
 Progress = Callable[[int, int, str], None]
 
@@ -18,7 +19,6 @@ TIMEOUT_S = 120.0
 SLANG = "pyslang"
 # A cast to a width by formula is needed for some parameters and useless for others.
 SLANG_OPTIONS = ("-Wextra", "-Wconversion", "-Wno-sign-conversion", "-Wno-useless-cast", "-Werror")
-SHALLOW = {"MemoryStages": 0, "OperandStages": 0, "ProductStages": 0, "SumStages": 0}
 
 SIZES: tuple[Mapping[str, int], ...] = (
     {},
@@ -28,10 +28,18 @@ SIZES: tuple[Mapping[str, int], ...] = (
     {"InputSize": 6, "HiddenSize": 20, "Multipliers": 80, "MemoryStages": 1},
     {"InputSize": 3, "HiddenSize": 5, "Multipliers": 45},
     {"InputSize": 7, "HiddenSize": 2, "Multipliers": 40, "InElements": 5, "OutElements": 2},
-    {"InputSize": 2, "HiddenSize": 4, "Multipliers": 96, "OutElements": 2, **SHALLOW},
+    {"InputSize": 2, "HiddenSize": 4, "Multipliers": 96, "OutElements": 2, **PIPELINES["shallow"].stages()},
     {"ZWidth": 8, "ZFrac": 4, "HFrac": 2, "CellWidth": 30, "CellFrac": 25, "XShift": 3},
 )
 """Parameters of the whole engine that between them elaborate every branch of the sources."""
+
+STACKS: tuple[Mapping[str, int], ...] = (
+    {"Layers": 2},
+    {"Layers": 3, "Direction": 1, "LastOnly": 1, "MaxSteps": 1},
+    {"Layers": 2, "Direction": 2, "LastOnly": 1, "MaxSteps": 5},
+    {"Direction": 2, "InputSize": 3, "HiddenSize": 4, "Multipliers": 36, "OutElements": 2, "InElements": 2},
+)
+"""The same for whole models."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +73,8 @@ def lint(sources: Sequence[Path] | None = None, *, progress: Progress | None = N
     tools = {"verilator": verilator_says, "slang": slang_says}
     sources = source_files() if sources is None else sources
     tops: list[tuple[str, Mapping[str, int]]] = [(source.stem, {}) for source in sources]
-    tops += [("lstm", parameters) for parameters in SIZES if any(source.stem == "lstm" for source in sources)]
+    for top, sizes in (("lstm", SIZES), ("lstm_stack", STACKS)):
+        tops += [(top, parameters) for parameters in sizes if any(source.stem == top for source in sources)]
     linted: list[Linted] = []
     for at, (top, parameters) in enumerate(tops):
         if progress:

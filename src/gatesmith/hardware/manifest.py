@@ -2,23 +2,30 @@
 
 import hashlib
 import json
+import math
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from gatesmith.errors import ExportError, FormatError, SpecError
+from gatesmith.errors import ExportError, FormatError, SpecError, UnsupportedError
 from gatesmith.fixed.plan import CellPlan, Plan
 from gatesmith.fixed.weights import CellWeights
 from gatesmith.hardware.memfile import read_weights
 from gatesmith.hardware.names import require_identifier
+from gatesmith.hardware.options import Options
+from gatesmith.hardware.verilator import Parameter
 from gatesmith.spec import LSTMSpec
 
 MANIFEST = "manifest.json"
 FILE_LIST = "files.f"
-FORMAT = 1
-FIELDS = ("format", "name", "spec", "plan", "cells", "sources", "sha256")
-MAX_MULTIPLIERS = 1 << 16
+FORMAT = 2
+FIELDS = ("format", "name", "spec", "plan", "options", "stack", "cells", "sources", "sha256")
+SHARED = ("InputSize", "HiddenSize", "Multipliers")
+"""Parameters of ``lstm`` that are one number in ``lstm_stack``, or follow from it."""
+DIRECTION_CODES = {"forward": 0, "reverse": 1, "bidirectional": 2}
+MAX_LAYERS = 10
+"""One digit in the names of memory files."""
 SOURCE = re.compile(r"rtl/[A-Za-z0-9_]+\.sv")
 
 
@@ -50,9 +57,19 @@ class Export:
     name: str
     spec: LSTMSpec
     plan: Plan
-    multipliers: int
+    options: Options
     cells: tuple[ExportedCell, ...]
     sources: tuple[str, ...]
+
+    @property
+    def multipliers(self) -> int:
+        """P of each cell."""
+        return self.options.multipliers
+
+    @property
+    def stack(self) -> dict[str, Parameter]:
+        """The parameters of ``lstm_stack``, which holds all cells."""
+        return stack_parameters(self.spec, self.plan, self.options)
 
 
 def load_export(folder: str | Path) -> Export:
@@ -69,9 +86,10 @@ def load_export(folder: str | Path) -> Export:
         plan.require(spec)
     except (SpecError, FormatError) as error:
         raise ExportError(f"{folder / MANIFEST} can't be used: {error}") from None
-    multipliers = _multipliers_in(manifest["cells"])
-    cells = exported_cells(spec, plan, multipliers)
-    if manifest["cells"] != [asdict(cell) for cell in cells]:
+    options = Options.from_dict(manifest["options"])
+    cells = exported_cells(spec, plan, options)
+    stack = json.loads(json.dumps(stack_parameters(spec, plan, options)))
+    if manifest["cells"] != [asdict(cell) for cell in cells] or manifest["stack"] != stack:
         raise ExportError(f"{folder / MANIFEST} describes cells that don't follow from its plan; export it again")
     sources = manifest["sources"]
     if not isinstance(sources, list) or not all(isinstance(s, str) and SOURCE.fullmatch(s) for s in sources):  # type: ignore[arg-type]
@@ -79,7 +97,7 @@ def load_export(folder: str | Path) -> Export:
     sources = tuple(cast("list[str]", sources))
     expected = {*sources, FILE_LIST, *(path for cell in cells for path in cell.files.values())}
     _check_hashes(folder, manifest["sha256"], expected)
-    return Export(folder=folder, name=name, spec=spec, plan=plan, multipliers=multipliers, cells=cells, sources=sources)
+    return Export(folder=folder, name=name, spec=spec, plan=plan, options=options, cells=cells, sources=sources)
 
 
 def read_export_weights(folder: str | Path) -> tuple[CellWeights, ...]:
@@ -100,23 +118,29 @@ def read_export_weights(folder: str | Path) -> tuple[CellWeights, ...]:
     )
 
 
-def exported_cells(spec: LSTMSpec, plan: Plan, multipliers: int) -> tuple[ExportedCell, ...]:
-    """The instances that a plan asks for; follows from its arguments alone.
+def exported_cells(spec: LSTMSpec, plan: Plan, options: Options) -> tuple[ExportedCell, ...]:
+    """The instances of ``lstm`` that a plan asks for; follows from its arguments alone.
 
     Raises:
         FormatError: the plan doesn't belong to the spec.
     """
     plan.require(spec)
+    pipeline = options.pipeline
     return tuple(
         ExportedCell(
             name=name,
             layer=layer,
             direction=direction,
             module="lstm",
-            parameters=module_parameters(cell, multipliers),
+            parameters={
+                **module_parameters(cell, options.multipliers),
+                "InElements": pipeline.in_elements if layer == 0 else pipeline.link_elements,
+                "OutElements": pipeline.out_elements if layer == spec.num_layers - 1 else pipeline.link_elements,
+                **pipeline.stages(),
+            },
             plan=cell,
             files={
-                f"{memory.capitalize()}File": f"weights/{name}_{memory}.hex"
+                f"{memory.capitalize()}File": f"weights/l{layer}_{direction}_{memory}.hex"
                 for memory in ("weight", "bias", "sigmoid", "tanh")
             },
         )
@@ -124,8 +148,29 @@ def exported_cells(spec: LSTMSpec, plan: Plan, multipliers: int) -> tuple[Export
     )
 
 
+def stack_parameters(spec: LSTMSpec, plan: Plan, options: Options) -> dict[str, Parameter]:
+    """The parameters of the SystemVerilog module ``lstm_stack``; a tuple has one value for each cell."""
+    cells = [module_parameters(cell, options.multipliers) for cell in plan.cells]
+    pipeline = options.pipeline
+    return {
+        "InputSize": spec.input_size,
+        "HiddenSize": spec.hidden_size,
+        "Layers": spec.num_layers,
+        "Direction": DIRECTION_CODES[spec.direction],
+        "MaxSteps": options.max_steps,
+        "LastOnly": int(options.output == "last"),
+        "Multipliers": options.multipliers,
+        "XFrac": tuple(cell.x_frac for cell in plan.cells),
+        **{name: tuple(cell[name] for cell in cells) for name in cells[0] if name not in SHARED},
+        "InElements": pipeline.in_elements,
+        "OutElements": pipeline.out_elements,
+        "LinkElements": pipeline.link_elements,
+        **pipeline.stages(),
+    }
+
+
 def module_parameters(cell: CellPlan, multipliers: int) -> dict[str, int]:
-    """The integer parameters of the SystemVerilog module ``lstm``."""
+    """The integer parameters of the SystemVerilog module ``lstm`` that follow from the plan."""
     return {
         "InputSize": cell.input_size,
         "HiddenSize": cell.hidden_size,
@@ -150,15 +195,30 @@ def module_parameters(cell: CellPlan, multipliers: int) -> dict[str, int]:
     }
 
 
-def require_multipliers(multipliers: object) -> int:
-    """``multipliers`` itself, checked as an untrusted number of lanes.
+def require_buildable(spec: LSTMSpec, options: Options) -> None:
+    """Check what the SystemVerilog would refuse.
 
     Raises:
-        ExportError: it is no integer from 1 to 65536.
+        UnsupportedError: there are more layers than it has names for.
+        ExportError: elements per beat don't divide what they have to.
     """
-    if isinstance(multipliers, bool) or not isinstance(multipliers, int) or not 1 <= multipliers <= MAX_MULTIPLIERS:
-        raise ExportError(f"multipliers is {multipliers!r}; expected an integer from 1 to {MAX_MULTIPLIERS}")
-    return multipliers
+    if spec.num_layers > MAX_LAYERS:
+        raise UnsupportedError(f"the hardware has at most {MAX_LAYERS} layers; the specification has {spec.num_layers}")
+    columns = max(1, options.multipliers // (4 * spec.hidden_size))
+    units, both = min(columns, spec.hidden_size), spec.direction == "bidirectional"
+    pipeline, chained = options.pipeline, spec.num_layers > 1
+    for name, size, given in (
+        ("in_elements", columns, pipeline.in_elements),
+        ("link_elements", math.gcd(columns, units) if chained else 0, pipeline.link_elements),
+        ("out_elements", units, pipeline.out_elements),
+        ("link_elements", spec.hidden_size if both and chained else 0, pipeline.link_elements),
+        ("out_elements", spec.hidden_size if both else 0, pipeline.out_elements),
+    ):
+        if size % given:
+            raise ExportError(
+                f"{name} is {given}; expected a divisor of {size} for H = {spec.hidden_size}"
+                f" and P = {options.multipliers}"
+            )
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -182,13 +242,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if manifest["format"] != FORMAT:
         raise ExportError(f"{path} has format {manifest['format']!r}; expected {FORMAT}, export it again")
     return manifest
-
-
-def _multipliers_in(cells: object) -> int:
-    try:
-        return require_multipliers(cast("Any", cells)[0]["parameters"]["Multipliers"])
-    except (TypeError, KeyError, IndexError):
-        raise ExportError("the manifest's cells lack the parameter Multipliers; export it again") from None
 
 
 def _check_hashes(folder: Path, hashes: object, expected: set[str]) -> None:

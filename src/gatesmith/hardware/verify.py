@@ -1,7 +1,7 @@
 """Holds the simulated hardware against the integer model: every element of every step, and the last states, by `==`."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from gatesmith.fixed.model import CodeInputs, CodeOutputs, run
 from gatesmith.fixed.qformat import Codes
 from gatesmith.fixed.weights import CellWeights
 from gatesmith.hardware.manifest import Export, load_export, read_export_weights
-from gatesmith.hardware.simulate import Simulation, Stimulus, simulate
+from gatesmith.hardware.simulate import ModelSimulation, Stimulus, simulate_model
 
 Array = npt.NDArray[Any]
 
@@ -23,12 +23,12 @@ class Verification:
     """What the comparison found.
 
     Attributes:
-        sequences, steps: that went through each cell.
-        compared_elements: h of every valid step, final h, final c and saturation flags, over all cells.
+        sequences, steps: that went in.
+        compared_elements: every output, and final h, final c and saturation flags of all cells.
         mismatched_elements: of those, how many differ.
         first_mismatch: where the first one is, in words; empty where there is none.
-        cycles_per_step: clocks per time step of one cell, the average over all sequences and cells.
-        mac_utilisation: share of the multipliers' time spent on products, 4H(D + H)T / (P * clocks).
+        cycles_per_step: clocks per time step, the average over all sequences, one after another.
+        mac_utilisation: share of the multipliers' time spent on products, 4H(D + H)T / (P * clocks) over all cells.
         y: [T, N, directions * H] codes of the hardware's output.
     """
 
@@ -65,9 +65,7 @@ def verify(
     timeout_s: float = 600.0,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Verification:
-    """Stream real sequences through every cell of an export, and compare with the model that the same files describe.
-
-    Each cell gets what the model says the layer reads, so that a fault shows in the cell that has it.
+    """Stream real sequences through all layers of an export, and compare with the model that the same files describe.
 
     Args:
         folder: written by :func:`gatesmith.hardware.export.export`.
@@ -80,22 +78,8 @@ def verify(
     """
     exported = load_export(folder)
     inputs = inputs_of(exported, x, lengths)
-    expected = run(exported.spec, exported.plan, weights or read_export_weights(folder), inputs, keep_cells=True)
-    found: list[Simulation] = []
-    for at, cell in enumerate(exported.cells):
-        simulation = simulate(
-            folder,
-            read_by_cell(exported, at, inputs, expected),
-            inputs.lengths,
-            inputs.h0[at],
-            inputs.c0[at],
-            cell=at,
-            timeout_s=timeout_s,
-            stimulus=stimulus,
-            progress=progress,
-        )
-        backwards = cell.direction == "reverse"
-        found.append(replace(simulation, y=flipped(simulation.y, inputs.lengths)) if backwards else simulation)
+    expected = run(exported.spec, exported.plan, weights or read_export_weights(folder), inputs)
+    found = simulate_model(folder, inputs, timeout_s=timeout_s, stimulus=stimulus, progress=progress)
     return _compare(exported, inputs, expected, found)
 
 
@@ -125,41 +109,34 @@ def flipped(codes: Codes, lengths: Codes) -> Codes:
     return np.take_along_axis(codes, order[:, :, None], axis=0)
 
 
-def _compare(exported: Export, inputs: CodeInputs, expected: CodeOutputs, found: list[Simulation]) -> Verification:
-    spec, steps = exported.spec, int(inputs.lengths.sum())
-    valid: Array = np.arange(len(inputs.x))[:, None] < inputs.lengths  # [T, N]
-    compared, mismatched, first, cycles = 0, 0, "", 0
-    for at, (cell, simulation) in enumerate(zip(exported.cells, found, strict=True)):
-        pairs = {
-            "h": (simulation.y[valid], expected.cells[at].h[valid]),
-            "final h": (simulation.h_n, expected.h_n[at]),
-            "final c": (simulation.c_n, expected.c_n[at]),
-            "saturation flag": (simulation.saturated, expected.saturated[at]),
-        }
-        for name, (theirs, ours) in pairs.items():
-            different: Array = np.argwhere(np.not_equal(theirs, ours))
-            compared += ours.size
-            mismatched += len(different)
-            if len(different) and not first:
-                where = tuple(int(i) for i in different[0])
-                first = f"{name} of cell {cell.name} at {where}: {theirs[where]}, expected {ours[where]}"
-        cycles += simulation.cycles
-    products = (
-        4 * spec.hidden_size * sum(spec.layer_input_size(cell.layer) + spec.hidden_size for cell in exported.cells)
-    )
-    last = [
-        simulation.y
-        for cell, simulation in zip(exported.cells, found, strict=True)
-        if cell.layer == spec.num_layers - 1
-    ]
+def _compare(exported: Export, inputs: CodeInputs, expected: CodeOutputs, found: ModelSimulation) -> Verification:
+    spec, theirs, steps = exported.spec, found.outputs, found.steps
+    t: Array = np.arange(len(inputs.x))[:, None]  # [T, 1]
+    compared_steps = t == inputs.lengths - 1 if exported.options.output == "last" else t < inputs.lengths  # [T, N]
+    compared, mismatched, first = 0, 0, ""
+    for name, (given, wanted) in {
+        "h": (theirs.y[compared_steps], expected.y[compared_steps]),
+        "final h": (theirs.h_n, expected.h_n),
+        "final c": (theirs.c_n, expected.c_n),
+        "saturation flag": (theirs.saturated, expected.saturated),
+    }.items():
+        different: Array = np.argwhere(np.not_equal(given, wanted))
+        compared += wanted.size
+        mismatched += len(different)
+        if len(different) and not first:
+            where = tuple(int(i) for i in different[0])
+            cell = exported.cells[-1 if name == "h" else where[0]].name
+            first = f"{name} of cell {cell} at {where}: {given[where]}, expected {wanted[where]}"
+    products = 4 * spec.hidden_size * sum(cell.plan.input_size + spec.hidden_size for cell in exported.cells)
+    lanes = exported.multipliers * len(exported.cells)
     return Verification(
         sequences=len(inputs.lengths),
         steps=steps,
         compared_elements=compared,
         mismatched_elements=mismatched,
         first_mismatch=first,
-        cycles=cycles,
-        cycles_per_step=cycles / max(1, steps * len(exported.cells)),
-        mac_utilisation=products * steps / max(1, exported.multipliers * cycles),
-        y=np.concatenate(last, axis=-1),
+        cycles=found.cycles,
+        cycles_per_step=found.cycles / max(1, steps),
+        mac_utilisation=products * steps / max(1, lanes * found.cycles),
+        y=theirs.y,
     )

@@ -28,6 +28,10 @@ ACTIVITY_RUNTIME = (*RUNTIME, "verilated_saif_c")
 VERILATE = ("--cc", "-O3", "--x-assign", "fast", "--x-initial", "unique", "--noassert", "-Wno-fatal")
 
 
+Parameter = int | tuple[int, ...]
+"""Of a module: a number, or a vector of 32-bit fields, the first lowest."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Toolchain:
     """Verilator's files and the C++ compiler."""
@@ -78,7 +82,7 @@ def build(
     sources: Sequence[Path],
     *,
     top: str,
-    parameters: Mapping[str, int | str],
+    parameters: Mapping[str, Parameter | str],
     harness: Path,
     optimise: int = 1,
     activity: bool = False,
@@ -87,7 +91,7 @@ def build(
 
     Args:
         sources: SystemVerilog files in order of compilation.
-        parameters: of the top module; text becomes a quoted string.
+        parameters: of the top module; as :func:`literal` writes them.
         harness: a C++ file with ``main`` that includes ``Vtop.h``.
         optimise: the compiler's level.
         activity: the program counts how often every bit changes, for a harness that looks at ``VM_TRACE``.
@@ -108,7 +112,7 @@ def build(
     if not program.exists():
         objects, header = _runtime(tools, flags, ACTIVITY_RUNTIME if activity else RUNTIME)
         with _published(program.parent) as scratch:
-            generics = [f"-G{name}=" + (f'"{v}"' if isinstance(v, str) else str(v)) for name, v in parameters.items()]
+            generics = [f"-G{name}={literal(value)}" for name, value in parameters.items()]
             names = ["--prefix", "Vtop", "--top-module", top, "-Mdir", "generated"]
             files = [str(source.resolve()) for source in sources]
             _call([str(tools.program), *verilate, *generics, *names, *files], scratch, tools.environment)
@@ -120,6 +124,16 @@ def build(
             _call([*command, *map(str, objects), "-o", "simulator", "-lpthread"], scratch, tools.environment)
             shutil.rmtree(scratch / "generated")
     return program
+
+
+def literal(value: Parameter | str) -> str:
+    """A parameter's value in SystemVerilog: a number, a quoted string, or a sized vector."""
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, int):
+        return str(value)
+    word = sum((field & 0xFFFFFFFF) << (32 * at) for at, field in enumerate(value))
+    return f"{32 * len(value)}'h{word:x}"
 
 
 def _runtime(tools: Toolchain, flags: Sequence[str], names: Sequence[str]) -> tuple[list[Path], Path]:

@@ -1,0 +1,321 @@
+// A whole model as a stream: layers of one or two directions, each an `lstm`, chained; optionally the last step alone.
+//
+// Golden model: docs/fixed-point.md. Every format is a vector of 32-bit fields, one for each cell, cell 0 lowest; cells
+// in the order layer 0 forward, layer 0 reverse, layer 1 forward, … A single forward layer is its `lstm` and nothing else.
+// Throughput: that of the slowest cell, or of the stream out.
+`default_nettype none
+module lstm_stack #(
+  parameter int InputSize = 32,    // D
+  parameter int HiddenSize = 64,   // H
+  parameter int Layers = 1,        // at most 10
+  parameter int Direction = 0,     // 0: forward, 1: reverse, 2: both
+  parameter int MaxSteps = 64,     // longest sequence, where a direction is reverse
+  parameter bit LastOnly = 1'b0,   // only the last step of a sequence comes out
+  parameter int Multipliers = 16,  // P, for each cell
+  // Derived: leave them alone.
+  localparam int Directions = Direction == 2 ? 2 : 1,
+  localparam int Cells = Layers * Directions,
+  parameter logic [32*Cells-1:0] XWidth = {Cells{32'd16}},
+  parameter logic [32*Cells-1:0] XFrac = {Cells{32'd15}},
+  parameter logic [32*Cells-1:0] XShift = {Cells{32'd0}},
+  parameter logic [32*Cells-1:0] HWidth = {Cells{32'd16}},
+  parameter logic [32*Cells-1:0] HShift = {Cells{32'd0}},
+  parameter logic [32*Cells-1:0] HFrac = {Cells{32'd15}},
+  parameter logic [32*Cells-1:0] WeightWidth = {Cells{32'd8}},
+  parameter logic [32*Cells-1:0] BiasWidth = {Cells{32'd24}},
+  parameter logic [32*Cells-1:0] AccWidth = {Cells{32'd32}},
+  parameter logic [32*Cells-1:0] AccFrac = {Cells{32'd22}},
+  parameter logic [32*Cells-1:0] ZWidth = {Cells{32'd16}},
+  parameter logic [32*Cells-1:0] ZFrac = {Cells{32'd12}},
+  parameter logic [32*Cells-1:0] ActWidth = {Cells{32'd18}},
+  parameter logic [32*Cells-1:0] ActFrac = {Cells{32'd16}},
+  parameter logic [32*Cells-1:0] CellWidth = {Cells{32'd18}},
+  parameter logic [32*Cells-1:0] CellFrac = {Cells{32'd14}},
+  parameter logic [32*Cells-1:0] TableBits = {Cells{32'd8}},
+  parameter logic [32*Cells-1:0] SlopeWidth = {Cells{32'd16}},
+  parameter Files = "weights/",    // memory files are Files, then as l0_forward_weight.hex
+  parameter int InElements = 1,    // elements of x per beat
+  parameter int OutElements = 1,   // elements per beat out
+  parameter int LinkElements = 1,  // elements per beat between layers
+  parameter int MemoryStages = 2,
+  parameter int OperandStages = 1,
+  parameter int ProductStages = 3,
+  parameter int SumStages = 1,
+  parameter bit WritableWeights = 1'b0,  // RAM for weights and biases, with the files as first contents; else ROM
+  localparam int InWidth = InElements * int'(XWidth[31:0]),
+  localparam int OutWidth = OutElements * int'(HWidth[32*(Cells-1)+:32]),
+  localparam int CellBits = Cells > 1 ? $clog2(Cells) : 1,
+  localparam int Columns = Multipliers > 4 * HiddenSize ? Multipliers / (4 * HiddenSize) : 1,
+  localparam int Units = Columns < HiddenSize ? Columns : HiddenSize,
+  localparam int Groups = (HiddenSize + Units - 1) / Units,
+  localparam int AddressWidth = (Groups > 1 ? $clog2(Groups) : 1) + (Units > 1 ? $clog2(Units) : 0)
+) (
+  input  wire logic                    clk,
+  input  wire logic                    rst,              // synchronous, active high
+  // x, InputSize elements per step; tlast with the last beat of a sequence
+  input  wire logic [InWidth-1:0]      s_axis_tdata,
+  input  wire logic                    s_axis_tvalid,
+  input  wire logic                    s_axis_tlast,
+  output logic                         s_axis_tready,
+  // h of the last layer, forward then reverse; tlast with the last beat of a sequence
+  output logic      [OutWidth-1:0]     m_axis_tdata,
+  output logic                         m_axis_tvalid,
+  output logic                         m_axis_tlast,
+  input  wire logic                    m_axis_tready,
+  // states of every cell: write h0 or c0, read the last h or c, while not busy
+  input  wire logic [CellBits-1:0]     state_cell_i,
+  input  wire logic [AddressWidth-1:0] state_address_i,  // {unit / Units, unit mod Units}
+  input  wire logic                    state_select_i,   // 0: h, 1: c
+  input  wire logic                    state_write_i,
+  input  wire logic [31:0]             state_data_i,
+  output logic      [31:0]             state_data_o,     // MemoryStages + 3 clocks after the address
+  // weights and biases of every cell: write while not busy
+  input  wire logic                    weight_write_i,
+  input  wire logic [CellBits-1:0]     weight_cell_i,
+  input  wire logic                    weight_memory_i,  // 0: weights, 1: biases
+  input  wire logic [31:0]             weight_address_i, // {word, piece of 32 bits: 12 bits}
+  input  wire logic [31:0]             weight_data_i,
+  input  wire logic                    keep_i,           // forward cells go on from the last states, not from h0 and c0
+  // status
+  output logic                         busy_o,
+  output logic                         done_o,           // one clock: the last beat has gone
+  input  wire logic                    clear_i,          // of the sticky flags
+  output logic      [3*Cells-1:0]      saturated_o,      // sticky, of each cell: z, c, h
+  output logic                         protocol_error_o, // sticky: tlast inside a step, or a state or weight written while busy
+  output logic                         overflow_o        // sticky: a sequence was longer than MaxSteps and was cut
+);
+  localparam int InBeats = (InputSize + InElements - 1) / InElements;
+  localparam int HiddenBeats = (HiddenSize + OutElements - 1) / OutElements;
+  if (Layers < 1 || Layers > 10 || Direction < 0 || Direction > 2) begin : g_check_layers
+    $error("Layers must be 1 to 10, and Direction 0 (forward), 1 (reverse) or 2 (both)");
+  end
+  if (Directions == 2 && (HiddenSize % OutElements != 0 || HiddenSize % LinkElements != 0)) begin : g_check_elements
+    $error("with both directions, OutElements and LinkElements must divide HiddenSize");
+  end
+
+  logic [Layers:0] link_last, link_valid, link_ready;  // into each layer, and out of the last
+  logic [InWidth-1:0] in_data;
+  logic in_busy, in_short, in_long;
+  stack_input #(
+    .Width(InWidth), .Beats(InBeats), .Direction(Direction), .MaxSteps(MaxSteps), .MemoryStages(MemoryStages)
+  ) u_input (
+    .clk,
+    .rst,
+    .s_data_i(s_axis_tdata),
+    .s_last_i(s_axis_tlast),
+    .s_valid_i(s_axis_tvalid),
+    .s_ready_o(s_axis_tready),
+    .m_data_o(in_data),
+    .m_last_o(link_last[0]),
+    .m_valid_o(link_valid[0]),
+    .m_ready_i(link_ready[0]),
+    .busy_o(in_busy),
+    .short_o(in_short),
+    .long_o(in_long)
+  );
+
+  // Layers
+  logic [Layers-1:0] layer_busy;
+  logic [Cells-1:0] cell_busy, cell_done, cell_error;
+  logic [32*Cells-1:0] cell_state;
+  for (genvar layer = 0; layer < Layers; layer++) begin : g_layer
+    localparam int First = layer * Directions;
+    localparam int Size = layer == 0 ? InputSize : Directions * HiddenSize;
+    localparam int XElements = layer == 0 ? InElements : LinkElements;
+    localparam int YElements = layer == Layers - 1 ? OutElements : LinkElements;
+    localparam int XBits = int'(XWidth[32*First+:32]);
+    localparam int YBits = int'(HWidth[32*First+:32]);
+    logic [XElements*XBits-1:0] x;
+    logic [YElements*YBits-1:0] y;
+    if (layer == 0) begin : g_in
+      assign x = in_data;
+    end else begin : g_link
+      localparam int FromBits = int'(HWidth[32*(First-1)+:32]);
+      localparam int Shift = int'($signed(HFrac[32*(First-1)+:32])) - int'($signed(XFrac[32*First+:32]));
+      for (genvar i = 0; i < LinkElements; i++) begin : g_element
+        logic unused_saturated;
+        saturate_round #(.InWidth(FromBits), .Shift(Shift), .OutWidth(XBits)) u_convert (
+          .clk,
+          .value_i(g_layer[layer-1].y[i*FromBits+:FromBits]),
+          .base_i('0),
+          .value_o(x[i*XBits+:XBits]),
+          .saturated_o(unused_saturated)
+        );
+      end
+    end
+
+    logic [Directions*XElements*XBits-1:0] x_data;
+    logic [Directions*YElements*YBits-1:0] y_data;
+    logic [Directions-1:0] x_last, x_valid, x_ready, y_last, y_valid, y_ready;
+    for (genvar direction = 0; direction < Directions; direction++) begin : g_direction
+      localparam int Cell = First + direction;
+      localparam bit Reverse = Direction == 1 || direction == 1;
+      localparam int StateWidth = int'(HWidth[32*Cell+:32] > CellWidth[32*Cell+:32] ? HWidth[32*Cell+:32] : CellWidth[32*Cell+:32]);
+      logic [StateWidth-1:0] state;
+      lstm #(
+        .InputSize(Size),
+        .HiddenSize(HiddenSize),
+        .Multipliers(Multipliers),
+        .XWidth(int'(XWidth[32*Cell+:32])),
+        .XShift(int'(XShift[32*Cell+:32])),
+        .HWidth(int'(HWidth[32*Cell+:32])),
+        .HShift(int'(HShift[32*Cell+:32])),
+        .HFrac(int'(HFrac[32*Cell+:32])),
+        .WeightWidth(int'(WeightWidth[32*Cell+:32])),
+        .BiasWidth(int'(BiasWidth[32*Cell+:32])),
+        .AccWidth(int'(AccWidth[32*Cell+:32])),
+        .AccFrac(int'($signed(AccFrac[32*Cell+:32]))),
+        .ZWidth(int'(ZWidth[32*Cell+:32])),
+        .ZFrac(int'(ZFrac[32*Cell+:32])),
+        .ActWidth(int'(ActWidth[32*Cell+:32])),
+        .ActFrac(int'(ActFrac[32*Cell+:32])),
+        .CellWidth(int'(CellWidth[32*Cell+:32])),
+        .CellFrac(int'(CellFrac[32*Cell+:32])),
+        .TableBits(int'(TableBits[32*Cell+:32])),
+        .SlopeWidth(int'(SlopeWidth[32*Cell+:32])),
+        .WeightFile({Files, "l", 8'(48 + layer), Reverse ? "_reverse" : "_forward", "_weight.hex"}),
+        .BiasFile({Files, "l", 8'(48 + layer), Reverse ? "_reverse" : "_forward", "_bias.hex"}),
+        .SigmoidFile({Files, "l", 8'(48 + layer), Reverse ? "_reverse" : "_forward", "_sigmoid.hex"}),
+        .TanhFile({Files, "l", 8'(48 + layer), Reverse ? "_reverse" : "_forward", "_tanh.hex"}),
+        .InElements(XElements),
+        .OutElements(YElements),
+        .MemoryStages(MemoryStages),
+        .OperandStages(OperandStages),
+        .ProductStages(ProductStages),
+        .SumStages(SumStages),
+        .WritableWeights(WritableWeights)
+      ) u_lstm (
+        .clk,
+        .rst,
+        .s_axis_tdata(x_data[direction*XElements*XBits+:XElements*XBits]),
+        .s_axis_tvalid(x_valid[direction]),
+        .s_axis_tlast(x_last[direction]),
+        .s_axis_tready(x_ready[direction]),
+        .m_axis_tdata(y_data[direction*YElements*YBits+:YElements*YBits]),
+        .m_axis_tvalid(y_valid[direction]),
+        .m_axis_tlast(y_last[direction]),
+        .m_axis_tready(y_ready[direction]),
+        .state_address_i,
+        .state_select_i,
+        .state_write_i(state_write_i && (Cells == 1 || (int'(state_cell_i) == Cell && !busy_o))),
+        .state_data_i(state_data_i[StateWidth-1:0]),
+        .state_data_o(state),
+        .weight_write_i(weight_write_i && (Cells == 1 || (int'(weight_cell_i) == Cell && !busy_o))),
+        .weight_memory_i,
+        .weight_address_i,
+        .weight_data_i,
+        .keep_i(keep_i && !Reverse),
+        .busy_o(cell_busy[Cell]),
+        .done_o(cell_done[Cell]),
+        .clear_i,
+        .saturated_o(saturated_o[3*Cell+:3]),
+        .protocol_error_o(cell_error[Cell])
+      );
+      assign cell_state[32*Cell+:32] = 32'($signed(state));
+    end
+
+    if (Directions == 2) begin : g_both
+      logic fork_busy, join_busy, unused_last;
+      direction_fork #(
+        .Width(XElements * XBits),
+        .Beats((Size + XElements - 1) / XElements),
+        .MaxSteps(MaxSteps),
+        .MemoryStages(MemoryStages)
+      ) u_fork (
+        .clk,
+        .rst,
+        .s_data_i(x),
+        .s_last_i(link_last[layer]),
+        .s_valid_i(link_valid[layer]),
+        .s_ready_o(link_ready[layer]),
+        .m_data_o(x_data),
+        .m_last_o(x_last),
+        .m_valid_o(x_valid),
+        .m_ready_i(x_ready),
+        .busy_o(fork_busy)
+      );
+      direction_join #(
+        .Width(YElements * YBits), .Beats(HiddenSize / YElements), .MaxSteps(MaxSteps), .MemoryStages(MemoryStages)
+      ) u_join (
+        .clk,
+        .rst,
+        .s_data_i(y_data),
+        .s_last_i(y_last[1]),
+        .s_valid_i(y_valid),
+        .s_ready_o(y_ready),
+        .m_data_o(y),
+        .m_last_o(link_last[layer+1]),
+        .m_valid_o(link_valid[layer+1]),
+        .m_ready_i(link_ready[layer+1]),
+        .busy_o(join_busy)
+      );
+      assign unused_last = y_last[0];
+      assign layer_busy[layer] = fork_busy || join_busy;
+    end else begin : g_one
+      assign {x_data, x_last, x_valid} = {x, link_last[layer], link_valid[layer]};
+      assign link_ready[layer] = x_ready;
+      assign {y, link_last[layer+1], link_valid[layer+1]} = {y_data, y_last, y_valid};
+      assign y_ready = link_ready[layer+1];
+      assign layer_busy[layer] = 1'b0;
+    end
+  end
+
+  logic out_busy;
+  stack_output #(
+    .Width(OutWidth),
+    .Beats(Directions * HiddenBeats),
+    .Direction(Direction),
+    .MaxSteps(MaxSteps),
+    .LastOnly(LastOnly),
+    .MemoryStages(MemoryStages)
+  ) u_output (
+    .clk,
+    .rst,
+    .s_data_i(g_layer[Layers-1].y),
+    .s_last_i(link_last[Layers]),
+    .s_valid_i(link_valid[Layers]),
+    .s_ready_o(link_ready[Layers]),
+    .m_data_o(m_axis_tdata),
+    .m_last_o(m_axis_tlast),
+    .m_valid_o(m_axis_tvalid),
+    .m_ready_i(m_axis_tready),
+    .busy_o(out_busy)
+  );
+
+  // Status: a single forward layer answers for itself.
+  if (Cells == 1 && Direction == 0 && !LastOnly) begin : g_bare
+    logic unused_flags;
+    assign unused_flags = &{1'b0, state_cell_i, weight_cell_i, state_data_i, in_busy, in_short, in_long, layer_busy, out_busy};
+    assign busy_o = cell_busy;
+    assign done_o = cell_done;
+    assign protocol_error_o = cell_error;
+    assign overflow_o = 1'b0;
+    assign state_data_o = cell_state;
+  end else begin : g_combined
+    localparam int ReadStages = MemoryStages + 2;
+    logic active, short_q;
+    logic [CellBits-1:0] read_cell;
+    logic unused_flags;
+    assign unused_flags = &{1'b0, cell_done, state_data_i};
+    assign active = in_busy || cell_busy != '0 || layer_busy != '0 || out_busy;
+    assign protocol_error_o = short_q || cell_error != '0;
+    always_ff @(posedge clk) begin
+      if (rst) begin
+        busy_o <= 1'b0;
+        done_o <= 1'b0;
+        short_q <= 1'b0;
+        overflow_o <= 1'b0;
+      end else begin
+        busy_o <= active;
+        done_o <= busy_o && !active;
+        short_q <= (short_q && !clear_i) || in_short || ((state_write_i || weight_write_i) && busy_o);
+        overflow_o <= (overflow_o && !clear_i) || in_long;
+      end
+    end
+    delay #(.Width(CellBits), .Stages(ReadStages)) u_read_cell (
+      .clk, .rst(1'b0), .data_i(state_cell_i), .data_o(read_cell)
+    );
+    always_ff @(posedge clk) state_data_o <= cell_state[32*int'(read_cell)+:32];
+  end
+endmodule
+`default_nettype wire
