@@ -4,13 +4,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from gatesmith.spec import SIGMOID, TANH, Activation, LSTMSpec
+from gatesmith.spec import NORM_EPSILON, SIGMOID, TANH, Activation, LSTMSpec
 
 PURPOSE = {
     "i": "input gate: how much of the candidate is written into the cell",
     "f": "forget gate: how much of the old cell state is kept",
     "g": "candidate: what could be written into the cell",
     "o": "output gate: how much of the cell state is shown outside",
+}
+DEFINITIONS = {
+    "relu": "relu(z) = max(z, 0)",
+    "affine": "affine(z, α, β) = α · z + β",
+    "leaky_relu": "leaky_relu(z, α) = max(z, 0) + α · min(z, 0)",
+    "thresholded_relu": "thresholded_relu(z, α) = z where z > α, else 0",
+    "scaled_tanh": "scaled_tanh(z, α, β) = α · tanh(β · z)",
+    "hard_sigmoid": "hard_sigmoid(z, α, β) = min(max(α · z + β, 0), 1)",
+    "elu": "elu(z, α) = z where z > 0, else α · (e^z − 1)",
+    "softsign": "softsign(z) = z / (1 + |z|)",
+    "softplus": "softplus(z) = ln(1 + e^z)",
 }
 GATE_NAMES = {"i": "input gate", "f": "forget gate", "g": "candidate", "o": "output gate"}
 
@@ -99,6 +110,9 @@ def shapes(spec: LSTMSpec) -> list[tuple[str, str, str]]:
         rows.append(("W_hr", f"(R, H) = ({R}, {H})", "projection"))
         if spec.proj_bias:
             rows.append(("b_hr", f"(R,) = ({R},)", "bias of the projection"))
+    norms = {"none": "", "gates_and_cell": "each gate and c", "inputs_and_cell": "W·x_t, W·h (each gate) and c"}
+    if spec.layer_norm != "none":
+        rows.append(("γ β", f"(H,) = ({H},)", f"gain and shift of norm, each, for {norms[spec.layer_norm]}"))
     rows.append(("y_t", f"({width},)", "output of a layer at one step"))
     return rows
 
@@ -141,6 +155,14 @@ def _around(spec: LSTMSpec) -> Iterator[str]:
     else:
         yield "y_t = h_t"
     yield "σ(z) = 1 / (1 + e^−z);  ⊙ is the element-wise product;  h_0 and c_0 are given, or zero"
+    functions = {function.name for direction in spec.directions for function in spec.activations_of(direction)}
+    yield from (definition for name, definition in DEFINITIONS.items() if name in functions)
+    if (spec.gate_clip, spec.cell_clip, spec.proj_clip) != (None, None, None):
+        yield "clip(z, ±k) = min(max(z, −k), k)"
+    if spec.layer_norm != "none":
+        yield f"norm(z) = γ ⊙ (z − mean(z)) / √(var(z) + {NORM_EPSILON:g}) + β, a γ and β for each norm written above"
+    if spec.layer_norm == "inputs_and_cell":
+        yield "mean and var of W·x_t, and of W·h, are those of the rows of all gates together"
     if spec.num_layers > 1:
         yield "layer l reads y_t of layer l−1" + (
             f", of which training drops each element with probability {spec.dropout:g}" if spec.dropout else ""
@@ -151,7 +173,8 @@ def _around(spec: LSTMSpec) -> Iterator[str]:
         yield f"training drops elements of h with probability {spec.recurrent_dropout:g}, the same ones at every step"
     for name, rate in (("h", spec.zoneout_h), ("c", spec.zoneout_c)):
         if rate:
-            yield f"{name}_t keeps an old element with probability {rate:g} (zoneout); evaluation takes the mean"
+            mean = f"{rate:g} · old {name} + {1 - rate:g} · new {name}"
+            yield f"{name}_t keeps an old element with probability {rate:g} (zoneout); evaluation takes {mean}"
     if spec.drop_states:
         yield "a sequence that has ended reports zero states"
 
