@@ -34,11 +34,14 @@ class Binary:
     ptx: str
 
 
-def compile_kernel(pass_: Pass, spec: LSTMSpec, dtype: str, tiling: Tiling, *, architecture: int = 90) -> Binary:
+def compile_kernel(
+    pass_: Pass, spec: LSTMSpec, dtype: str, tiling: Tiling, *, wave: bool = False, architecture: int = 90
+) -> Binary:
     """Compile one pass of a spec.
 
     Args:
         dtype: float32, bfloat16 or float16.
+        wave: whether the layers run at once.
         architecture: 90 for compute capability 9.0.
 
     Raises:
@@ -52,7 +55,7 @@ def compile_kernel(pass_: Pass, spec: LSTMSpec, dtype: str, tiling: Tiling, *, a
     from gatesmith.ops.cuda import kernels
 
     kernel = kernels.KERNELS[pass_]
-    recurrence = Recurrence.shapes_only(spec, dtype=getattr(torch, dtype), tilings={pass_: tiling})
+    recurrence = Recurrence.shapes_only(spec, dtype=getattr(torch, dtype), tilings={pass_: tiling}, wave=wave)
     constants = recurrence.constants(pass_, direction=0, keep=True)
     signature = {name: _type_of(name, ELEMENTS[dtype]) for name in kernel.arg_names}
     signature |= dict.fromkeys(constants, "constexpr")

@@ -140,7 +140,7 @@ class Recurrence:
         zoneout = "none"
         if spec.zoneout_h or spec.zoneout_c:
             zoneout = "expected" if self.keep_h is None and self.keep_c is None else "drawn"
-        tf32 = self.w_hh.dtype == torch.float32 and torch.get_float32_matmul_precision() != "highest"
+        tf32 = self.w_hh.dtype == torch.float32 and allows_tf32()
         return {
             "R": self.lanes,
             "WAVE": self.w_below is not None,
@@ -206,6 +206,15 @@ def machine_of(device: torch.device) -> Machine:
     return Machine(
         multiprocessors=properties.multi_processor_count, shared_bytes=properties.shared_memory_per_block_optin
     )
+
+
+def allows_tf32() -> bool:
+    """Whether PyTorch's switch lets float32 products of CUDA tensors round their factors to tf32."""
+    matmul = cast("Any", torch.backends.cuda.matmul)
+    # Since 2.9 a switch of its own says it; reading the older one would then be an error where the new one was set.
+    if hasattr(matmul, "fp32_precision"):
+        return matmul.fp32_precision == "tf32"
+    return torch.get_float32_matmul_precision() != "highest"
 
 
 def _as_constant(activation: Activation) -> tuple[str, float, float]:
