@@ -74,6 +74,15 @@ def test_ctrl_c_leaves_no_file(
     assert not plan.exists()
 
 
+def test_describe_reads_what_converts(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["convert", str(model), str(tmp_path / "model.onnx")]) == 0
+    capsys.readouterr()
+    assert main(["describe", str(model)]) == 0
+    ours = capsys.readouterr().out
+    assert main(["describe", str(tmp_path / "model.onnx")]) == 0
+    assert capsys.readouterr().out == ours
+
+
 def test_describe_speaks_three_languages(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["describe", str(model)]) == 0
     assert "i_t = σ(W_ii·x_t" in capsys.readouterr().out

@@ -7,8 +7,7 @@ import typer
 from rich.console import RenderableType
 
 from gatesmith.cli.console import JsonFlag, out, progress_bar, show, show_json
-from gatesmith.cli.operator import spec_of
-from gatesmith.weights import Weights
+from gatesmith.cli.operator import spec_of, weights_of
 
 ModelOrExport = Annotated[Path, typer.Argument(help="A weight file, a specification as .json, or an export folder.")]
 SpecArgument = Annotated[Path, typer.Argument(help="A weight file, or a specification as .json.")]
@@ -90,7 +89,7 @@ def inspect(
     from gatesmith.datasets import load
     from gatesmith.report.tables import inspection_tables
 
-    weights, sequences = Weights.load(model), load(data)[slice(limit)]
+    weights, sequences = weights_of(model), load(data)[slice(limit)]
     with progress_bar("inspecting", enabled=not as_json) as progress:
         result = run(weights, sequences.x, lengths=sequences.lengths, progress=progress)
     _present(result, inspection_tables(result), model.stem, save, as_json=as_json)

@@ -18,7 +18,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def describe(
-    model: Annotated[Path | None, typer.Argument(help="A weight file, or a specification as .json.")] = None,
+    model: Annotated[
+        Path | None, typer.Argument(help="A weight file of any format, or a specification as .json.")
+    ] = None,
     inputs: Annotated[int, typer.Option("--inputs", "-D", help="D, where no file is given.")] = 12,
     hidden: Annotated[int, typer.Option("--hidden", "-H", help="H, where no file is given.")] = 32,
     layers: Annotated[int, typer.Option("--layers", "-L", help="L, where no file is given.")] = 1,
@@ -69,7 +71,12 @@ def convert(
 
 
 def spec_of(path: Path) -> LSTMSpec:
-    """The specification in a weight file, or in a JSON file of its own."""
-    if path.suffix != ".json":
-        return Weights.load(path).spec
-    return LSTMSpec.from_json(read_text(path))
+    """The specification in a weight file of any format that converts, or in a JSON file of its own."""
+    return LSTMSpec.from_json(read_text(path)) if path.suffix == ".json" else weights_of(path).spec
+
+
+def weights_of(path: Path) -> Weights:
+    """The weights in a file of any format that converts."""
+    from gatesmith.convert import format_of
+
+    return format_of(path).read(path).weights
