@@ -7,6 +7,7 @@
 #include "kernel.h"
 #include "memory.h"
 #include "schedule.h"
+#include "variant.h"
 
 namespace gatesmith {
 namespace {
@@ -125,11 +126,10 @@ void pack_job(void *context, int index, int count) {
     }
 }
 
-int pack(const gatesmith_spec *spec, const gatesmith_cell *cells, void *packed, bool backward) {
+void pack(const gatesmith_spec *spec, const gatesmith_cell *cells, void *packed, bool backward) {
     PackJob job{spec, cells, static_cast<float *>(packed), backward};
     bool small = cell_shape(*spec, 0, target().lanes).packed() < 1 << 14;
     run_parallel(small ? 1 : num_threads(), pack_job, &job);
-    return GATESMITH_OK;
 }
 
 // A dense array of layer outputs, [T][N][directions * H].
@@ -241,7 +241,7 @@ bool is_valid(const gatesmith_run &run) {
     const gatesmith_spec &spec = run.spec;
     return spec.input_size > 0 && spec.hidden_size > 0 && spec.num_layers > 0 && spec.directions >= 1 &&
         spec.directions <= 2 && run.steps >= 0 && run.batch >= 0 && run.threads >= 1 &&
-        (__int128)run.steps * run.batch < (__int128)1 << 46;
+        (__int128)run.steps * run.batch < (__int128)1 << 46 && (!spec.variant || is_valid_variant(spec));
 }
 
 }  // namespace
@@ -249,22 +249,30 @@ bool is_valid(const gatesmith_run &run) {
 
 using namespace gatesmith;
 
-int64_t gatesmith_packed_bytes(const gatesmith_spec *spec) { return packed_bytes(*spec, false); }
+int64_t gatesmith_packed_bytes(const gatesmith_spec *spec) {
+    return spec->variant ? variant_packed_bytes(*spec, false) : packed_bytes(*spec, false);
+}
 
-int64_t gatesmith_packed_backward_bytes(const gatesmith_spec *spec) { return packed_bytes(*spec, true); }
+int64_t gatesmith_packed_backward_bytes(const gatesmith_spec *spec) {
+    return spec->variant ? variant_packed_bytes(*spec, true) : packed_bytes(*spec, true);
+}
 
 int gatesmith_pack(const gatesmith_spec *spec, const gatesmith_cell *cells, void *packed) {
-    return pack(spec, cells, packed, false);
+    spec->variant ? variant_pack(*spec, cells, packed, false) : pack(spec, cells, packed, false);
+    return GATESMITH_OK;
 }
 
 int gatesmith_pack_backward(const gatesmith_spec *spec, const gatesmith_cell *cells, void *packed) {
-    return pack(spec, cells, packed, true);
+    spec->variant ? variant_pack(*spec, cells, packed, true) : pack(spec, cells, packed, true);
+    return GATESMITH_OK;
 }
 
 int64_t gatesmith_workspace_bytes(const gatesmith_run *run, int backward) {
     if (!is_valid(*run)) return -1;
     gatesmith_run measured = *run;
     measured.workspace = nullptr;
+    if (run->spec.variant)
+        return backward ? variant_backward_memory(measured).bytes : variant_forward_memory(measured).bytes;
     return backward ? backward_memory(measured).bytes : forward_memory(measured).bytes;
 }
 
@@ -272,18 +280,18 @@ int64_t gatesmith_tape_bytes(const gatesmith_run *run) {
     if (!is_valid(*run)) return -1;
     gatesmith_run measured = *run;
     measured.tape = nullptr;
-    return tape_bytes(measured);
+    return run->spec.variant ? variant_tape_bytes(measured) : tape_bytes(measured);
 }
 
 int gatesmith_forward(const gatesmith_run *run) {
     if (!is_valid(*run)) return GATESMITH_BAD_ARGUMENT;
-    run_forward(*run);
+    run->spec.variant ? variant_run_forward(*run) : run_forward(*run);
     return GATESMITH_OK;
 }
 
 int gatesmith_backward(const gatesmith_run *run) {
     if (!is_valid(*run)) return GATESMITH_BAD_ARGUMENT;
-    run_backward(*run);
+    run->spec.variant ? variant_run_backward(*run) : run_backward(*run);
     return GATESMITH_OK;
 }
 

@@ -93,6 +93,12 @@ struct CellBackward {
     int64_t chunk_steps, chunk_rows;
 };
 
+struct VariantShape;
+struct VariantWeights;
+struct VariantTransposed;
+struct VariantForward;
+struct VariantBackward;
+
 // The functions of one instruction set.
 struct Target {
     const char *name;
@@ -102,6 +108,12 @@ struct Target {
     int64_t (*forward_scratch_bytes)(const CellShape &, int64_t rows);
     void (*forward)(const CellForward &, const Share &);
     void (*backward)(const CellBackward &, const Share &);
+    void (*variant_pack)(const VariantShape &, const gatesmith_cell &, const VariantWeights &, int member, int members);
+    void (*variant_pack_transposed)(const VariantShape &, const gatesmith_cell &, const VariantTransposed &, int member,
+                                    int members);
+    int64_t (*variant_scratch_bytes)(const VariantShape &, int64_t rows);
+    void (*variant_forward)(const VariantForward &, const Share &);
+    void (*variant_backward)(const VariantBackward &, const Share &);
     void (*sigmoid)(const float *, float *, int64_t);
     void (*tanh)(const float *, float *, int64_t);
     double (*measure_flops)();

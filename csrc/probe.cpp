@@ -14,6 +14,11 @@ void pack_backward(const CellShape &, const gatesmith_cell &, float *, int, int)
 int64_t forward_scratch_bytes(const CellShape &, int64_t);
 void forward(const CellForward &, const Share &);
 void backward(const CellBackward &, const Share &);
+void variant_pack(const VariantShape &, const gatesmith_cell &, const VariantWeights &, int, int);
+void variant_pack_transposed(const VariantShape &, const gatesmith_cell &, const VariantTransposed &, int, int);
+int64_t variant_scratch_bytes(const VariantShape &, int64_t);
+void variant_forward(const VariantForward &, const Share &);
+void variant_backward(const VariantBackward &, const Share &);
 
 namespace {
 
@@ -86,6 +91,11 @@ const Target TARGET = {
     forward_scratch_bytes,
     forward,
     backward,
+    variant_pack,
+    variant_pack_transposed,
+    variant_scratch_bytes,
+    variant_forward,
+    variant_backward,
     map_sigmoid,
     map_tanh,
     measure_flops,

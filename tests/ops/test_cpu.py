@@ -340,11 +340,8 @@ def test_number_of_threads() -> None:
 
 
 def test_says_what_it_can_not_run() -> None:
-    x = np.zeros((2, 1, 3))
     with pytest.raises(UnsupportedError, match="float64"):
-        LSTM(LSTMSpec(3, 4), device="cpu")(x)
-    with pytest.raises(UnsupportedError, match="peepholes='o'"):
-        LSTM(LSTMSpec(3, 4, peepholes="o"), device="cpu")(x.astype(np.float32))
+        LSTM(LSTMSpec(3, 4), device="cpu")(np.zeros((2, 1, 3)))
 
 
 def test_dropout_does_nothing_in_evaluation() -> None:
@@ -352,7 +349,6 @@ def test_dropout_does_nothing_in_evaluation() -> None:
     weights = initialise(LSTMSpec(3, 4, 2))
     dropping = Weights(replace(weights.spec, dropout=0.5, recurrent_dropout=0.5), weights.arrays)
     np.testing.assert_array_equal(LSTM(dropping, device="cpu")(x)[0], LSTM(weights, device="cpu")(x)[0])
-    assert cpu.unsupported(make_call(dropping, x, training=True)) == "dropout=0.5"
 
 
 def test_footprint() -> None:

@@ -7,18 +7,15 @@ must not be changed in place.
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any
+from dataclasses import dataclass
 from weakref import finalize
 
 import numpy as np
 
 from gatesmith.errors import InputError, UnsupportedError
 from gatesmith.ops.call import Array, Call, Gradients, Outputs
-from gatesmith.ops.library import CCell, CRun, CSpec, SpareMemory, address, aligned, library
-from gatesmith.spec import LSTMSpec
-from gatesmith.weights import Weights
+from gatesmith.ops.library import CRun, SpareMemory, address, aligned, library
+from gatesmith.ops.variant import Noise, c_cells, c_spec, draw_noise, is_variant, set_noise
 
 FLOAT_BYTES = 4
 _spare = SpareMemory(limit_bytes=1 << 28)
@@ -49,6 +46,7 @@ class CpuTape:
     y: Array
     memory: Array
     recompute: bool
+    noise: Noise | None
 
 
 def missing() -> str | None:
@@ -61,23 +59,10 @@ def missing() -> str | None:
 
 
 def unsupported(call: Call) -> str | None:
-    """The feature of this call that the kernel can't run; None where it runs all of it."""
+    """The feature of this call that the kernel can't run; None where it runs all of it: every spec, in float32."""
     if call.x.dtype != np.float32:
         return f"{call.x.dtype} (the kernel computes in float32)"
-    return _unsupported_feature(call.spec, call.training)
-
-
-@lru_cache(maxsize=1024)
-def _unsupported_feature(spec: LSTMSpec, training: bool) -> str | None:
-    """The first feature beyond the plain cell. Dropout does nothing in evaluation; forget_bias is packed with b."""
-    if not training:
-        spec = replace(spec, dropout=0.0, recurrent_dropout=0.0)
-    spec = replace(spec, forget_bias=0.0)
-    if spec.is_standard:
-        return None
-    standard = LSTMSpec(spec.input_size, spec.hidden_size, spec.num_layers, spec.direction, spec.bias)
-    names = [name for name in vars(standard) if getattr(standard, name) != getattr(spec, name)]
-    return f"{names[0]}={getattr(spec, names[0])!r}"
+    return None
 
 
 def set_num_threads(threads: int) -> None:
@@ -103,7 +88,7 @@ def forward(call: Call, *, skip: int = 0) -> Outputs:
         call: what to run.
         skip: for profiling, a sum of GATESMITH_SKIP_* of stages to leave out; the results are then meaningless.
     """
-    return _forward(call, tape=None, recompute=False, skip=skip)
+    return _forward(call, draw_noise(call), tape=None, recompute=False, skip=skip)
 
 
 def forward_for_training(call: Call, *, recompute: bool = False) -> tuple[Outputs, CpuTape]:
@@ -115,8 +100,9 @@ def forward_for_training(call: Call, *, recompute: bool = False) -> tuple[Output
     """
     run = _run(call, recompute=recompute)
     memory = _spare.take(_size(library().gatesmith_tape_bytes(run), call))
-    outputs = _forward(call, tape=memory, recompute=recompute)
-    tape = CpuTape(call=call, y=outputs.y, memory=memory, recompute=recompute)
+    noise = draw_noise(call)
+    outputs = _forward(call, noise, tape=memory, recompute=recompute)
+    tape = CpuTape(call=call, y=outputs.y, memory=memory, recompute=recompute, noise=noise)
     finalize(tape, _spare.give_back, memory)
     return outputs, tape
 
@@ -125,15 +111,16 @@ def backward(tape: CpuTape, dy: Array, dh_n: Array, dc_n: Array, *, skip: int = 
     """Gradients of x, h0, c0 and every parameter, from those of y, h_n and c_n; ``skip`` as in :func:`forward`."""
     call, lib = tape.call, library()
     run = _run(call, recompute=tape.recompute)
+    set_noise(run, tape.noise)
     run.skip = skip
     dy, dh_n, dc_n = (np.ascontiguousarray(array, np.float32) for array in (dy, dh_n, dc_n))
     x, h0, c0 = _dense_features(call.x), np.ascontiguousarray(call.h0), np.ascontiguousarray(call.c0)
-    packed, packed_backward = _packed(call.weights, backward=False), _packed(call.weights, backward=True)
+    packed, packed_backward = _packed(call, backward=False), _packed(call, backward=True)
     dx, dh0, dc0 = np.empty(call.x.shape, np.float32), np.empty_like(h0), np.empty_like(c0)
     dweights: dict[str, Array] = {
         name: np.empty(shape, np.float32) for name, shape in call.spec.parameter_shapes().items()
     }
-    cells = _cells(call.spec, dweights)
+    cells = c_cells(call.spec, dweights)
     _set_input(run, x, h0, c0, call.lengths)
     run.packed, run.packed_backward, run.tape = address(packed), address(packed_backward), address(tape.memory)
     run.y, run.y_step, run.y_row = _strided(tape.y)
@@ -157,19 +144,20 @@ def footprint(call: Call) -> dict[str, int]:
         result["backward_workspace" + suffix] = _size(lib.gatesmith_workspace_bytes(run, 1), call)
         result["tape" + suffix] = _size(lib.gatesmith_tape_bytes(run), call)
     steps, batch, _ = call.x.shape
-    result["output"] = FLOAT_BYTES * steps * batch * call.spec.num_directions * call.spec.hidden_size
+    result["output"] = FLOAT_BYTES * steps * batch * call.spec.num_directions * call.spec.output_size
     result["forward_workspace"] = _size(lib.gatesmith_workspace_bytes(_run(call, recompute=False), 0), call)
     return result
 
 
-def _forward(call: Call, *, tape: Array | None, recompute: bool, skip: int = 0) -> Outputs:
+def _forward(call: Call, noise: Noise | None, *, tape: Array | None, recompute: bool, skip: int = 0) -> Outputs:
     lib, spec = library(), call.spec
     run = _run(call, recompute=recompute)
+    set_noise(run, noise)
     run.skip = skip
     x, h0, c0 = _dense_features(call.x), np.ascontiguousarray(call.h0), np.ascontiguousarray(call.c0)
-    packed = _packed(call.weights, backward=False)
+    packed = _packed(call, backward=False)
     steps, batch, _ = x.shape
-    y = np.empty((steps, batch, spec.num_directions * spec.hidden_size), np.float32)
+    y = np.empty((steps, batch, spec.num_directions * spec.output_size), np.float32)
     h_n, c_n = np.empty_like(h0), np.empty_like(c0)
     _set_input(run, x, h0, c0, call.lengths)
     run.packed, run.h_n, run.c_n = address(packed), address(h_n), address(c_n)
@@ -188,7 +176,7 @@ def prepare_stream(call: Call, *, y: Array, h: Array, c: Array) -> tuple[CRun, l
     Returns it with the arrays that must live as long as it does.
     """
     run = _run(call, recompute=False)
-    packed = _packed(call.weights, backward=False)
+    packed = _packed(call, backward=False)
     _set_input(run, call.x, h, c, call.lengths)
     run.lengths = None
     run.packed, run.h_n, run.c_n = address(packed), address(h), address(c)
@@ -200,15 +188,15 @@ def prepare_stream(call: Call, *, y: Array, h: Array, c: Array) -> tuple[CRun, l
 
 def _run(call: Call, *, recompute: bool) -> CRun:
     steps, batch, _ = call.x.shape
-    run = CRun(spec=c_spec(call.spec), steps=steps, batch=batch, threads=num_threads(), recompute=recompute)
+    run = CRun(
+        spec=c_spec(call.spec, training=call.training),
+        steps=steps,
+        batch=batch,
+        threads=num_threads(),
+        recompute=recompute,
+    )
     run.lengths = address(call.lengths)
     return run
-
-
-def c_spec(spec: LSTMSpec) -> CSpec:
-    """The sizes of a spec as the library reads them."""
-    reverse = spec.direction == "reverse"
-    return CSpec(spec.input_size, spec.hidden_size, spec.num_layers, spec.num_directions, reverse, None)
 
 
 def _set_input(run: CRun, x: Array, h0: Array, c0: Array, lengths: Array) -> None:
@@ -216,22 +204,8 @@ def _set_input(run: CRun, x: Array, h0: Array, c0: Array, lengths: Array) -> Non
     run.h0, run.c0, run.lengths = address(h0), address(c0), address(lengths)
 
 
-def _cells(spec: LSTMSpec, arrays: Any) -> Any:
-    """The C view of the parameters (or gradients) of every cell; the arrays must be contiguous and stay alive."""
-    return (CCell * len(spec.cells()))(
-        *(
-            CCell(
-                address(arrays[f"weight_ih_{suffix}"]),
-                address(arrays[f"weight_hh_{suffix}"]),
-                address(arrays[f"bias_{suffix}"]) if spec.bias else None,
-            )
-            for _, _, suffix in spec.cells()
-        )
-    )
-
-
 # Of every living Weights object, by its identity (a mapping compares by value and so can't be hashed).
-_packed_weights: dict[int, dict[tuple[bytes, bool], Array]] = {}
+_packed_weights: dict[int, dict[tuple[bytes, bool, bool], Array]] = {}
 _packing = threading.Lock()
 
 
@@ -240,26 +214,27 @@ def _forget_packed(key: int) -> None:
         _spare.give_back(memory)
 
 
-def _packed(weights: Weights, *, backward: bool) -> Array:
+def _packed(call: Call, *, backward: bool) -> Array:
     """The weights in the kernel's layout, for backward transposed; packed on first use."""
-    lib = library()
-    key = (lib.gatesmith_target(), backward)
+    lib, weights = library(), call.weights
+    variant = is_variant(weights.spec, training=call.training)
+    key = (lib.gatesmith_target(), variant, backward)
     with _packing:
         if id(weights) not in _packed_weights:
             _packed_weights[id(weights)] = {}
             finalize(weights, _forget_packed, id(weights))
         kept = _packed_weights[id(weights)]
         if key not in kept:
-            spec = c_spec(weights.spec)
+            spec = c_spec(weights.spec, training=call.training)
             size = lib.gatesmith_packed_backward_bytes(spec) if backward else lib.gatesmith_packed_bytes(spec)
             if size < 0:
                 raise InputError(f"{weights.spec} has too many parameters for this machine")
             memory = _spare.take(size)
             arrays = {name: np.ascontiguousarray(array) for name, array in weights.items()}
-            cells = _cells(weights.spec, arrays)
-            if weights.spec.forget_bias:
-                # It is a second bias to the kernel, which sums the two.
-                extra = np.zeros((4, weights.spec.hidden_size), np.float32)
+            cells = c_cells(weights.spec, arrays)
+            extra = np.zeros((4, weights.spec.hidden_size), np.float32)
+            if weights.spec.forget_bias and not variant:
+                # It is a second bias to the plain cell, which sums the two.
                 extra[1] = weights.spec.forget_bias
                 for cell in cells:
                     cell.b_also = address(extra)
