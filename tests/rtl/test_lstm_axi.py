@@ -1,4 +1,4 @@
-"""The bus wrapper under cocotb and cocotbext-axi, on Verilator: one simulation for each design, one result for each test."""
+"""The bus wrapper under cocotb and cocotbext-axi: one simulation of each design, one result for each test in it."""
 
 import re
 import xml.etree.ElementTree as ElementTree

@@ -1,4 +1,4 @@
-"""The designs that the bus tests run on: small, with odd sizes and widths; both sides of the simulator make the same one."""
+"""The designs of the bus tests: small, with odd sizes and widths; made alike inside and outside the simulator."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,6 @@
-"""Tests of `lstm_axi` that run inside the simulator; tests/rtl/test_lstm_axi.py builds it and reports them one by one."""
+"""Tests of `lstm_axi` that run inside the simulator; tests/rtl/test_lstm_axi.py builds it and reports each of them."""
+
+import itertools
 
 import cocotb
 import numpy as np
@@ -313,7 +315,7 @@ async def clocks_are_counted_in_64_bits(dut) -> None:
     assert seen == sorted(seen), "the halves don't belong together"
     assert seen[0] >> 32 == 4
     assert seen[-1] >> 32 == 5
-    assert all(later - earlier < 100 for earlier, later in zip(seen, seen[1:], strict=False))
+    assert all(later - earlier < 100 for earlier, later in itertools.pairwise(seen))
 
 
 @cocotb.test()
