@@ -70,6 +70,7 @@ def test_data_that_cannot_be_trained_on_is_named(two_tones: Sequences) -> None:
 
 
 @pytest.mark.nightly
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inductor's own use of torch.jit
 def test_a_compiled_model_learns_the_same(two_tones: Sequences) -> None:
     recipe = Recipe(hidden_size=8, epochs=3)
     plain, compiled = (train(two_tones, recipe, engine=Engine(compile=flag)).losses for flag in (False, True))

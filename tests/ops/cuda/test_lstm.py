@@ -4,16 +4,19 @@ import dataclasses
 import os
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
+import triton
 from tests.ops.cuda.calls import assert_close, call_of, problem_of, results, tiling, truth
 from tests.strategies import calls, deterministic, specs
 
 from gatesmith.ops.call import Call
+from gatesmith.ops.cuda import kernels
 from gatesmith.ops.cuda.gradient import backward
 from gatesmith.ops.cuda.lstm import forward
-from gatesmith.ops.cuda.problem import unsupported_feature
+from gatesmith.ops.cuda.problem import can_be_a_wave, unsupported_feature
 from gatesmith.ops.cuda.tiling import Pass, Tiling
 from gatesmith.spec import ACTIVATION_DEFAULTS, LSTMSpec
 
@@ -49,18 +52,25 @@ def test_one_launch_for_all_steps_matches_the_reference(resident: bool) -> None:
     assert_close(results(call, torch.float32, tilings), truth(call), "cuda_float32")
 
 
-@pytest.mark.parametrize("resident", [False, True])
-@pytest.mark.parametrize("direction", ["forward", "reverse"])
+@pytest.mark.parametrize(("direction", "resident"), [("forward", False), ("reverse", True)])
 def test_a_wave_of_layers_matches_the_reference(direction: str, resident: bool) -> None:
-    spec = LSTMSpec(3, 20, 3, direction, bias=resident, recurrent_dropout=0.3, zoneout_h=0.2, peepholes="if")
-    call = call_of(spec, [0, 2, 4] * 6, steps=4, training=True)
+    spec = LSTMSpec(2, 5, 3, direction, bias=resident, recurrent_dropout=0.3, zoneout_h=0.2, peepholes="if")
+    call = call_of(spec, [0, 2, 3], training=True)
     tilings: dict[Pass, Tiling] = {
-        "forward": tiling(16, 2, persistent=False, resident=resident),
-        "backward": tiling(16, 5, persistent=False, resident=resident),
+        "forward": tiling(4, 1, persistent=False, resident=resident),
+        "backward": tiling(16, 2, persistent=False, resident=resident),
     }
     problem, _ = problem_of(call, torch.float32, tilings, wave=True)
     assert [stack.is_wave for stack in problem.stacks] == [True]
     assert_close(results(call, torch.float32, tilings, wave=True), truth(call), "cuda_float32")
+
+
+def test_only_layers_that_need_no_more_than_h_of_the_one_below_are_a_wave() -> None:
+    assert can_be_a_wave(LSTMSpec(2, 3, 2, "reverse", dropout=0.1), training=False)
+    assert not can_be_a_wave(LSTMSpec(2, 3, 2, dropout=0.1), training=True)
+    assert not can_be_a_wave(LSTMSpec(2, 3, 2, residual=True), training=False)
+    assert not can_be_a_wave(LSTMSpec(2, 3, 2, "bidirectional"), training=False)
+    assert not can_be_a_wave(LSTMSpec(2, 3), training=False)
 
 
 VARIANTS: dict[str, dict[str, object]] = {
@@ -120,6 +130,28 @@ def test_equal_calls_give_equal_bits_and_keeping_a_tape_changes_none() -> None:
     for a, b, c in zip(first, again, bare, strict=True):
         assert torch.equal(a, b)
         assert torch.equal(a, c)
+
+
+def test_a_kernel_that_does_not_fit_gives_way_to_a_smaller_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    call = call_of(LSTMSpec(3, 5, 1, "bidirectional", reverse_activations=("sigmoid", "relu", "tanh")), [3, 2])
+    refused: list[bool] = []
+
+    class Refusing:
+        def __init__(self, kernel: Any) -> None:
+            self.kernel = kernel
+
+        def __getitem__(self, grid: tuple[int, ...]) -> Any:
+            def launch(*args: Any, **options: Any) -> None:
+                refused.append(options["RESIDENT"])
+                if options["RESIDENT"]:
+                    raise triton.OutOfResources(300_000, 200_000, "shared memory")
+                self.kernel[grid](*args, **options)
+
+            return launch
+
+    monkeypatch.setattr(kernels, "KERNELS", {name: Refusing(kernel) for name, kernel in kernels.KERNELS.items()})
+    assert_close(results(call, torch.float32, ONE_LAUNCH), truth(call), "cuda_float32")
+    assert refused == [True, False, False] * 2, "one refusal for each pass, and none of what had run was run again"
 
 
 def test_nothing_that_a_caller_gave_or_got_is_written_later() -> None:

@@ -1,11 +1,13 @@
 """A tiling covers the problem, fits the machine, and lets nobody wait for a program that can't run."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.strategies import deterministic
 
+from gatesmith.errors import ToolError
 from gatesmith.ops.cuda.launch import INTERPRETER
-from gatesmith.ops.cuda.tiling import H100, Machine, choose_tiling
+from gatesmith.ops.cuda.tiling import H100, Machine, choose_tiling, runs_as_wave, smaller
 
 PASSES = st.sampled_from(["forward", "backward"])
 SMALL = Machine(multiprocessors=20, shared_bytes=99 * 1024)
@@ -48,3 +50,25 @@ def test_the_points_of_the_issue_run_in_one_launch() -> None:
         for pass_ in ("forward", "backward"):
             tiling = choose_tiling(pass_, hidden=hidden, batch=batch, lanes=directions, element_bytes=2, machine=H100)
             assert tiling.persistent, (batch, hidden, pass_)
+
+
+def test_waves_are_for_what_is_held_all_the_same() -> None:
+    size = {"layers": 2, "element_bytes": 2, "machine": H100}
+    assert runs_as_wave(hidden=256, batch=32, **size)
+    assert not runs_as_wave(hidden=1024, batch=64, **size), "W_hh of two layers is more than all multiprocessors hold"
+    assert not runs_as_wave(hidden=256, batch=2000, **size), "its programs can't all be resident"
+    assert not runs_as_wave(hidden=4, batch=1, layers=2, element_bytes=4, machine=INTERPRETER)
+
+
+def test_smaller_tilings_keep_the_grid_and_come_to_an_end() -> None:
+    tiling = choose_tiling("forward", hidden=768, batch=16, lanes=1, element_bytes=2, machine=H100)
+    tried = [tiling]
+    while tried[-1].resident or tried[-1].block_k > 16:
+        tried.append(smaller(tried[-1]))
+    with pytest.raises(ToolError, match="too little shared memory"):
+        smaller(tried[-1])
+    assert [t.resident for t in tried] == [True, *[False] * (len(tried) - 1)]
+    for t in tried:
+        assert t.grid(768, 16, 1) == tiling.grid(768, 16, 1)
+        assert t.block_k * t.k_tiles == tiling.block_k * tiling.k_tiles
+        assert t.block_k >= 16

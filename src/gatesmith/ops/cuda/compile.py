@@ -56,7 +56,7 @@ def compile_kernel(
 
     kernel = kernels.KERNELS[pass_]
     recurrence = Recurrence.shapes_only(spec, dtype=getattr(torch, dtype), tilings={pass_: tiling}, wave=wave)
-    constants = recurrence.constants(pass_, direction=0, keep=True)
+    constants = recurrence.constants(pass_, tiling, direction=0, keep=True)
     signature = {name: _type_of(name, ELEMENTS[dtype]) for name in kernel.arg_names}
     signature |= dict.fromkeys(constants, "constexpr")
     # Sizes that are multiples of 16 are what a launch tells the compiler too; pointers always are.

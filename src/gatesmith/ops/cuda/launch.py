@@ -9,10 +9,11 @@ from typing import Any, cast
 import numpy as np
 import torch
 from torch import Tensor
+from triton import OutOfResources
 
 from gatesmith.ops import noise
 from gatesmith.ops.cuda import kernels
-from gatesmith.ops.cuda.tiling import Machine, Pass, Tiling, choose_tiling
+from gatesmith.ops.cuda.tiling import Machine, Pass, Tiling, choose_tiling, smaller
 from gatesmith.ops.cuda.transfer import upload
 from gatesmith.spec import Activation, LSTMSpec
 
@@ -81,12 +82,12 @@ class Recurrence:
         )
 
     def _launch(self, pass_: Pass, tensors: Sequence[Tensor], *, keep: bool) -> None:
-        kernel = kernels.KERNELS[pass_]
         spec, tiling, batch = self.spec, self.tiling(pass_), len(self.lengths)
         hidden_tiles, batch_tiles, lanes = tiling.grid(spec.hidden_size, batch, self.lanes)
         barrier = self.lengths.new_zeros((lanes, batch_tiles), dtype=torch.int32)
+        optional = (self.peepholes, self.scale, self.keep_h, self.keep_c)
         unused = self.w_hh
-        optional = [unused if t is None else t for t in (self.peepholes, self.scale, self.keep_h, self.keep_c)]
+        given = (*tensors, self.lengths, self.order, *(unused if t is None else t for t in optional), barrier)
         # Directions share a launch unless their activations, which are compiled in, differ.
         apart = spec.reverse_activations is not None
         launches = [(index, 1) for index in range(lanes)] if apart else [(0, lanes)]
@@ -94,25 +95,37 @@ class Recurrence:
         spans = [(0, steps)] if tiling.persistent else [(step, step + 1) for step in range(steps)]
         with _on(self.w_hh.device):
             for first_lane, count in launches:
-                constants = self.constants(pass_, direction=first_lane, keep=keep)
                 for first, last in spans:
-                    kernel[(hidden_tiles, batch_tiles, count)](
-                        *tensors,
-                        self.lengths,
-                        self.order,
-                        *optional,
-                        barrier,
-                        batch,
-                        spec.hidden_size,
-                        first,
-                        last,
-                        first_lane,
-                        **constants,
-                        num_warps=tiling.num_warps,
-                        num_stages=2,
-                        launch_cooperative_grid=tiling.persistent,
-                        enable_fp_fusion=True,
-                    )
+                    grid, sizes = (hidden_tiles, batch_tiles, count), (batch, spec.hidden_size, first, last, first_lane)
+                    tiling = self._launch_once(pass_, tiling, grid, given, sizes, keep=keep)
+
+    def _launch_once(
+        self,
+        pass_: Pass,
+        tiling: Tiling,
+        grid: tuple[int, int, int],
+        tensors: Sequence[Tensor],
+        sizes: Sequence[int],
+        *,
+        keep: bool,
+    ) -> Tiling:
+        """The tiling that ran: a smaller one where the compiled kernel takes more of a multiprocessor than there is."""
+        while True:
+            try:
+                kernels.KERNELS[pass_][grid](
+                    *tensors,
+                    *sizes,
+                    **self.constants(pass_, tiling, direction=sizes[-1], keep=keep),
+                    num_warps=tiling.num_warps,
+                    num_stages=2,
+                    # The driver then refuses a grid that can't be resident at once; else it would wait for ever.
+                    launch_cooperative_grid=tiling.persistent,
+                    enable_fp_fusion=True,
+                )
+            except OutOfResources:  # said before anything ran
+                tiling = smaller(tiling)
+            else:
+                return tiling
 
     @classmethod
     def shapes_only(
@@ -134,9 +147,9 @@ class Recurrence:
             tilings=tilings,
         )
 
-    def constants(self, pass_: Pass, *, direction: int, keep: bool) -> dict[str, Any]:
+    def constants(self, pass_: Pass, tiling: Tiling, *, direction: int, keep: bool) -> dict[str, Any]:
         """What is compiled into the kernel of one pass, for a launch that begins with ``direction``."""
-        spec, tiling = self.spec, self.tiling(pass_)
+        spec = self.spec
         zoneout = "none"
         if spec.zoneout_h or spec.zoneout_c:
             zoneout = "expected" if self.keep_h is None and self.keep_c is None else "drawn"

@@ -4,10 +4,12 @@ Hidden units and sequences are partitioned over the multiprocessors. A launch is
 resident at once; each then keeps its part of W_hh in shared memory if that fits, else streams it from the L2 cache.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from math import ceil
 from typing import Literal
+
+from gatesmith.errors import ToolError
 
 Pass = Literal["forward", "backward"]
 
@@ -96,6 +98,21 @@ def choose_tiling(
             )
             candidates.append(((not persistent, waves * (moved + worked / 16), programs, block_n), tiling))
     return min(candidates, key=lambda candidate: candidate[0])[1]
+
+
+def smaller(tiling: Tiling) -> Tiling:
+    """The next one to try where the compiled kernel takes more shared memory or registers than a multiprocessor has.
+
+    The weights leave first, then the tiles halve.
+
+    Raises:
+        ToolError: there is none.
+    """
+    if tiling.resident:
+        return replace(tiling, resident=False)
+    if tiling.block_k > 16:
+        return replace(tiling, block_k=tiling.block_k // 2, k_tiles=2 * tiling.k_tiles)
+    raise ToolError(f"the GPU has too little shared memory for the smallest tiles, {tiling}")
 
 
 def runs_as_wave(*, hidden: int, batch: int, layers: int, element_bytes: int, machine: Machine) -> bool:
