@@ -1,21 +1,24 @@
 """Hypothesis strategies for plans, codes and weights, also far from what calibration would choose."""
 
+from typing import Any
+
 import numpy as np
 from hypothesis import strategies as st
 
 from gatesmith.errors import FormatError
 from gatesmith.fixed.model import CodeInputs
-from gatesmith.fixed.plan import CellPlan, Plan
+from gatesmith.fixed.plan import CellPlan, Plan, clip_code, effective_peepholes
 from gatesmith.fixed.qformat import Codes, QFormat
+from gatesmith.fixed.tables import z_format
 from gatesmith.fixed.weights import CellWeights
-from gatesmith.spec import LSTMSpec
+from gatesmith.spec import GATES, LSTMSpec
 
 RAILS, RANDOM = "rails", "random"
 
 
 @st.composite
-def cell_plans(draw: st.DrawFn, *, input_size: int, hidden_size: int) -> CellPlan:
-    """Any legal plan of one cell."""
+def cell_plans(draw: st.DrawFn, *, input_size: int, hidden_size: int, spec: LSTMSpec | None = None) -> CellPlan:
+    """Any legal plan of one cell, with the peepholes and clips of a spec."""
 
     def integers(least: int, most: int) -> int:
         return draw(st.integers(least, most))
@@ -41,6 +44,10 @@ def cell_plans(draw: st.DrawFn, *, input_size: int, hidden_size: int) -> CellPla
         "gate_activation": draw(st.sampled_from(["sigmoid", "hard_sigmoid"])),
         "cell_activation": draw(st.sampled_from(["tanh", "hard_tanh"])),
     }
+    if spec:
+        values |= {"p_width": integers(2, 18), "p_frac": integers(-4, 20), "peepholes": effective_peepholes(spec)}
+        values["z_clip"] = clip_code(spec.gate_clip, z_format(z_width))
+        values["c_clip"] = clip_code(spec.cell_clip, QFormat(width=c_width, fraction=int(str(values["c_frac"]))))
     try:
         return CellPlan(**values)
     except FormatError:  # too wide: bring the products' fractions together, which always fits
@@ -49,7 +56,23 @@ def cell_plans(draw: st.DrawFn, *, input_size: int, hidden_size: int) -> CellPla
             "w_ih_frac": values["w_hh_frac"],
             "c_frac": min(c_width - 1, a_width - 2),
         }
+        if spec:
+            values["p_frac"] = 0
+            values["c_clip"] = clip_code(spec.cell_clip, QFormat(width=c_width, fraction=min(c_width - 1, a_width - 2)))
         return CellPlan(**values | {"c_width": c_width, "a_width": a_width})
+
+
+@st.composite
+def variants(draw: st.DrawFn, *sizes: Any) -> LSTMSpec:
+    """A spec of these sizes with any peepholes and clips, coupled or not."""
+    bounds = st.one_of(st.none(), st.floats(0.05, 12.0))
+    return LSTMSpec(
+        *sizes,
+        peepholes=draw(st.sampled_from(["", "", "i", "o", "if", "ifo"])),
+        coupled_gates=draw(st.sampled_from(["none", "none", "f=1-i", "i=1-f"])),
+        gate_clip=draw(bounds),
+        cell_clip=draw(bounds),
+    )
 
 
 @st.composite
@@ -57,7 +80,7 @@ def plans(draw: st.DrawFn, spec: LSTMSpec) -> Plan:
     """Any legal plan for a spec; directions of one layer share x and h."""
     cells: list[CellPlan] = []
     for layer in range(spec.num_layers):
-        cell = draw(cell_plans(input_size=spec.layer_input_size(layer), hidden_size=spec.hidden_size))
+        cell = draw(cell_plans(input_size=spec.layer_input_size(layer), hidden_size=spec.hidden_size, spec=spec))
         cells += [cell] * spec.num_directions
     return Plan(cells=tuple(cells))
 
@@ -72,10 +95,12 @@ def codes(generator: np.random.Generator, form: QFormat, shape: tuple[int, ...],
 def cell_weights(generator: np.random.Generator, cell: CellPlan, kind: str) -> CellWeights:
     """Weights of a cell, as :func:`codes`."""
     rows = 4 * cell.hidden_size
+    seeing = np.tile([gate in cell.peepholes for gate in GATES], cell.hidden_size)
     return CellWeights(
         w_ih=codes(generator, cell.w_ih_format, (rows, cell.input_size), kind),
         w_hh=codes(generator, cell.w_hh_format, (rows, cell.hidden_size), kind),
         b=codes(generator, cell.b_format, (rows,), kind),
+        p=np.where(seeing, codes(generator, cell.p_format, (rows,), kind), 0) if cell.peepholes else None,
     )
 
 

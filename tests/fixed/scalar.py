@@ -54,26 +54,34 @@ def run_cell(
     for x in xs:
         new_h, new_c = list(h), list(c)
         for unit in range(hidden):
-            acts: list[int] = []
-            for gate in range(4):
-                row = gate * hidden + unit
+
+            def gate(
+                index: int, c_seen: int, unit: int = unit, x: list[int] = x, h: list[int] = h, raised: set[str] = flags
+            ) -> Fraction:
+                """The activation of gate ``index``, which sees c where it has a peephole."""
+                row = index * hidden + unit
                 acc = to_fraction(weights["b"][row], acc_frac)
                 for w, value in zip(weights["w_ih"][row], x, strict=True):
                     acc += to_fraction(w, plan["w_ih_frac"]) * to_fraction(value, plan["x_frac"])
                 for w, value in zip(weights["w_hh"][row], h, strict=True):
                     acc += to_fraction(w, plan["w_hh_frac"]) * to_fraction(value, plan["h_frac"])
+                if "ifgo"[index] in plan["peepholes"]:
+                    acc += to_fraction(weights["p"][row], plan["p_frac"]) * to_fraction(c_seen, plan["c_frac"])
                 z, changed = to_code(acc, plan["z_width"], z_frac)
-                flags |= {"z"} if changed else set()
-                kind = "cell" if gate == 2 else "gate"
-                acts.append(activate(z, plan, tables[kind], offset=0 if gate == 2 else 1))
-            i, f, g, o = (to_fraction(act, a_frac) for act in acts)
+                raised.update({"z"} if changed and not plan["z_clip"] else set())
+                kind = "candidate" if index == 2 else "gate"
+                return to_fraction(activate(z, plan, tables[kind], offset=0 if index == 2 else 1), a_frac)
+
+            i, f, g = (gate(index, c[unit]) for index in range(3))
             state = f * to_fraction(c[unit], plan["c_frac"]) + i * g
             new_c[unit], changed = to_code(state, plan["c_width"], plan["c_frac"])
+            if plan["c_clip"]:
+                new_c[unit], changed = sorted((-plan["c_clip"], new_c[unit], plan["c_clip"]))[1], False
             flags |= {"c"} if changed else set()
             zc, changed = to_code(to_fraction(new_c[unit], plan["c_frac"]), plan["z_width"], z_frac)
             flags |= {"z"} if changed else set()
             squashed = to_fraction(activate(zc, plan, tables["cell"], offset=0), a_frac)
-            new_h[unit], changed = to_code(o * squashed, plan["h_width"], plan["h_frac"])
+            new_h[unit], changed = to_code(gate(3, new_c[unit]) * squashed, plan["h_width"], plan["h_frac"])
             flags |= {"h"} if changed else set()
         h, c = new_h, new_c
         outputs.append(h)

@@ -119,5 +119,5 @@ def test_bad_arguments_are_refused(options: dict[str, Any], error: type[Gatesmit
 
 
 def test_an_unsupported_spec_is_refused_by_name() -> None:
-    with pytest.raises(UnsupportedError, match=r"can't express peepholes \(ifo\)"):
-        calibrate(LSTM(LSTMSpec(3, 5, peepholes="ifo")), X)
+    with pytest.raises(UnsupportedError, match=r"can't express peepholes with a full matrix \(ifo\)"):
+        calibrate(LSTM(LSTMSpec(3, 5, full_peepholes="ifo")), X)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fixed.plans import RAILS, RANDOM, cell_weights, plans, random_inputs
+from tests.fixed.plans import RAILS, RANDOM, cell_weights, plans, random_inputs, variants
 from tests.fixed.scalar import clip, round_half_up, run_cell, to_fraction
 from tests.tolerances import TOLERANCES
 
@@ -20,7 +20,7 @@ from gatesmith.fixed.qformat import Codes, QFormat
 from gatesmith.fixed.weights import CellWeights, quantise_weights
 from gatesmith.ops.call import make_call
 from gatesmith.ops.operator import LSTM, run_on_device
-from gatesmith.spec import Direction, LSTMSpec
+from gatesmith.spec import CoupledGates, Direction, LSTMSpec
 
 DIRECTIONS: list[Direction] = ["forward", "reverse", "bidirectional"]
 
@@ -30,13 +30,18 @@ def scalar_cell(
 ) -> tuple[list[list[int]], list[int], list[int], set[str]]:
     tables = {
         kind: list(zip(table.value.tolist(), table.slope.tolist(), strict=True))
-        for kind, table in (("gate", cell.gate_table), ("cell", cell.cell_table))
+        for kind, table in (
+            ("gate", cell.gate_table),
+            ("candidate", cell.candidate_table),
+            ("cell", cell.cell_table),
+        )
     }
 
     def stacked(rows: Codes) -> list[list[int]]:
         return [rows[4 * unit + gate].tolist() for gate in range(4) for unit in range(cell.hidden_size)]
 
-    named = {"w_ih": stacked(weights.w_ih), "w_hh": stacked(weights.w_hh), "b": stacked(weights.b)}
+    present = {name: rows for name, rows in vars(weights).items() if rows is not None}
+    named = {name: stacked(rows) for name, rows in present.items()}
     return run_cell(asdict(cell), tables, named, xs, h, c)
 
 
@@ -69,12 +74,8 @@ def check_against_scalar(
 @settings(derandomize=True, deadline=None, max_examples=150)
 @given(st.data())
 def test_equals_plain_integers(data: st.DataObject) -> None:
-    spec = LSTMSpec(
-        data.draw(st.integers(1, 4), "D"),
-        data.draw(st.integers(1, 4), "H"),
-        data.draw(st.integers(1, 3), "L"),
-        data.draw(st.sampled_from(DIRECTIONS)),
-    )
+    sizes = (data.draw(st.integers(1, most), name) for name, most in (("D", 4), ("H", 4), ("L", 3)))
+    spec = data.draw(variants(*sizes, data.draw(st.sampled_from(DIRECTIONS))))
     plan = data.draw(plans(spec))
     generator = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     kinds = [data.draw(st.sampled_from([RANDOM, RAILS])) for _ in range(2)]
@@ -91,6 +92,26 @@ def test_equals_plain_integers_on_a_calibrated_plan() -> None:
     weights = quantise_weights(lstm.weights, plan)
     inputs = quantise_inputs(plan, make_call(lstm.weights.astype(np.float64), x, lengths=[6, 2, 0]))
     check_against_scalar(spec, plan, weights, inputs, run(spec, plan, weights, inputs))
+
+
+@pytest.mark.parametrize("coupled_gates", ["none", "f=1-i", "i=1-f"])
+@pytest.mark.parametrize("peepholes", ["", "i", "f", "o", "ifo"])
+def test_peepholes_and_clips_stay_close_to_the_float_reference(peepholes: str, coupled_gates: CoupledGates) -> None:
+    """Peepholes of some size, and clips that bind."""
+    generator = np.random.default_rng(3)
+    spec = LSTMSpec(
+        5, 12, 2, "bidirectional", peepholes=peepholes, coupled_gates=coupled_gates, gate_clip=1.5, cell_clip=0.4
+    )
+    lstm = LSTM(spec, seed=1)
+    for name in spec.parameter_shapes():
+        lstm.weights[name][...] *= 3
+    x = generator.normal(size=(20, 8, 5))
+    plan = calibrate(lstm, x, data_width=24, weight_width=18)
+    y, (_, c_n) = run_on_device(lstm, x, device="fixed", plan=plan)
+    expected, (_, c_expected) = run_on_device(lstm, x, device="reference")
+    assert np.abs(c_expected).max() == 0.4
+    assert np.abs(c_n).max() == pytest.approx(0.4, abs=1e-5)
+    assert np.abs(y - expected).max() <= TOLERANCES["fixed_18_bit_weights"]
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,11 @@ def measure_accuracy(
     error: Reals = (plan.y_format.dequantise(outputs.y) - y)[valid]
     noise, signal = float(np.square(error).sum()), float(np.square(y[valid]).sum())
     counts = outputs.saturated.any(axis=0).sum(axis=0)
-    tables = {table.name: table for cell in plan.cells for table in (cell.gate_table, cell.cell_table)}
+    tables = {
+        f"{table.name}, clipped" if table.clip else table.name: table
+        for cell in plan.cells
+        for table in (cell.gate_table, cell.candidate_table, cell.cell_table)
+    }
     return Accuracy(
         sqnr_db=10 * math.log10(signal / noise) if noise and signal else None,
         max_error=float(np.abs(error).max(initial=0.0)),

@@ -2,15 +2,24 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from gatesmith.errors import FormatError, InputError, UnsupportedError
-from gatesmith.fixed.plan import BOUNDS, CellPlan, Plan, curves_of, unsupported_feature
+from gatesmith.fixed.plan import (
+    BOUNDS,
+    CellPlan,
+    Plan,
+    clip_code,
+    curves_of,
+    effective_peepholes,
+    unsupported_feature,
+)
 from gatesmith.fixed.qformat import QFormat, Reals, format_for_range, require_integer
-from gatesmith.fixed.tables import signed_bits
-from gatesmith.fixed.weights import real_bias, real_matrix
+from gatesmith.fixed.tables import signed_bits, z_format
+from gatesmith.fixed.weights import real_bias, real_matrix, real_peepholes
 from gatesmith.ops.call import Array, Call, State, make_call
 from gatesmith.ops.operator import LSTM
 from gatesmith.ops.reference import CellTrace, trace
@@ -151,6 +160,7 @@ def _layer_plan(
     )
     _match(fractions, widths.data, x_bound=x_bound, h_bound=h_bound, x_is_free=x_format is None)
     acc_frac = max(fractions.x + fractions.w_ih, fractions.h + fractions.w_hh)
+    c_frac = min(_fraction("c_frac", c_bound, widths.cell), widths.cell - 1 - LEAST_CELL_INTEGER_BITS)
     return CellPlan(
         input_size=spec.layer_input_size(layer),
         hidden_size=spec.hidden_size,
@@ -165,9 +175,26 @@ def _layer_plan(
         z_width=widths.z,
         a_width=widths.z + 2,
         c_width=widths.cell,
-        c_frac=min(_fraction("c_frac", c_bound, widths.cell), widths.cell - 1 - LEAST_CELL_INTEGER_BITS),
+        c_frac=c_frac,
         table_bits=widths.table_bits,
+        **_variant(call, suffixes, widths, c_frac=c_frac),
     )
+
+
+def _variant(call: Call, suffixes: list[str], widths: Widths, *, c_frac: int) -> dict[str, Any]:
+    """What a cell has beyond the plain one: formats of peepholes, and codes of clips."""
+    spec = call.spec
+    peepholes = effective_peepholes(spec)
+    values: dict[str, Any] = {
+        "peepholes": peepholes,
+        "p_width": widths.weight,
+        "z_clip": clip_code(spec.gate_clip, z_format(widths.z)),
+        "c_clip": clip_code(spec.cell_clip, QFormat(width=widths.cell, fraction=c_frac)),
+    }
+    if peepholes:
+        real = np.stack([real_peepholes(call.weights, suffix) for suffix in suffixes])
+        values["p_frac"] = weight_format(real, width=widths.weight).fraction
+    return values
 
 
 def _match(fractions: _Fractions, width: int, *, x_bound: float, h_bound: float, x_is_free: bool) -> None:

@@ -10,7 +10,7 @@ from gatesmith.fixed.plan import CellPlan, Plan
 from gatesmith.fixed.qformat import Codes, QFormat, round_shift, saturate
 from gatesmith.fixed.weights import CellWeights
 from gatesmith.ops.call import Array, Call
-from gatesmith.spec import LSTMSpec
+from gatesmith.spec import GATES, LSTMSpec
 
 FLAGS = ("z", "c", "h")
 """What the three sticky flags watch, in the order of ``CodeOutputs.saturated``'s last axis."""
@@ -140,26 +140,40 @@ def run(
 def step(cell: CellPlan, weights: CellWeights, x: Codes, h: Codes, c: Codes) -> Step:
     """One time step: x [N, D], h and c [N, H]."""
     acc = (x << cell.x_shift) @ weights.w_ih.T + (h << cell.h_shift) @ weights.w_hh.T + weights.b  # [N, 4H]
-    z_wide = round_shift(acc, cell.acc_frac - cell.z_frac)
-    z = saturate(z_wide, cell.z_width)
-    gates = z.reshape(len(z), cell.hidden_size, 4)  # [N, H, 4], interleaved by unit
-    i, f, o = (cell.gate_table(gates[..., k]) for k in (0, 1, 3))
-    g = cell.cell_table(gates[..., 2])
+    sums = acc.reshape(len(acc), cell.hidden_size, 4)  # [N, H, 4], interleaved by unit
+    i_wide, f_wide, g_wide = (preactivation(cell, weights, sums, k, c) for k in (0, 1, 2))
+    i, f = (cell.gate_table(saturate(wide, cell.z_width)) for wide in (i_wide, f_wide))
+    g = cell.candidate_table(saturate(g_wide, cell.z_width))
     c_wide = cell_state(cell, i, f, g, c)
-    c_next = saturate(c_wide, cell.c_width)
+    c_next = clip(saturate(c_wide, cell.c_width), cell.c_clip)
+    o_wide = preactivation(cell, weights, sums, 3, c_next)
+    o = cell.gate_table(saturate(o_wide, cell.z_width))
     zc_wide = round_shift(c_next, cell.c_frac - cell.z_frac)
     zc = saturate(zc_wide, cell.z_width)
     h_wide = round_shift(o * cell.cell_table(zc), 2 * cell.a_frac - cell.h_frac)
     h_next = saturate(h_wide, cell.h_width)
-    saturated = np.stack(
-        [
-            (z != z_wide).any(axis=-1) | (zc != zc_wide).any(axis=-1),
-            (c_next != c_wide).any(axis=-1),
-            (h_next != h_wide).any(axis=-1),
-        ],
-        axis=-1,
-    )
+    # A clip makes the saturation before it harmless: that is no event.
+    z_wide = np.concatenate([zc_wide] if cell.z_clip else [i_wide, f_wide, g_wide, o_wide, zc_wide], axis=-1)
+    z_saturated = (saturate(z_wide, cell.z_width) != z_wide).any(axis=-1)
+    c_saturated = np.zeros_like(z_saturated) if cell.c_clip else (c_next != c_wide).any(axis=-1)
+    saturated = np.stack([z_saturated, c_saturated, (h_next != h_wide).any(axis=-1)], axis=-1)
     return Step(i=i, f=f, g=g, o=o, c=c_next, h=h_next, saturated=saturated)
+
+
+def preactivation(cell: CellPlan, weights: CellWeights, sums: Codes, gate: int, c: Codes) -> Codes:
+    """[N, H] z of one gate in z's fraction, rounded once from the exact sum with its peephole, not yet saturated."""
+    acc = sums[..., gate]
+    if weights.p is None or GATES[gate] not in cell.peepholes:
+        return round_shift(acc, cell.acc_frac - cell.z_frac)
+    product_frac = cell.p_frac + cell.c_frac
+    seen = weights.p[gate::4] * c << max(0, cell.acc_frac - product_frac)
+    exact = (acc << max(0, product_frac - cell.acc_frac)) + seen
+    return round_shift(exact, max(cell.acc_frac, product_frac) - cell.z_frac)
+
+
+def clip(value: Codes, bound: int) -> Codes:
+    """The nearest value with a magnitude of at most ``bound``; 0 for no bound."""
+    return np.clip(value, -bound, bound) if bound else value
 
 
 def cell_state(cell: CellPlan, i: Codes, f: Codes, g: Codes, c: Codes) -> Codes:

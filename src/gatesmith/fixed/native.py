@@ -66,6 +66,11 @@ def missing() -> str | None:
     return None
 
 
+def covers(plan: Plan) -> bool:
+    """Whether the compiled core has every part of the plan."""
+    return not any(cell.peepholes or cell.z_clip or cell.c_clip for cell in plan.cells)
+
+
 def run(
     spec: LSTMSpec, plan: Plan, weights: tuple[CellWeights, ...], inputs: CodeInputs, *, threads: int = 1
 ) -> CodeOutputs:

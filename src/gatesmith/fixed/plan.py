@@ -25,9 +25,15 @@ BOUNDS = {
     "a_width": (4, 27),
     "c_width": (4, 32),
     "c_frac": (0, 31),
+    "p_width": (2, 18),
+    "p_frac": (-32, 48),
+    "z_clip": (0, (1 << 23) - 1),
+    "c_clip": (0, (1 << 31) - 1),
     "table_bits": (1, 12),
 }
 """Smallest and largest value of every integer of a cell's plan."""
+
+PEEPHOLES = ("", "i", "f", "o", "if", "io", "fo", "ifo")
 
 GATE_CURVES = {SIGMOID: "sigmoid", Activation(name="hard_sigmoid"): "hard_sigmoid"}
 """Gate activations of a spec that a table computes, by the table's name."""
@@ -36,6 +42,8 @@ GATE_CURVES = {SIGMOID: "sigmoid", Activation(name="hard_sigmoid"): "hard_sigmoi
 @dataclass(frozen=True, kw_only=True)
 class CellPlan:
     """Every format of one cell (layer and direction), named as in the contract's table.
+
+    ``peepholes`` names the gates that see c, a subset of "ifo"; ``z_clip`` and ``c_clip`` are codes, 0 for no clip.
 
     Raises:
         FormatError: a value is out of range, or a sum could leave 63 bits.
@@ -58,6 +66,11 @@ class CellPlan:
     table_bits: int = 8
     gate_activation: str = "sigmoid"
     cell_activation: str = "tanh"
+    peepholes: str = ""
+    p_width: int = 8
+    p_frac: int = 0
+    z_clip: int = 0
+    c_clip: int = 0
 
     def __post_init__(self) -> None:
         for name, (least, most) in BOUNDS.items():
@@ -72,6 +85,11 @@ class CellPlan:
             choices = [curve for curve, row in CURVES.items() if row.offset == offset]
             if getattr(self, name) not in choices:
                 raise FormatError(f"{name} is {getattr(self, name)!r}; expected one of {', '.join(choices)}")
+        if self.peepholes not in PEEPHOLES:
+            raise FormatError(f"peepholes is {self.peepholes!r}; expected a subset of 'ifo' in that order")
+        for name, form in (("z_clip", self.z_format), ("c_clip", self.c_format)):
+            if getattr(self, name) > form.max_code:
+                raise FormatError(f"{name} is {getattr(self, name)}; expected at most {form.max_code} in {form}")
         for name, bits in self.intermediate_widths().items():
             if bits > MAX_BITS:
                 raise FormatError(f"{name} needs {bits} bits; expected at most {MAX_BITS}, choose narrower formats")
@@ -95,6 +113,10 @@ class CellPlan:
     @property
     def w_hh_format(self) -> QFormat:
         return QFormat(width=self.w_width, fraction=self.w_hh_frac)
+
+    @property
+    def p_format(self) -> QFormat:
+        return QFormat(width=self.p_width, fraction=self.p_frac)
 
     @property
     def b_format(self) -> QFormat:
@@ -144,28 +166,42 @@ class CellPlan:
 
     @property
     def slope_width(self) -> int:
-        """Bits of a slope in either table."""
-        return max(self.gate_table.slope_width, self.cell_table.slope_width)
+        """Bits of a slope in any table."""
+        return max(table.slope_width for table in (self.gate_table, self.candidate_table, self.cell_table))
 
     @property
     def gate_table(self) -> Table:
         """Of the gates i, f and o."""
-        return self._table(self.gate_activation)
+        return self._table(self.gate_activation, self.z_clip)
+
+    @property
+    def candidate_table(self) -> Table:
+        """Of the candidate g."""
+        return self._table(self.cell_activation, self.z_clip)
 
     @property
     def cell_table(self) -> Table:
-        """Of the candidate g and of the cell state in the output."""
-        return self._table(self.cell_activation)
+        """Of the cell state in the output, which the clip of the gates doesn't bound."""
+        return self._table(self.cell_activation, 0)
 
-    def _table(self, name: str) -> Table:
-        return build_table(name, z_width=self.z_width, a_width=self.a_width, table_bits=self.table_bits)
+    def _table(self, name: str, clip: int) -> Table:
+        return build_table(name, z_width=self.z_width, a_width=self.a_width, table_bits=self.table_bits, clip=clip)
 
     def intermediate_widths(self) -> dict[str, int]:
         """Bits of every intermediate of a step, inside :func:`round_shift` too."""
         f_times_c = self.a_width + self.c_width - 1 + max(0, self.a_frac - self.c_frac)
         i_times_g = 2 * self.a_width - 1 + max(0, self.c_frac - self.a_frac)
         c_shift = max(2 * self.a_frac, self.a_frac + self.c_frac) - self.c_frac
-        return {
+        with_peephole = 1 + max(
+            self.acc_width + max(0, self.p_frac + self.c_frac - self.acc_frac),
+            self.p_width + self.c_width - 1 + max(0, self.acc_frac - self.p_frac - self.c_frac),
+        )
+        peephole = {
+            "a sum with its peephole": _bits_in_round_shift(
+                with_peephole, max(self.acc_frac, self.p_frac + self.c_frac) - self.z_frac
+            )
+        }
+        return (peephole if self.peepholes else {}) | {
             "the accumulator": _bits_in_round_shift(self.acc_width, self.acc_frac - self.z_frac),
             "f * c + i * g": _bits_in_round_shift(max(f_times_c, i_times_g) + 1, c_shift),
             "c in the format of z": _bits_in_round_shift(self.c_width, self.c_frac - self.z_frac),
@@ -200,6 +236,7 @@ class Plan:
             sizes, expected = (cell.input_size, cell.hidden_size), (spec.layer_input_size(layer), spec.hidden_size)
             if sizes != expected:
                 raise FormatError(f"the plan of cell {name} has (D, H) = {sizes}; expected {expected}")
+            _require_variant(name, cell, spec)
             first = self.cells[layer * spec.num_directions]
             if cell.h_format != first.h_format or cell.x_format != first.x_format:
                 raise FormatError(
@@ -254,13 +291,10 @@ class Plan:
 
 def unsupported_feature(spec: LSTMSpec) -> str | None:
     """The feature of ``spec`` that the integer world can't express, named for a message; None where it has all."""
-    if spec.peepholes or spec.full_peepholes:
-        return f"peepholes ({spec.peepholes or spec.full_peepholes})"
+    if spec.full_peepholes:
+        return f"peepholes with a full matrix ({spec.full_peepholes})"
     if spec.proj_size:
         return f"a projection (proj_size = {spec.proj_size})"
-    for name in ("gate_clip", "cell_clip"):
-        if getattr(spec, name) is not None:
-            return f"{name} ({getattr(spec, name)})"
     if spec.layer_norm != "none":
         return f"layer normalisation ({spec.layer_norm})"
     if spec.zoneout_h or spec.zoneout_c:
@@ -273,6 +307,31 @@ def unsupported_feature(spec: LSTMSpec) -> str | None:
         if gates not in GATE_CURVES or candidate != TANH or output != TANH:
             return f"the activations ({gates.name}, {candidate.name}, {output.name})"
     return None
+
+
+def effective_peepholes(spec: LSTMSpec) -> str:
+    """The gates that see c in hardware: a coupled gate does where the one that it comes from does."""
+    source = {"i": "f", "f": "i"}.get(spec.derived_gate)
+    return "".join(
+        gate for gate in "ifo" if (source if source and gate == spec.derived_gate else gate) in spec.peepholes
+    )
+
+
+def clip_code(bound: float | None, form: QFormat) -> int:
+    """The code at which a clip bounds a tensor, at least 1; 0 where there is no clip, or none that the format feels."""
+    if bound is None or bound >= form.max:
+        return 0
+    return max(1, int(form.quantise(bound)))
+
+
+def _require_variant(name: str, cell: CellPlan, spec: LSTMSpec) -> None:
+    for what, given, expected in (
+        ("peepholes of", cell.peepholes, effective_peepholes(spec)),
+        ("z_clip", cell.z_clip, clip_code(spec.gate_clip, cell.z_format)),
+        ("c_clip", cell.c_clip, clip_code(spec.cell_clip, cell.c_format)),
+    ):
+        if given != expected:
+            raise FormatError(f"the plan of cell {name} has {what} {given!r}; expected {expected!r} for {spec}")
 
 
 def curves_of(spec: LSTMSpec, direction: str) -> tuple[str, str]:

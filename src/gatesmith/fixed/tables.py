@@ -44,6 +44,7 @@ class Table:
     Attributes:
         value: [2^A] the function at a segment's left end, in a's format (``Q1.{a_width - 2}``).
         slope: [2^A] the difference to the right end.
+        clip: bound on the magnitude of z, as a code; 0 for none.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Table:
     a_width: int
     value: Codes
     slope: Codes
+    clip: int = 0
 
     @property
     def z_format(self) -> QFormat:
@@ -82,8 +84,10 @@ class Table:
 
 
 @lru_cache(maxsize=64)
-def build_table(name: str, *, z_width: int, a_width: int, table_bits: int) -> Table:
+def build_table(name: str, *, z_width: int, a_width: int, table_bits: int, clip: int = 0) -> Table:
     """The table of a named curve, with ``2^min(table_bits, z_width - 1)`` segments.
+
+    ``clip`` bounds the magnitude of z, as a code; 0 for none. It is exact where it is an end of a segment.
 
     Inner end points lie off the curve by half the mean sagitta of the two segments that they join, which halves the
     error of a chord; the first stays on the curve, so that tanh(0) = 0 and sigmoid(0) = 1/2 are exact.
@@ -95,7 +99,7 @@ def build_table(name: str, *, z_width: int, a_width: int, table_bits: int) -> Ta
     """
     if name not in CURVES:
         raise FormatError(f"activation {name!r} is unknown; expected one of {', '.join(CURVES)}")
-    function = CURVES[name].function
+    function = _clipped(name, z_width, clip)
     ends = np.linspace(0.0, 1 << Z_INTEGER_BITS, (1 << min(table_bits, z_width - 1)) + 1)
     real = function(ends)
     sagitta = function((ends[:-1] + ends[1:]) / 2) - (real[:-1] + real[1:]) / 2
@@ -103,18 +107,26 @@ def build_table(name: str, *, z_width: int, a_width: int, table_bits: int) -> Ta
         real[1:-1] += (sagitta[:-1] + sagitta[1:]) / 4
         real[-1] += sagitta[-1] / 2
     codes = a_format(a_width).quantise(np.clip(real, 0.0, 1.0))
-    return Table(name=name, z_width=z_width, a_width=a_width, value=codes[:-1], slope=np.diff(codes))
+    return Table(name=name, z_width=z_width, a_width=a_width, clip=clip, value=codes[:-1], slope=np.diff(codes))
 
 
 def worst_case_error(table: Table) -> float:
     """Largest absolute difference between the table and the real function, over every code of z."""
     z_codes = z_format(table.z_width)
-    function, worst = CURVES[table.name].function, 0.0
+    function, worst = _clipped(table.name, table.z_width, table.clip), 0.0
     for start in range(z_codes.min_code, z_codes.max_code + 1, CHUNK):
         z = np.arange(start, min(start + CHUNK, z_codes.max_code + 1), dtype=np.int64)
         error = table.a_format.dequantise(table(z)) - function(z_codes.dequantise(z))
         worst = max(worst, float(np.abs(error).max()))
     return worst
+
+
+def _clipped(name: str, z_width: int, clip: int) -> Callable[[Reals], Reals]:
+    function = CURVES[name].function
+    if not clip:
+        return function
+    bound = float(z_format(z_width).dequantise(clip))
+    return lambda z: function(np.clip(z, -bound, bound))
 
 
 def z_format(z_width: int) -> QFormat:

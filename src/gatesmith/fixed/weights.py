@@ -20,11 +20,13 @@ class CellWeights:
         w_ih: [4H, D] in the plan's ``w_ih_format``.
         w_hh: [4H, H] in ``w_hh_format``.
         b: [4H] in ``b_format``.
+        p: [4H] peepholes in ``p_format``, zero in the rows of gates that have none; None for no peepholes at all.
     """
 
     w_ih: Codes
     w_hh: Codes
     b: Codes
+    p: Codes | None = None
 
 
 def quantise_weights(weights: Weights, plan: Plan) -> tuple[CellWeights, ...]:
@@ -57,6 +59,15 @@ def real_matrix(weights: Weights, name: str, suffix: str) -> Reals:
     return _replace_derived(weights.spec, matrix, lambda source: source * 0)
 
 
+def real_peepholes(weights: Weights, suffix: str) -> Reals:
+    """[4H] the diagonal peepholes of a cell, rows stacked by gate; zero where there is none."""
+    spec = weights.spec
+    rows = np.zeros((len(GATES), spec.hidden_size))
+    for gate in spec.peepholes:
+        rows[GATES.index(gate)] = weights[f"peephole_{gate}_{suffix}"]
+    return _replace_derived(spec, rows.ravel(), lambda source: source * 0)
+
+
 def interleave(rows: np.ndarray) -> np.ndarray:
     """[4H, …] stacked by gate -> [4H, …] interleaved by unit."""
     return np.ascontiguousarray(rows.reshape(4, -1, *rows.shape[1:]).swapaxes(0, 1).reshape(rows.shape))
@@ -67,6 +78,7 @@ def _quantise_cell(weights: Weights, suffix: str, cell: CellPlan) -> CellWeights
         w_ih=_quantise_rows(weights.spec, real_matrix(weights, "weight_ih", suffix), cell.w_ih_format),
         w_hh=_quantise_rows(weights.spec, real_matrix(weights, "weight_hh", suffix), cell.w_hh_format),
         b=_quantise_rows(weights.spec, real_bias(weights, suffix), cell.b_format),
+        p=_quantise_rows(weights.spec, real_peepholes(weights, suffix), cell.p_format) if cell.peepholes else None,
     )
 
 
