@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from gatesmith.errors import MissingToolError, ToolError
-from gatesmith.hardware import verilator
+from gatesmith.hardware import builder, verilator
 
 SOURCE = """
 module tiny #(parameter int Width = 1) (input wire logic clk, output logic [Width-1:0] q_o);
@@ -25,12 +25,12 @@ def design(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "tiny.sv").write_text(SOURCE.format(body="  always_ff @(posedge clk) q_o <= ~q_o;\n"))
     (folder / "harness.cpp").write_text(HARNESS.format(code=0))
-    usual = verilator.cache_folder()
+    usual = builder.cache_folder()
     cache = folder / "cache"
     cache.mkdir()
     for runtime in usual.glob("runtime-*"):
         (cache / runtime.name).symlink_to(runtime)
-    monkeypatch.setenv(verilator.CACHE_VARIABLE, str(cache))
+    monkeypatch.setenv(builder.CACHE_VARIABLE, str(cache))
     return folder
 
 

@@ -1,7 +1,7 @@
 """Commands on the way to silicon: quantize, export, simulate, synthesize."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -98,6 +98,10 @@ def simulate(
     folder: FolderArgument,
     data: DataOption = "japanese-vowels",
     limit: Annotated[int | None, typer.Option(help="Only the first so many sequences.")] = None,
+    simulator: Annotated[
+        Literal["verilator", "cxxrtl"],
+        typer.Option(help="cxxrtl: another front end, another simulator, a tenth as fast."),
+    ] = "verilator",
     timeout: Annotated[float, typer.Option(help="Seconds after which the simulator is stopped.")] = 600.0,
     as_json: JsonFlag = False,
 ) -> None:
@@ -107,14 +111,21 @@ def simulate(
 
     sequences = load(data)[slice(limit)]
     with progress_bar("simulating", enabled=not as_json) as progress:
-        result = verify(folder, sequences.x, sequences.lengths, timeout_s=timeout, progress=progress)
+        result = verify(
+            folder,
+            sequences.x,
+            sequences.lengths,
+            simulator=simulator,
+            timeout_s=timeout,
+            progress=progress,
+        )
     show(result.to_dict(), as_json=as_json, title=f"Simulated {folder}")
     result.require_equal()
 
 
 def synthesize(
     folder: FolderArgument,
-    target: Annotated[str, typer.Option(help="ecp5, xilinx7, ice40, gowin or nexus.")] = "ecp5",
+    target: Annotated[str, typer.Option(help="ecp5, xc7, ice40, gowin or nexus.")] = "ecp5",
     pnr: Annotated[bool, typer.Option("--pnr", help="Place and route too (ECP5), for the clock frequency.")] = False,
     seeds: Annotated[int, typer.Option(help="How many placements to try.")] = 1,
     as_json: JsonFlag = False,

@@ -15,6 +15,7 @@ from gatesmith.hardware.manifest import load_export
 from gatesmith.hardware.runner import Job, Stimulus, run_jobs
 from gatesmith.hardware.simulate import exported_design
 from gatesmith.hardware.timing import timing
+from gatesmith.hardware.verilator import ACTIVITY
 
 NET = re.compile(r"\s*\((\S+) \(T0 \d+\).*\(TC (\d+)\)\)\s*")
 INSTANCE = re.compile(r"\s*\(INSTANCE (\S+)")
@@ -79,7 +80,7 @@ def measure_activity(
         jobs = [Job(x=every, lengths=tuple(int(counts[n]) for n in present), h0=h0[0], c0=c0[0])]
     with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
         report = Path(scratch, "activity.saif")
-        results = run_jobs(design, jobs, Stimulus(), timeout_s=timeout_s, activity=report)
+        results = run_jobs(design, jobs, Stimulus(), timeout_s=timeout_s, probe=ACTIVITY, record=report)
         toggles, bits = _count(report)
     return Activity(
         steps=int(counts.sum()), cycles=sum(result.cycles for result in results), toggles=toggles, bits=bits

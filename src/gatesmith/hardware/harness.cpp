@@ -15,6 +15,9 @@
 #if VM_TRACE
 #include "verilated_saif_c.h"
 #endif
+#if VM_COVERAGE
+#include "verilated_cov.h"
+#endif
 
 namespace {
 
@@ -93,6 +96,9 @@ class Bench {
     activity_.close();
 #endif
     top_->final();
+#if VM_COVERAGE
+    context_.coveragep()->write("coverage.dat");
+#endif
   }
 
   void reset(int64_t clocks) {

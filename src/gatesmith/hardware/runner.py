@@ -6,17 +6,19 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from gatesmith.errors import ToolError
-from gatesmith.hardware import verilator
+from gatesmith.hardware import cxxrtl, verilator
 from gatesmith.hardware.timing import PIPELINE, timing
-from gatesmith.hardware.verilator import Parameter
+from gatesmith.hardware.verilator import Parameter, Probe
 
 Codes = npt.NDArray[np.int64]
+
+Simulator = Literal["verilator", "cxxrtl"]
 
 HARNESS = Path(__file__).with_name("harness.cpp")
 PATIENCE = 20_000
@@ -114,12 +116,15 @@ def run_jobs(
     *,
     timeout_s: float = 600.0,
     optimise: int = 1,
-    activity: Path | None = None,
+    simulator: Simulator = "verilator",
+    probe: Probe | None = None,
+    record: Path | None = None,
 ) -> list[JobResult]:
     """Build the simulator if it isn't there yet, and run it on jobs.
 
     Args:
-        activity: where to write how often every bit changed, in SAIF; None for not at all.
+        simulator: ``cxxrtl`` for the second one, which records nothing.
+        probe: what to record beside the results, and ``record``, where to write it.
 
     Raises:
         MissingToolError: Verilator or a C++ compiler is not installed.
@@ -130,14 +135,16 @@ def run_jobs(
     # The program reads its memory files by fixed names when it starts, so that it serves any weights.
     names = {key: f"{key}.hex" for key in design.files} if design.top == "lstm" else {key: key for key in design.files}
     texts = names if design.top == "lstm" else {}
-    program = verilator.build(
-        design.sources,
-        top=design.top,
-        parameters={} if design.mapped else {**PIPELINE, **design.parameters, **texts},
-        harness=HARNESS,
-        optimise=optimise,
-        activity=activity is not None,
-    )
+    parameters = {} if design.mapped else {**PIPELINE, **design.parameters, **texts}
+    if simulator == "cxxrtl":
+        memories = {names[key]: design.folder / path for key, path in design.files.items()}
+        program = cxxrtl.build(
+            design.sources, top=design.top, parameters=parameters, harness=HARNESS, memories=memories, optimise=optimise
+        )
+    else:
+        program = verilator.build(
+            design.sources, top=design.top, parameters=parameters, harness=HARNESS, optimise=optimise, probe=probe
+        )
     with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
         for parameter, path in design.files.items():
             target = Path(scratch, names[parameter])
@@ -147,8 +154,8 @@ def run_jobs(
         request.write_bytes(_encode(shape, jobs, stimulus).tobytes())
         _execute([str(program), str(request), str(response)], Path(scratch), timeout_s)
         words = np.fromfile(response, np.int64)
-        if activity is not None:
-            shutil.copyfile(Path(scratch, "activity.saif"), activity)
+        if probe and record:
+            shutil.copyfile(Path(scratch, probe.file), record)
     if words[0]:
         raise ToolError(
             f"the simulated hardware got stuck in sequence {int(words[2])}; this is a bug, please report it"

@@ -12,7 +12,7 @@ from gatesmith.errors import InputError
 from gatesmith.fixed.model import CodeInputs, CodeOutputs
 from gatesmith.hardware import verilator
 from gatesmith.hardware.manifest import Export, load_export
-from gatesmith.hardware.runner import Codes, Design, Job, JobResult, Stimulus, run_jobs
+from gatesmith.hardware.runner import Codes, Design, Job, JobResult, Simulator, Stimulus, run_jobs
 from gatesmith.hardware.verilator import Parameter
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "JobResult",
     "ModelSimulation",
     "Simulation",
+    "Simulator",
     "Stimulus",
     "exported_design",
     "run_jobs",
@@ -86,6 +87,7 @@ def simulate(
     cell: int = 0,
     timeout_s: float = 600.0,
     stimulus: Stimulus | None = None,
+    simulator: Simulator = "verilator",
     progress: Progress | None = None,
 ) -> Simulation:
     """Stream sequences through one cell of an export and return what came out.
@@ -97,6 +99,7 @@ def simulate(
         h0, c0: [N, H] codes.
         cell: which of the manifest's cells.
         timeout_s: seconds after which the simulator is stopped.
+        simulator: which; they have no front end in common.
         progress: told (steps done, steps in all, what is under way).
 
     Raises:
@@ -113,6 +116,7 @@ def simulate(
         c0,
         timeout_s=timeout_s,
         stimulus=stimulus or Stimulus(),
+        simulator=simulator,
         progress=progress,
     )
 
@@ -123,6 +127,7 @@ def simulate_model(
     *,
     timeout_s: float = 600.0,
     stimulus: Stimulus | None = None,
+    simulator: Simulator = "verilator",
     progress: Progress | None = None,
 ) -> ModelSimulation:
     """Stream sequences through all layers and directions of an export at once.
@@ -131,7 +136,7 @@ def simulate_model(
         folder: written by :func:`gatesmith.hardware.export.export`.
         inputs: codes of x and of the first states, in order of time.
         stimulus: how the streams behave; None for no waiting.
-        timeout_s, progress: as for :func:`simulate`.
+        timeout_s, simulator, progress: as for :func:`simulate`.
 
     Raises:
         ExportError: the folder is no export, or a file in it has changed.
@@ -160,7 +165,9 @@ def simulate_model(
         for n in np.flatnonzero(counts)
     }
     cycles = 0
-    for n, result in _run_in_chunks(stack_design(exported), jobs, stimulus or Stimulus(), timeout_s, progress):
+    for n, result in _run_in_chunks(
+        stack_design(exported), jobs, stimulus or Stimulus(), simulator, timeout_s, progress
+    ):
         y[counts[n] - 1 if last_only else slice(counts[n]), n] = result.y
         h_n[:, n], c_n[:, n] = result.h_n, result.c_n
         saturated[:, n] = np.reshape(result.saturated, (-1, 3))
@@ -201,6 +208,7 @@ def simulate_design(
     *,
     timeout_s: float = 600.0,
     stimulus: Stimulus,
+    simulator: Simulator = "verilator",
     progress: Progress | None = None,
 ) -> Simulation:
     """As :func:`simulate`, for an ``lstm`` that no export describes."""
@@ -219,7 +227,7 @@ def simulate_design(
         for n in np.flatnonzero(counts)
     }
     cycles = 0
-    for n, result in _run_in_chunks(design, jobs, stimulus, timeout_s, progress):
+    for n, result in _run_in_chunks(design, jobs, stimulus, simulator, timeout_s, progress):
         y[: counts[n], n] = result.y
         h_n[n], c_n[n], saturated[n] = result.h_n, result.c_n, result.saturated
         cycles += result.cycles
@@ -241,12 +249,18 @@ def _require_shapes(*arrays: tuple[str, Codes, tuple[Any, ...]]) -> None:
 
 
 def _run_in_chunks(
-    design: Design, jobs: Mapping[int, Job], stimulus: Stimulus, timeout_s: float, progress: Progress | None
+    design: Design,
+    jobs: Mapping[int, Job],
+    stimulus: Stimulus,
+    simulator: Simulator,
+    timeout_s: float,
+    progress: Progress | None,
 ) -> Iterable[tuple[int, JobResult]]:
     """The results of jobs by their keys. A sequence without steps has no job: its last state is the initial one."""
     total, done = sum(len(job.x) for job in jobs.values()), 0
     for chunk in _chunks(jobs):
-        yield from zip(chunk, run_jobs(design, [jobs[n] for n in chunk], stimulus, timeout_s=timeout_s), strict=True)
+        results = run_jobs(design, [jobs[n] for n in chunk], stimulus, timeout_s=timeout_s, simulator=simulator)
+        yield from zip(chunk, results, strict=True)
         done += sum(len(jobs[n].x) for n in chunk)
         if progress:
             progress(done, total, "time steps")

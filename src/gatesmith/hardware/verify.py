@@ -13,7 +13,7 @@ from gatesmith.fixed.model import CodeInputs, CodeOutputs, run
 from gatesmith.fixed.qformat import Codes
 from gatesmith.fixed.weights import CellWeights
 from gatesmith.hardware.manifest import Export, load_export, read_export_weights
-from gatesmith.hardware.simulate import ModelSimulation, Stimulus, simulate_model
+from gatesmith.hardware.simulate import ModelSimulation, Simulator, Stimulus, simulate_model
 
 Array = npt.NDArray[Any]
 
@@ -62,6 +62,7 @@ def verify(
     *,
     weights: tuple[CellWeights, ...] | None = None,
     stimulus: Stimulus | None = None,
+    simulator: Simulator = "verilator",
     timeout_s: float = 600.0,
     progress: Callable[[int, int, str], None] | None = None,
 ) -> Verification:
@@ -72,6 +73,7 @@ def verify(
         x: [T, N, D] real inputs; lengths [N], all T where None.
         weights: integer weights to hold the hardware against; None for those in the folder's own memory files.
         stimulus: how the streams behave; None for no waiting.
+        simulator: which; they have no front end in common.
 
     Raises:
         ExportError, InputError, MissingToolError, ToolError: as :func:`gatesmith.hardware.simulate.simulate`.
@@ -79,7 +81,9 @@ def verify(
     exported = load_export(folder)
     inputs = inputs_of(exported, x, lengths)
     expected = run(exported.spec, exported.plan, weights or read_export_weights(folder), inputs)
-    found = simulate_model(folder, inputs, timeout_s=timeout_s, stimulus=stimulus, progress=progress)
+    found = simulate_model(
+        folder, inputs, timeout_s=timeout_s, stimulus=stimulus, simulator=simulator, progress=progress
+    )
     return _compare(exported, inputs, expected, found)
 
 
