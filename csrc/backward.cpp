@@ -1,5 +1,6 @@
 // The backward pass of one cell for one thread: step by step only dz and dz W_hh; the rest as products over chunks.
 #include <algorithm>
+#include <cstring>
 
 #include "activation.h"
 #include "kernel.h"
@@ -37,16 +38,24 @@ struct Step {
     const float *dz_next;    // of step + 1 at rank 0
 };
 
-// sums += dz W for rows of dz that lie `panel` by `panel` apart.
+// sums += dz W for rows of dz that lie `panel` by `panel` apart. Lanes beyond H are left out.
 template <int ROWS, int VECTORS>
 [[gnu::always_inline]] inline void add_gates(Sums<ROWS, VECTORS> &sums, const float *const *dz, int64_t panel_stride,
-                                             int64_t panels, const float *packed) {
+                                             const CellShape &shape, const float *packed) {
     const float *rows[ROWS];
     for (int m = 0; m < ROWS; ++m) rows[m] = dz[m];
-    for (int64_t panel = 0; panel < panels; ++panel) {
-        add_rows<ROWS, VECTORS>(sums, rows, BLOCK, packed, VECTORS * LANES);
+    constexpr int AHEAD = 2 * ROWS > TILE_ROWS ? INTO_L1 : NOT_AT_ALL;  // few rows leave no bandwidth for more
+    int64_t whole = shape.hidden / LANES, rest = shape.hidden % LANES;
+    for (int64_t panel = 0; panel < whole; ++panel) {
+        // Rows lie side by side within a panel, and the next panel's are too far away for the processor to guess.
+        add_rows<ROWS, VECTORS, AHEAD>(sums, rows, BLOCK, packed, VECTORS * LANES, rows[0] + panel_stride);
         for (int m = 0; m < ROWS; ++m) rows[m] += panel_stride;
         packed += BLOCK * VECTORS * LANES;
+    }
+    for (int64_t gate = 0; rest && gate < GATE_COUNT; ++gate) {
+        add_rows<ROWS, VECTORS, NOT_AT_ALL>(sums, rows, rest, packed, VECTORS * LANES, rows[0]);
+        for (int m = 0; m < ROWS; ++m) rows[m] += LANES;
+        packed += LANES * VECTORS * LANES;
     }
 }
 
@@ -95,7 +104,7 @@ void step_tile(const Step &s, int64_t block, int64_t first, bool goes_on) {
     }
     if (goes_on && cell.forward.runs(GATESMITH_SKIP_RECURRENT)) {
         const float *packed = cell.packed + block * shape.gate_rows() * BLOCK;
-        add_gates<ROWS, VECTORS>(sums, dz, cell.chunk_rows * BLOCK, shape.panels(), packed);
+        add_gates<ROWS, VECTORS>(sums, dz, cell.chunk_rows * BLOCK, shape, packed);
     }
 #pragma GCC unroll 1
     for (int m = 0; m < ROWS; ++m) {
@@ -114,7 +123,7 @@ void first_state_tile(const CellBackward &cell, const Share &share, const float 
     const float *dz[ROWS];
     for (int m = 0; m < ROWS; ++m) dz[m] = dz_first + share.rank(first + m) * BLOCK;
     const float *packed = cell.packed + block * shape.gate_rows() * BLOCK;
-    add_gates<ROWS, VECTORS>(sums, dz, cell.chunk_rows * BLOCK, shape.panels(), packed);
+    add_gates<ROWS, VECTORS>(sums, dz, cell.chunk_rows * BLOCK, shape, packed);
     for (int m = 0; m < ROWS; ++m) {
         float *dh0 = cell.dh0 + cell.forward.sequences.row(share.rank(first + m)) * shape.hidden;
         for (int v = 0; v < VECTORS; ++v) {
@@ -203,27 +212,40 @@ void for_rows(const Chunk &chunk, int64_t first, int64_t last, const F &f) {
     }
 }
 
+// Copies features first .. first + TILE_ROWS - 1 of (1, x, h).
+void copy_features(const CellShape &shape, const float *x, const float *h, int64_t first, float *to) {
+    int64_t inputs = shape.inputs, end = std::min<int64_t>(first + TILE_ROWS, shape.features());
+    if (first > 0 && end <= 1 + inputs && end - first == TILE_ROWS) {
+        std::memcpy(to, x + first - 1, TILE_ROWS * sizeof(float));
+    } else if (first > inputs && end - first == TILE_ROWS) {
+        std::memcpy(to, h + first - 1 - inputs, TILE_ROWS * sizeof(float));
+    } else {
+        for (int64_t k = first; k < end; ++k) *to++ = k == 0 ? 1.0f : k <= inputs ? x[k - 1] : h[k - 1 - inputs];
+    }
+}
+
 // Writes 1, x and h_{t-1} of this member's rows, TILE_ROWS features beside each other, as dW's product reads them.
 void gather_features(const Chunk &chunk, float *features) {
     const CellForward &cell = chunk.cell.forward;
     const Sequences &sequences = cell.sequences;
-    int64_t inputs = cell.shape.inputs, hidden = cell.shape.hidden, tile_stride = chunk.cell.chunk_rows * TILE_ROWS;
+    constexpr int64_t GROUP = 64;  // rows whose features the cache next to the processor holds
+    int64_t tile_stride = chunk.cell.chunk_rows * TILE_ROWS;
     int64_t first = chunk.rows * chunk.share.member / chunk.share.members;
     int64_t last = chunk.rows * (chunk.share.member + 1) / chunk.share.members;
-    for_rows(chunk, first, last, [&](int64_t row, int64_t step, int64_t rank) {
-        int64_t n = sequences.row(rank), time = sequences.time(rank, step, cell.reverse);
-        const float *x = cell.x + time * cell.x_step + n * cell.x_row, *h = cell.h0 + n * hidden;
-        if (step > 0) h = cell.y + (cell.reverse ? time + 1 : time - 1) * cell.y_step + n * cell.y_row;
-        float *to = features + row * TILE_ROWS;
-        int slot = 0;
-        auto append = [&](float value) {
-            to[slot] = value;
-            if (++slot == TILE_ROWS) slot = 0, to += tile_stride;
-        };
-        append(1.0f);
-        for (int64_t k = 0; k < inputs; ++k) append(x[k]);
-        for (int64_t k = 0; k < hidden; ++k) append(h[k]);
-    });
+    const float *x[GROUP], *h[GROUP];
+    for (int64_t start = first; start < last; start += GROUP) {
+        int64_t end = std::min(last, start + GROUP);
+        for_rows(chunk, start, end, [&](int64_t row, int64_t step, int64_t rank) {
+            int64_t n = sequences.row(rank), time = sequences.time(rank, step, cell.reverse);
+            x[row - start] = cell.x + time * cell.x_step + n * cell.x_row;
+            h[row - start] = step == 0 ? cell.h0 + n * cell.shape.hidden
+                : cell.y + (cell.reverse ? time + 1 : time - 1) * cell.y_step + n * cell.y_row;
+        });
+        float *to = features + start * TILE_ROWS;
+        for (int64_t feature = 0; feature < cell.shape.features(); feature += TILE_ROWS, to += tile_stride)
+            for (int64_t row = start; row < end; ++row)
+                copy_features(cell.shape, x[row - start], h[row - start], feature, to + (row - start) * TILE_ROWS);
+    }
 }
 
 template <int ROWS>
@@ -275,7 +297,7 @@ void input_gradients(const Chunk &chunk) {
             Sums<ROWS, VECTORS> sums = {};
             const float *dz[ROWS];
             for (int m = 0; m < ROWS; ++m) dz[m] = chunk.dz + (row + m) * BLOCK;
-            add_gates<ROWS, VECTORS>(sums, dz, cell.chunk_rows * BLOCK, shape.panels(),
+            add_gates<ROWS, VECTORS>(sums, dz, cell.chunk_rows * BLOCK, shape,
                                      packed + block * shape.gate_rows() * BLOCK);
             for (int m = 0; m < ROWS; ++m) {
                 for (int v = 0; v < VECTORS; ++v) {

@@ -11,24 +11,36 @@ using namespace gatesmith;
 
 namespace {
 
-// Below this many rows the weights of the input would be read from memory at every step for little work; then the
-// input projection of many steps is one product.
+// Below this many rows the weights of the input would be read from memory at every step for little work, and above
+// this many weights they come from afar: then the input projection of many steps is one product.
 constexpr int64_t HOIST_BELOW_ROWS = TILE_ROWS;
+constexpr int64_t HOIST_ABOVE_WEIGHTS = 1 << 22;
 constexpr int64_t HOISTED_ROWS = 8 * TILE_ROWS;
+constexpr int64_t HOISTED_STEPS = 4;
+
+bool hoists(const CellShape &shape, int64_t rows) {
+    return rows < HOIST_BELOW_ROWS || shape.packed() > HOIST_ABOVE_WEIGHTS;
+}
+
+// Rows of a chunk whose input projection is one product.
+int64_t hoisted_rows(const CellShape &shape, int64_t rows) {
+    return hoists(shape, rows) ? std::max(HOISTED_ROWS, HOISTED_STEPS * rows) : 0;
+}
 
 struct Scratch {
     const float **x;       // [rows]
     const float **h;       // [rows] h_{t-1}
     float **y;             // [rows]
-    const float **chunk;   // [HOISTED_ROWS] x of a chunk of steps
-    float *projected;      // [panels][HOISTED_ROWS][block]
+    const float **chunk;   // [chunk_rows] x of a chunk of steps
+    float *projected;      // [panels][chunk_rows][block]
+    int64_t chunk_rows;
 };
 
-Scratch divide(void *memory, int64_t rows) {
+Scratch divide(void *memory, int64_t rows, int64_t chunk_rows) {
     auto **pointers = static_cast<const float **>(memory);
-    int64_t used = round_up((3 * rows + HOISTED_ROWS) * (int64_t)sizeof(float *), ALIGNMENT);
+    int64_t used = round_up((3 * rows + chunk_rows) * (int64_t)sizeof(float *), ALIGNMENT);
     return {pointers, pointers + rows, const_cast<float **>(pointers + 2 * rows), pointers + 3 * rows,
-            reinterpret_cast<float *>(static_cast<char *>(memory) + used)};
+            reinterpret_cast<float *>(static_cast<char *>(memory) + used), chunk_rows};
 }
 
 // One step of some rows.
@@ -69,7 +81,7 @@ template <int ROWS>
 }
 
 template <int ROWS>
-void step_tile(const Step &s, int64_t panel, int64_t first) {
+void step_tile(const Step &s, int64_t panel, int64_t first, const float *ahead) {
     const CellShape &shape = s.cell.shape;
     const float *packed = s.cell.packed + panel * shape.packed_panel();
     Sums<ROWS, 4> sums;
@@ -77,15 +89,16 @@ void step_tile(const Step &s, int64_t panel, int64_t first) {
         for (int m = 0; m < ROWS; ++m)
             for (int v = 0; v < 4; ++v) sums[m][v] = load(packed + v * LANES);
         if (s.cell.runs(GATESMITH_SKIP_INPUT))
-            add_rows<ROWS, 4>(sums, s.scratch.x + first, shape.inputs, packed + BLOCK, BLOCK);
+            add_rows<ROWS, 4>(sums, s.scratch.x + first, shape.inputs, packed + BLOCK, BLOCK, ahead);
     } else {
         const float *projected = s.scratch.projected +
-            ((panel - s.share.first_panel) * HOISTED_ROWS + s.projected_row + first) * BLOCK;
+            ((panel - s.share.first_panel) * s.scratch.chunk_rows + s.projected_row + first) * BLOCK;
         for (int m = 0; m < ROWS; ++m)
             for (int v = 0; v < 4; ++v) sums[m][v] = load(projected + m * BLOCK + v * LANES);
     }
     if (s.cell.runs(GATESMITH_SKIP_RECURRENT))
-        add_rows<ROWS, 4>(sums, s.scratch.h + first, shape.hidden, packed + (1 + shape.inputs) * BLOCK, BLOCK);
+        add_rows<ROWS, 4>(sums, s.scratch.h + first, shape.hidden, packed + (1 + shape.inputs) * BLOCK, BLOCK,
+                          s.projected_row < 0 ? ahead + shape.inputs * LINE : ahead);
     activate<ROWS>(sums, s, panel, first);
 }
 
@@ -97,8 +110,8 @@ void project_tile(const CellForward &cell, const Scratch &scratch, int64_t panel
     for (int m = 0; m < ROWS; ++m)
         for (int v = 0; v < 4; ++v) sums[m][v] = load(packed + v * LANES);
     if (cell.runs(GATESMITH_SKIP_INPUT))
-        add_rows<ROWS, 4>(sums, scratch.chunk + first, cell.shape.inputs, packed + BLOCK, BLOCK);
-    float *projected = scratch.projected + ((panel - first_panel) * HOISTED_ROWS + first) * BLOCK;
+        add_rows<ROWS, 4>(sums, scratch.chunk + first, cell.shape.inputs, packed + BLOCK, BLOCK, packed);
+    float *projected = scratch.projected + ((panel - first_panel) * scratch.chunk_rows + first) * BLOCK;
     for (int m = 0; m < ROWS; ++m)
         for (int v = 0; v < 4; ++v) store(projected + m * BLOCK + v * LANES, sums[m][v]);
 }
@@ -106,11 +119,17 @@ void project_tile(const CellForward &cell, const Scratch &scratch, int64_t panel
 // Every other step takes the panels in the opposite order, so that it starts with weights that are still in the cache.
 void run_step(const Step &s, int64_t rows, bool backwards) {
     int64_t panels = s.share.last_panel - s.share.first_panel;
+    int64_t panel_floats = s.cell.shape.packed_panel();
     for (int64_t k = 0; k < panels; ++k) {
         int64_t panel = s.share.first_panel + (backwards ? panels - 1 - k : k);
+        int64_t next = k + 1 == panels ? panel : backwards ? panel - 1 : panel + 1;
         for (int64_t first = 0; first < rows;) {
             int tile = next_tile(rows - first);
-            with_rows(tile, [&]<int ROWS>() { step_tile<ROWS>(s, panel, first); });
+            // The last four tiles ask for a quarter of the next panel each.
+            int64_t quarter = 3 - (rows - first - tile + TILE_ROWS - 1) / TILE_ROWS;
+            const float *ahead = s.cell.packed +
+                (quarter < 0 ? panel * panel_floats : next * panel_floats + quarter * (panel_floats / 4));
+            with_rows(tile, [&]<int ROWS>() { step_tile<ROWS>(s, panel, first, ahead); });
             first += tile;
         }
     }
@@ -134,7 +153,7 @@ int64_t gather_chunk(const CellForward &cell, const Share &share, const Scratch 
     for (; step < sequences.steps; ++step) {
         active = sequences.active(step, active);
         int64_t owned = share.owned(active);
-        if (filled + owned > HOISTED_ROWS || step - start >= HOISTED_ROWS) break;
+        if (filled + owned > scratch.chunk_rows || step - start >= scratch.chunk_rows) break;
         for (int64_t i = 0; i < owned; ++i) {
             int64_t rank = share.rank(i);
             scratch.chunk[filled++] = cell.x + sequences.time(rank, step, cell.reverse) * cell.x_step +
@@ -191,8 +210,9 @@ void clear_padding(const CellForward &cell, const Share &share) {
 }  // namespace
 
 int64_t forward_scratch_bytes(const CellShape &shape, int64_t rows) {
-    return round_up((3 * rows + HOISTED_ROWS) * (int64_t)sizeof(float *), ALIGNMENT) +
-        HOISTED_ROWS * shape.panels() * BLOCK * (int64_t)sizeof(float);
+    int64_t chunk_rows = std::max(HOISTED_ROWS, hoisted_rows(shape, rows));
+    return round_up((3 * rows + chunk_rows) * (int64_t)sizeof(float *), ALIGNMENT) +
+        chunk_rows * shape.panels() * BLOCK * (int64_t)sizeof(float);
 }
 
 namespace {
@@ -210,7 +230,7 @@ void prefetch_row(const CellForward &cell, const float *x, const float *y) {
 void forward(const CellForward &cell, const Share &share) {
     const Sequences &sequences = cell.sequences;
     int64_t rows = share.rows, active = sequences.batch;
-    Scratch scratch = divide(share.scratch, rows);
+    Scratch scratch = divide(share.scratch, rows, hoisted_rows(cell.shape, rows));
     clear_padding(cell, share);
     load_state(cell, share);
     if (share.split_units) share.meet();
@@ -221,7 +241,7 @@ void forward(const CellForward &cell, const Share &share) {
         scratch.x[i] = cell.x + time * cell.x_step + row * cell.x_row;
         scratch.y[i] = cell.y + time * cell.y_step + row * cell.y_row;
     }
-    bool hoist = sequences.steps > 1 && rows < HOIST_BELOW_ROWS;
+    bool hoist = sequences.steps > 1 && hoists(cell.shape, rows);
     int64_t c_from = 0, compact = 0, chunk_end = 0, projected_row = hoist ? 0 : -1, running = rows;
     for (int64_t step = 0;; ++step) {
         active = sequences.active(step, active);
@@ -268,8 +288,8 @@ void gates_tile(const CellForward &cell, const Rows &rows, int64_t panel, int64_
     Sums<ROWS, 4> sums;
     for (int m = 0; m < ROWS; ++m)
         for (int v = 0; v < 4; ++v) sums[m][v] = load(packed + v * LANES);
-    add_rows<ROWS, 4>(sums, rows.x + first, shape.inputs, packed + BLOCK, BLOCK);
-    add_rows<ROWS, 4>(sums, rows.h + first, shape.hidden, packed + (1 + shape.inputs) * BLOCK, BLOCK);
+    add_rows<ROWS, 4>(sums, rows.x + first, shape.inputs, packed + BLOCK, BLOCK, packed);
+    add_rows<ROWS, 4>(sums, rows.h + first, shape.hidden, packed + (1 + shape.inputs) * BLOCK, BLOCK, packed);
 #pragma GCC unroll 1
     for (int m = 0; m < ROWS; ++m) {
         float *to = gates + rows.to[first + m] * BLOCK;

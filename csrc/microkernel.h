@@ -11,14 +11,21 @@ namespace GATESMITH_TARGET {
 template <int ROWS, int VECTORS>
 using Sums = Vector[ROWS][VECTORS];
 
-// sums[m][v] += a[m][k] * b[k][v] for k < depth; a row of b is `b_stride` floats.
-template <int ROWS, int VECTORS>
+constexpr int64_t LINE = 16;  // floats of a line of the cache
+
+// How near a line that is asked for ahead shall come.
+enum { NOT_AT_ALL = 0, INTO_L2 = 2, INTO_L1 = 3 };
+
+// sums[m][v] += a[m][k] * b[k][v] for k < depth; a row of b is `b_stride` floats. Meanwhile asks for one line of `ahead`
+// for each k: what will be read next.
+template <int ROWS, int VECTORS, int HINT = INTO_L2>
 [[gnu::always_inline]] inline void add_rows(Sums<ROWS, VECTORS> &sums, const float *const *a, int64_t depth,
-                                            const float *b, int64_t b_stride) {
+                                            const float *b, int64_t b_stride, const float *ahead) {
     const float *rows[ROWS];
 #pragma GCC unroll 8
     for (int m = 0; m < ROWS; ++m) rows[m] = a[m];
-    for (int64_t k = 0; k < depth; ++k, b += b_stride) {
+    for (int64_t k = 0; k < depth; ++k, b += b_stride, ahead += LINE) {
+        if constexpr (HINT != NOT_AT_ALL) __builtin_prefetch(ahead, 0, HINT);
         Vector weights[VECTORS];
 #pragma GCC unroll 4
         for (int v = 0; v < VECTORS; ++v) weights[v] = load(b + v * LANES);

@@ -130,6 +130,20 @@ def test_agrees_with_the_reference(size: str, ragged: bool) -> None:
     assert_right(call, run(call))
 
 
+def test_more_weights_than_a_cache_holds() -> None:
+    """The input projection of several steps is then one product; the bits are those of a step at a time."""
+    spec = LSTMSpec(500, 1000)
+    x = np.random.default_rng(0).standard_normal((6, 13, 500)).astype(np.float32)
+    call = make_call(initialise(spec, seed=0), x, lengths=[6, 5] + 11 * [4])
+    outputs, truth = cpu.forward(call), reference.forward(in_float64(call))
+    assert np.abs(outputs.y - truth.y).max() <= TOLERANCES["cpu_outputs"]
+    state = (call.h0, call.c0)
+    for t in range(4):
+        step = cpu.forward(make_call(call.weights, x[t : t + 1], state))
+        assert np.array_equal(step.y[0], outputs.y[t])
+        state = (step.h_n, step.c_n)
+
+
 @st.composite
 def float32_calls(draw: st.DrawFn) -> Call:
     spec = LSTMSpec(

@@ -4,6 +4,7 @@ Around a small call, wrapping twenty tensors as arrays takes as long as the arit
 kept in a :class:`_Plan` for the next call of these sizes.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -52,7 +53,7 @@ def forward(
     lib, spare = library(), cpu.spare_memory()
     steps, batch, _ = x.shape
     plan = _plan(spec, steps, batch, lib.gatesmith_num_threads(), lib.gatesmith_target())
-    y = x.new_empty((steps, batch, spec.num_directions * spec.hidden_size))
+    y = _new(x, (steps, batch, spec.num_directions * spec.hidden_size))
     h_n, c_n = x.new_empty(h0.shape), x.new_empty(h0.shape)
     packed = spare.take(plan.packed_bytes)
     kept = list(parameters)
@@ -100,7 +101,7 @@ def backward(
     dy, dh_n, dc_n = (None if up is None else _dense_features(up) for up in upstream)
     dy = torch.zeros_like(y) if dy is None else dy
     dh_n, dc_n = (None if up is None else up.contiguous() for up in (dh_n, dc_n))
-    dx, dh0, dc0 = x.new_empty(x.shape) if needed[0] else None, x.new_empty(h0.shape), x.new_empty(h0.shape)
+    dx, dh0, dc0 = _new(x, x.shape) if needed[0] else None, x.new_empty(h0.shape), x.new_empty(h0.shape)
     gradients = [x.new_empty(p.shape) if wanted else None for p, wanted in zip(parameters, needed[1:], strict=True)]
     run.y, run.y_step, run.y_row = _strided(y)
     run.dy, run.dy_step, run.dy_row = _strided(dy)
@@ -130,6 +131,14 @@ def _plan(spec: LSTMSpec, steps: int, batch: int, threads: int, target: bytes) -
         raise InputError(f"{spec} has too many parameters for this machine")
     run = CRun(spec=c_spec, steps=steps, batch=batch, threads=threads)
     return _Plan(spec=spec, c_spec=c_spec, run=run, packed_bytes=sizes[0], packed_backward_bytes=sizes[1])
+
+
+def _new(x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """An uninitialised tensor like x: from spare memory where fresh memory would come page by page from the system."""
+    elements = math.prod(shape)
+    if elements < 1 << 16:
+        return x.new_empty(shape)
+    return torch.from_numpy(cpu.spare_memory().lend(4 * elements)).view(torch.float32).view(shape)
 
 
 def _cells(plan: _Plan, tensors: list[Any]) -> Any:
