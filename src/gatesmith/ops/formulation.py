@@ -4,6 +4,7 @@ Nothing in it waits for a device. Half precision is computed in float32 and roun
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import cast
 
@@ -45,12 +46,19 @@ def formulate(
     seed: Tensor | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """(y, h_n, c_n) as the engines give them; shapes as in :class:`gatesmith.ops.Call`."""
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x.device):
         if x.dtype not in (torch.float16, torch.bfloat16):
             return _run_layers(spec, params, x, h0, c0, lengths, seed)
         wide = {name: value.float() for name, value in params.items()}
         y, h_n, c_n = _run_layers(spec, wide, x.float(), h0.float(), c0.float(), lengths, seed)
         return y.to(x.dtype), h_n.to(x.dtype), c_n.to(x.dtype)
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[object]:
+    """A block in which PyTorch computes in the types that are given, whatever the caller has switched on."""
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 def _run_layers(

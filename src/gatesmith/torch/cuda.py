@@ -9,6 +9,7 @@ from torch import Tensor
 
 from gatesmith.ops.cuda import lstm
 from gatesmith.ops.cuda.problem import DTYPES, make_problem, unsupported_feature
+from gatesmith.ops.formulation import without_autocast
 from gatesmith.spec import LSTMSpec
 
 
@@ -29,7 +30,7 @@ def run_forward(
     keep_tape: bool,
 ) -> list[Tensor]:
     """(y, h_n, c_n, tape); the tape has one byte where none is kept."""
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x.device):
         problem = make_problem(spec, weights, x, h0, c0, lengths, None if seed is None else int(seed))
         y, h_n, c_n, tape = lstm.forward(problem, keep=keep_tape)
     return [y, h_n, c_n, x.new_empty(1, dtype=torch.uint8) if tape is None else tape]
@@ -51,7 +52,7 @@ def run_backward(
     """(dx, dh0, dc0, gradients of the weights)"""
     from gatesmith.ops.cuda.gradient import backward
 
-    with torch.autocast(x.device.type, enabled=False):
+    with without_autocast(x.device):
         problem = make_problem(spec, weights, x, h0, c0, lengths, None if seed is None else int(seed))
         return backward(problem, tape, dy, dh_n, dc_n)
 
