@@ -1,58 +1,81 @@
 """What the hardware engine costs and how busy its lanes are: `python -m benchmarks.rtl_table [--pnr SEEDS] [ROW …]`.
 
 Every figure is measured here: clocks by Verilator over a sequence of the row's length, filling and draining counted;
-cells by Yosys for ECP5; the frequency by nextpnr, the median over the seeds. Writes build/rtl-table.json and .md.
+joules from the switching of a simulation; cells by Yosys for ECP5; the frequency by nextpnr, the median over the seeds.
+Writes build/rtl-table.json and .md after every row. What was measured stays in build/rtl-table under the hash of
+everything that it depends on, so that a run that was interrupted goes on.
 """
 
 import argparse
+import hashlib
+import importlib.metadata
+import json
 import statistics
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from gatesmith.files import make_folder, write_atomically, write_json
 from gatesmith.fixed import calibrate
-from gatesmith.hardware.energy import estimate_energy
-from gatesmith.hardware.export import export
+from gatesmith.hardware import ecp5, energy, synthesize
+from gatesmith.hardware.consumption import measure_energy
+from gatesmith.hardware.export import export, source_files
 from gatesmith.hardware.manifest import load_export
+from gatesmith.hardware.options import PIPELINES, Pipeline
 from gatesmith.hardware.simulate import Design, Job, exported_design, run_jobs
-from gatesmith.hardware.synthesize import TARGETS, map_design, place_and_route
 from gatesmith.ops import LSTM
 from gatesmith.spec import LSTMSpec
 
-SHALLOW = {"MemoryStages": 0, "OperandStages": 0, "ProductStages": 0, "SumStages": 0}
-MIDDLE = {"MemoryStages": 1, "OperandStages": 0, "ProductStages": 1, "SumStages": 1}
 LARGEST_MAPPED = 1024
-"""Multipliers up to which a row is synthesised: an ECP5-85 has 156 of them, and Yosys takes hours above."""
+"""Multipliers up to which a row is synthesised: Yosys takes hours above."""
+LARGEST_PLACED = 150
+"""Multipliers up to which a row is placed: an ECP5-85 has 156, and the pointwise part takes some."""
+ENERGY_STEPS = 10
+COUNTED = ("luts", "ffs", "dsps", "brams")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """One row of the table: sizes, and pipeline parameters where they are not the default."""
+    """One row of the table."""
 
     input_size: int
     hidden_size: int
     multipliers: int
-    steps: int
-    pipeline: Mapping[str, int]
+    pipeline: Pipeline
+    steps: int = 100
 
 
+DEEP, MIDDLE, SHALLOW = (PIPELINES[name] for name in ("deep", "middle", "shallow"))
 SHAPES = tuple(
-    Shape(input_size=inputs, hidden_size=hidden, multipliers=multipliers, steps=steps, pipeline=pipeline)
-    for inputs, hidden, multipliers, steps, pipeline in (
-        (32, 64, 16, 100, {}),
-        (32, 64, 64, 100, {}),
-        (3, 128, 32, 100, {}),
-        (6, 120, 32, 100, {}),
-        (64, 128, 64, 100, {}),
-        (6, 20, 16, 100, MIDDLE),
-        (6, 20, 80, 100, SHALLOW),
-        (6, 20, 2080, 100, {**SHALLOW, "OutElements": 2}),
+    Shape(input_size=inputs, hidden_size=hidden, multipliers=multipliers, pipeline=pipeline)
+    for inputs, hidden, multipliers, pipeline in (
+        (32, 64, 16, DEEP),
+        (32, 64, 64, DEEP),
+        (6, 20, 16, MIDDLE),
+        (6, 20, 80, SHALLOW),
+        (6, 20, 2080, Pipeline(**{**asdict(SHALLOW), "out_elements": 2})),
+        (3, 128, 32, DEEP),
+        (6, 120, 32, DEEP),
+        (64, 128, 64, DEEP),
     )
 )
+"""The two whose frequency has a target first."""
+
+HLS4ML = (
+    ("latency, reuse 1", 16.6, 2720, 68392),
+    ("resource, reuse 32", 75.3, 150, 32665),
+    ("resource, reuse 64", 118.9, 105, 30532),
+    ("resource, reuse 2048", 1700.0, 64, 32436),
+)
+"""Strategy, cycles per step, DSP blocks, LUTs: hls4ml's own synthesis of D = 6, H = 20, T = 20 in 16 bits at 200 MHz.
+
+Top-tagging LSTM of Khoda et al., "Ultra-low latency recurrent neural network inference on FPGAs for physics
+applications with hls4ml", 2023: latency in µs times 200 MHz, by 20 steps.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,77 +94,108 @@ class Row:
     brams: int | None
     logic_cells: int | None
     mhz: float | None
+    mhz_per_seed: tuple[float, ...]
     joules_per_step: float
 
 
-def measure(shape: Shape, seeds: int) -> Row:
-    """Export, simulate, and map one shape."""
-    generator = np.random.default_rng(0)
-    lstm = LSTM(LSTMSpec(shape.input_size, shape.hidden_size), seed=0)
-    data = generator.normal(size=(20, 8, shape.input_size))
-    plan = calibrate(lstm, data, np.full(8, 20))
-    with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
-        exported = load_export(export(lstm, plan, Path(scratch, "export"), multipliers=shape.multipliers).folder)
-        design = exported_design(exported, 0)
-        design = replace(design, parameters={**design.parameters, **shape.pipeline})
-        cycles = count_cycles(design, plan.x_format.quantise(generator.normal(size=(shape.steps, shape.input_size))))
-        cells, logic_cells, mhz = map_and_place(design, shape, seeds, Path(scratch))
-        joules = estimate_energy(exported.cells[0]).joules_per_step
+def measure(shape: Shape, seeds: int, kept: Path) -> Row:
+    """The figures of one shape; what is in ``kept`` is not measured again."""
+    work = kept / _key(shape)
+    make_folder(work)
+    figures = work / "figures.json"
+    if not figures.exists():
+        write_json(figures, _simulate_and_map(shape, work))
+    found: dict[str, Any] = json.loads(figures.read_text())
+    placed = seeds > 0 and shape.multipliers <= LARGEST_PLACED
+    placement = synthesize.place_and_route(work, seeds) if placed else None
     products = 4 * shape.hidden_size * (shape.input_size + shape.hidden_size)
-    counts = {
-        kind: sum(count for name, count in cells.items() if name.startswith(getattr(TARGETS["ecp5"], kind)))
-        if cells
-        else None
-        for kind in ("luts", "ffs", "dsps", "brams")
-    }
     return Row(
         input_size=shape.input_size,
         hidden_size=shape.hidden_size,
         steps=shape.steps,
         multipliers=shape.multipliers,
-        cycles_per_step=cycles / shape.steps,
-        mac_utilisation=products * shape.steps / (shape.multipliers * cycles),
-        logic_cells=logic_cells,
-        mhz=mhz,
-        joules_per_step=joules,
-        **counts,
+        cycles_per_step=found["cycles"] / shape.steps,
+        mac_utilisation=products * shape.steps / (shape.multipliers * found["cycles"]),
+        logic_cells=placement.logic_cells if placement else None,
+        mhz=statistics.median(placement.mhz) if placement else None,
+        mhz_per_seed=placement.mhz if placement else (),
+        joules_per_step=found["joules"],
+        **found["cells"],
     )
+
+
+def _simulate_and_map(shape: Shape, work: Path) -> dict[str, Any]:
+    """Clocks, joules and cells; leaves the netlist in ``work``."""
+    generator = np.random.default_rng(0)
+    lstm = LSTM(LSTMSpec(shape.input_size, shape.hidden_size), seed=0)
+    data = generator.normal(size=(20, 8, shape.input_size))
+    plan = calibrate(lstm, data, np.full(8, 20))
+    with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
+        folder = Path(scratch, "export")
+        export(lstm, plan, folder, multipliers=shape.multipliers, pipeline=shape.pipeline)
+        design = exported_design(load_export(folder), 0)
+        cycles = count_cycles(design, plan.x_format.quantise(generator.normal(size=(shape.steps, shape.input_size))))
+        (spent,) = measure_energy(folder, data[:ENERGY_STEPS, :1]).values()
+        return {"cycles": cycles, "joules": spent.joules_per_step, "cells": _map(design, shape, work)}
 
 
 def count_cycles(design: Design, x: np.ndarray) -> int:
     """Clocks from the first beat in to the last beat out of one sequence x [T, D]."""
-    zero = np.zeros(design.parameters["HiddenSize"], np.int64)
+    zero = np.zeros(int(str(design.parameters["HiddenSize"])), np.int64)
     (result,) = run_jobs(design, [Job(x=x, lengths=(len(x),), h0=zero, c0=zero)])
     return result.cycles
 
 
-def map_and_place(
-    design: Design, shape: Shape, seeds: int, scratch: Path
-) -> tuple[dict[str, int], int | None, float | None]:
-    """Cells by kind, logic cells after placement, and the median frequency."""
+def _map(design: Design, shape: Shape, work: Path) -> Mapping[str, int | None]:
     if shape.multipliers > LARGEST_MAPPED:
-        return {}, None, None
-    work = scratch / "work"
-    work.mkdir()
-    cells = map_design(design, TARGETS["ecp5"], work)
-    if not seeds:
-        return cells, None, None
-    placement = place_and_route(work, seeds)
-    return cells, placement.logic_cells, statistics.median(placement.mhz)
+        return dict.fromkeys(COUNTED)
+    target = synthesize.TARGETS["ecp5"]
+    cells = synthesize.map_design(design, target, work)
+    return {
+        kind: sum(count for name, count in cells.items() if name.startswith(getattr(target, kind))) for kind in COUNTED
+    }
+
+
+def _key(shape: Shape) -> str:
+    """Hash of what a row depends on: its shape, the sources, the tools."""
+    tools = [importlib.metadata.version(name.replace("_", "-")) for name in (synthesize.YOSYS, synthesize.NEXTPNR)]
+    digest = hashlib.sha256(json.dumps([asdict(shape), tools]).encode())
+    modules = (synthesize, ecp5, energy)
+    for path in (*source_files(), *(Path(str(module.__file__)) for module in modules)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:20]
 
 
 def to_markdown(rows: list[Row]) -> str:
-    """The rows as a table."""
-    names = list(asdict(rows[0]))
-    lines = [" | ".join(names), " | ".join("---" for _ in names)]
-    lines += [" | ".join(_text(value) for value in asdict(row).values()) for row in rows]
+    """The rows as a table, and those of hls4ml's shape beside its figures."""
+    names = [name for name in asdict(rows[0]) if name != "mhz_per_seed"]
+    ours = [
+        (f"this engine, P = {row.multipliers}", row.cycles_per_step, row.multipliers, row.luts)
+        for row in rows
+        if (row.input_size, row.hidden_size) == (6, 20)
+    ]
+    theirs = [(f"hls4ml, {name}", cycles, dsps, luts) for name, cycles, dsps, luts in HLS4ML]
+    head = ("D = 6, H = 20", "cycles per step", "multipliers", "cycles x multipliers", "LUTs")
+    return "\n".join(
+        (
+            _table(names, [[asdict(row)[name] for name in names] for row in rows]),
+            _table(head, [(name, cycles, count, cycles * count, luts) for name, cycles, count, luts in ours + theirs]),
+        )
+    )
+
+
+def _table(head: tuple[str, ...] | list[str], rows: list[Any]) -> str:
+    lines = [" | ".join(head), " | ".join("---" for _ in head)]
+    lines += [" | ".join(_text(value) for value in row) for row in rows]
     return "".join(f"| {line} |\n" for line in lines)
 
 
-def _text(value: float | None) -> str:
+def _text(value: float | str | None) -> str:
     if value is None:
         return "–"
-    return str(value) if isinstance(value, int) else f"{value:.4g}"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:.0f}"
+    return str(value)
 
 
 def main() -> None:
@@ -153,7 +207,7 @@ def main() -> None:
     rows: list[Row] = []
     make_folder(arguments.out)
     for number in arguments.rows or range(len(SHAPES)):
-        rows.append(measure(SHAPES[number], arguments.pnr))
+        rows.append(measure(SHAPES[number], arguments.pnr, arguments.out / "rtl-table"))
         print(asdict(rows[-1]), flush=True)
         write_json(arguments.out / "rtl-table.json", [asdict(row) for row in rows])
         write_atomically(arguments.out / "rtl-table.md", to_markdown(rows))

@@ -54,7 +54,7 @@ TARGETS = {
             brams=("DP16KD", "PDPW16KD"),
         ),
         Target(
-            name="xilinx7",
+            name="xc7",
             command="synth_xilinx -flatten",
             luts=("LUT",),
             ffs=("FD",),
@@ -256,13 +256,13 @@ def place_and_route(
 ) -> Placement:
     """Run nextpnr on what :func:`map_design` left in ``work``, once for each seed from 1 on.
 
+    The report of a seed that is already there is taken as it stands, so that what was interrupted goes on.
+
     Raises:
         ToolError: nextpnr failed or ran out of time.
     """
     board = board or Board()
-    netlist = json.loads((work / "netlist.json").read_text())
-    absorb_registers(netlist)
-    (work / "absorbed.json").write_text(json.dumps(netlist))
+    absorb(work)
     options = [f"--{board.device}", "--package", board.package, "--speed", board.speed, "--freq", str(board.mhz_asked)]
     quiet = ["--lpf-allow-unconstrained", "--timing-allow-fail", "-q"]
     frequencies: list[float] = []
@@ -270,12 +270,22 @@ def place_and_route(
     for seed in range(1, seeds + 1):
         if begin:
             begin(f"placing, seed {seed}")
-        files = ["--json", "absorbed.json", "--report", "report.json"]
-        _run(NEXTPNR, [*options, *quiet, *files, "--seed", str(seed)], work, timeout_s)
-        report = json.loads((work / "report.json").read_text())
+        report_file = work / f"report-{seed}.json"
+        if not report_file.exists():
+            files = ["--json", "absorbed.json", "--report", "report.json"]
+            _run(NEXTPNR, [*options, *quiet, *files, "--seed", str(seed)], work, timeout_s)
+            (work / "report.json").rename(report_file)
+        report = json.loads(report_file.read_text())
         frequencies.append(round(min(clock["achieved"] for clock in report["fmax"].values()), 2))
         logic_cells = report["utilization"]["TRELLIS_COMB"]["used"]
     return Placement(logic_cells=logic_cells, mhz=tuple(frequencies))
+
+
+def absorb(work: Path) -> None:
+    """Write ``absorbed.json``: what :func:`map_design` left, with registers moved into the blocks of ECP5."""
+    netlist = json.loads((work / "netlist.json").read_text())
+    absorb_registers(netlist)
+    (work / "absorbed.json").write_text(json.dumps(netlist))
 
 
 def _run(module: str, arguments: list[str], work: Path, timeout_s: float) -> str:
