@@ -51,9 +51,9 @@ def plain_specs(draw: st.DrawFn) -> LSTMSpec:
 
 
 @st.composite
-def specs(draw: st.DrawFn) -> LSTMSpec:
+def specs(draw: st.DrawFn, max_hidden: int = 5, max_input: int = 4) -> LSTMSpec:
     """The product of all variants."""
-    hidden = draw(st.integers(1, 5))
+    hidden = draw(st.integers(1, max_hidden))
     proj_size = draw(rarely(st.integers(0, hidden - 1), 0))
     kinds = {gate: draw(rarely(st.sampled_from(["diagonal", "full"]), "none")) for gate in "ifo"}
     direction = draw(st.sampled_from(["forward", "reverse", "bidirectional"]))
@@ -62,7 +62,7 @@ def specs(draw: st.DrawFn) -> LSTMSpec:
     bounds = st.sampled_from([0.17, 0.61])
     rates = st.sampled_from([0.2, 0.7])
     return LSTMSpec(
-        draw(st.integers(1, 4)),
+        draw(st.integers(1, max_input)),
         hidden,
         draw(st.integers(1, 3)),
         direction,

@@ -1,13 +1,15 @@
 """A stream gives the bits of the whole sequence, one step at a time, and takes no memory for it."""
 
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pytest
 
-from gatesmith.errors import InputError, UnsupportedError
+from gatesmith.errors import InputError
 from gatesmith.ops import LSTM, cpu
 from gatesmith.spec import LSTMSpec
+from gatesmith.weights import initialise
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -26,6 +28,28 @@ def test_steps_are_the_sequence(layers: int, batch: int, threads: int) -> None:
         np.testing.assert_array_equal(stream.step(x[t]), y[t])
     np.testing.assert_array_equal(stream.state, (h_n, c_n))
     cpu.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    "variant",
+    [
+        {"peepholes": "ifo", "coupled_gates": "f=1-i"},
+        {"full_peepholes": "ifo", "zoneout_h": 0.2, "zoneout_c": 0.1},
+        {"proj_size": 5, "proj_clip": 0.1, "num_layers": 2, "residual": True, "dropout": 0.5},
+        {"layer_norm": "gates_and_cell"},
+        {"layer_norm": "inputs_and_cell", "drop_states": True},
+    ],
+    ids=lambda variant: "-".join(variant),
+)
+def test_steps_of_a_variant_are_the_sequence(variant: dict[str, Any]) -> None:
+    lstm = LSTM(LSTMSpec(7, 20, **variant), device="cpu")
+    x = np.random.default_rng(0).standard_normal((6, 2, 7)).astype(np.float32)
+    y, (h_n, c_n) = lstm(x)
+    stream = lstm.stream(batch=2)
+    for t in range(6):
+        np.testing.assert_array_equal(stream.step(x[t]), y[t])
+    np.testing.assert_array_equal(stream.state[0], h_n)
+    np.testing.assert_array_equal(stream.state[1], c_n)
 
 
 def test_reset_starts_again() -> None:
@@ -61,5 +85,5 @@ def test_wrong_arguments() -> None:
         LSTM(LSTMSpec(3, 4)).stream(batch=0)
     with pytest.raises(InputError, match=r"x_t has shape \(1,\)"):
         LSTM(LSTMSpec(3, 4)).stream().step(np.ones(1, np.float32))
-    with pytest.raises(UnsupportedError, match="proj_size=2"):
-        LSTM(LSTMSpec(3, 4, proj_size=2)).stream()
+    with pytest.raises(InputError, match="float64"):
+        LSTM(initialise(LSTMSpec(3, 4)).astype(np.float64)).stream((np.zeros((1, 1, 4)), np.zeros((1, 1, 4))))

@@ -18,8 +18,9 @@ class Stream:
     The weights are those at the time it was made. A stream belongs to one thread at a time.
 
     Args:
-        weights: of a spec that runs forward; a reverse direction needs the whole sequence.
-        state: (h0, c0), [L, N, H] each; zero if None.
+        weights: of a spec that runs forward, of any variant, as in evaluation; a reverse direction needs the whole
+            sequence.
+        state: (h0, c0), [L, N, R] and [L, N, H]; zero if None.
         batch: N.
 
     Raises:
@@ -35,7 +36,7 @@ class Stream:
             raise InputError(f"batch is {batch}; expected at least 1")
         self.spec, self.batch = spec, batch
         self._x = np.zeros((1, batch, spec.input_size), np.float32)
-        self._y = np.zeros((1, batch, spec.hidden_size), np.float32)
+        self._y = np.zeros((1, batch, spec.output_size), np.float32)
         call = make_call(weights, self._x, state)
         engine_for("cpu", call)
         self._h, self._c = call.h0.copy(), call.c0.copy()
@@ -53,7 +54,7 @@ class Stream:
             x_t: [N, D], or [D] where N = 1; float32, or a dtype that NumPy casts to it.
 
         Returns:
-            h of the last layer, [N, H] or [H] as x_t. It is the stream's own memory: the next step writes over it.
+            h of the last layer, [N, R] or [R] as x_t. It is the stream's own memory: the next step writes over it.
 
         Raises:
             InputError: x_t has another shape.
@@ -68,7 +69,7 @@ class Stream:
 
     @property
     def state(self) -> State:
-        """Copies of (h, c), [L, N, H] each."""
+        """Copies of (h, c), [L, N, R] and [L, N, H]."""
         return self._h.copy(), self._c.copy()
 
     def reset(self, state: State | None = None) -> None:
