@@ -1,6 +1,7 @@
 """Prediction and measurement side by side: they agree on the kernel, and say so when there is nothing to compare."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from gatesmith.analysis import footprint, load_result
 from gatesmith.analysis.footprint import AGREEMENT
-from gatesmith.errors import InputError
+from gatesmith.errors import InputError, UnsupportedError
 from gatesmith.ops import cpu
 from gatesmith.spec import LSTMSpec
 
@@ -79,10 +80,14 @@ def test_a_spec_too_large_to_measure_is_predicted_only() -> None:
     assert found.peak.predicted > 1 << 45
 
 
-def test_a_spec_that_the_kernel_can_t_run_is_predicted_only() -> None:
-    found = footprint(replace(SPEC, peepholes="o"), 2, 3)
-    assert found.not_measured is not None
-    assert "device 'cpu'" in found.not_measured
+def test_a_run_that_a_device_refuses_is_predicted_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise UnsupportedError("device 'cpu' can't run this")
+
+    monkeypatch.setitem(sys.modules["gatesmith.analysis.footprint"].__dict__, "weigh", refuse)
+    found = footprint(SPEC, 2, 3)
+    assert found.not_measured == "device 'cpu' can't run this"
+    assert found.peak.predicted
 
 
 @pytest.mark.parametrize(
@@ -98,3 +103,12 @@ def test_a_spec_that_the_kernel_can_t_run_is_predicted_only() -> None:
 def test_wrong_arguments_are_refused(arguments: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         footprint(SPEC, **arguments)  # type: ignore[arg-type]
+
+
+def test_a_gpu_is_predicted_only_and_says_so() -> None:
+    found = footprint(SPEC, 4, 5, training=True, device="cuda")
+    assert found.not_measured is not None
+    assert found.not_measured.startswith("predicted only: PyTorch's allocator")
+    assert found.peak.predicted is None
+    assert all(line.measured is None and line.predicted is not None for line in found.lines)
+    assert found.to_dict()["one_step_bytes"] == 4 * (SPEC.input_size + 6 * SPEC.hidden_size) * 4

@@ -177,3 +177,36 @@ def test_a_part_stands_at_its_place_on_the_roofline(monkeypatch: pytest.MonkeyPa
     assert projection["gflops"] == pytest.approx(projection["flops"] / 2 / 1e9)
     assert projection["intensity"] == pytest.approx(projection["flops"] / projection["bytes"])
     assert projection["share"] == pytest.approx(2 / 9)
+
+
+@needs_kernel
+def test_parts_that_miss_the_whole_are_timed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first round's whole is disturbed; the fastest of both is kept."""
+    calm, rounds = Costs(FORWARD, dict.fromkeys(FORWARD, 2.0)), []
+
+    def disturbed(variants: Mapping[str, Callable[[], object]], *, seconds: float) -> dict[str, Latency]:
+        found = calm(variants, seconds=seconds)
+        rounds.append(found["whole"].least)
+        if len(rounds) == 1:
+            found["whole"] = replace(found["whole"], least=2 * found["whole"].least)
+        return found
+
+    monkeypatch.setattr(stages, "time_in_turn", disturbed)
+    components = forward_components(some_call(), seconds=1)
+    assert len(rounds) == 2
+    assert components.adds_up
+    assert components.unexplained == pytest.approx(0)
+
+
+@needs_kernel
+def test_what_never_adds_up_is_given_back_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    calm, rounds = Costs(FORWARD, dict.fromkeys(FORWARD, 2.0)), []
+
+    def disturbed(variants: Mapping[str, Callable[[], object]], *, seconds: float) -> dict[str, Latency]:
+        found = calm(variants, seconds=seconds)
+        rounds.append(1)
+        return found | {"whole": replace(found["whole"], least=2 * found["whole"].least)}
+
+    monkeypatch.setattr(stages, "time_in_turn", disturbed)
+    assert not forward_components(some_call(), seconds=1).adds_up
+    assert len(rounds) == 1 + stages.RETRIES

@@ -8,14 +8,14 @@ from rich.console import Console
 from gatesmith import LSTM, LSTMSpec
 from gatesmith.fixed import calibrate
 from gatesmith.hardware.energy import estimate_energy
-from gatesmith.hardware.manifest import exported_cells
+from gatesmith.hardware.manifest import Options, exported_cells
 from gatesmith.report.hardware_tables import energy_table
 
 
 def test_every_part_stands_with_its_share() -> None:
     lstm = LSTM(LSTMSpec(3, 4), seed=0)
     plan = calibrate(lstm, np.random.default_rng(0).normal(size=(8, 3, 3)).astype(np.float32))
-    energy = estimate_energy(exported_cells(lstm.spec, plan, 4)[0])
+    energy = estimate_energy(exported_cells(lstm.spec, plan, Options(multipliers=4))[0])
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(energy_table("l0", energy))
     text = console.export_text()

@@ -19,6 +19,11 @@ from gatesmith.ops.devices import DEVICES
 from gatesmith.spec import LSTMSpec
 
 MEASURED_DEVICES = ("cpu", "reference")
+PREDICTED_DEVICES = {
+    "cuda": "predicted only: PyTorch's allocator holds a GPU's memory; the operands are listed, not the kernels' tape"
+    " and workspace, so there is no peak"
+}
+"""Devices without measurements, and why, as a sentence."""
 AGREEMENT = 0.05
 """Prediction and measurement that differ by more than this share are called out."""
 
@@ -100,7 +105,8 @@ def footprint(
         batch, steps: N and T.
         dtype: float32 or float64.
         training: whether to count the tape, gradients and optimiser too.
-        device: ``"cpu"`` or ``"reference"``; the reference's inner memory is measured, not predicted.
+        device: ``"cpu"`` or ``"reference"``, whose inner memory is measured, not predicted; or ``"cuda"``, whose
+            operands are predicted and nothing is measured.
         recompute: keep h and c for training, and do the gates again.
         optimiser: ``"none"``, ``"sgd"``, ``"momentum"`` or ``"adam"``.
         measure: False for the prediction alone.
@@ -132,7 +138,7 @@ def footprint(
     )
     if not measure:
         return replace(predicted, not_measured="a prediction was asked for, no measurement")
-    reason = _too_large(peak)
+    reason = PREDICTED_DEVICES.get(device) or _too_large(peak)
     return replace(predicted, not_measured=reason) if reason else _measured(predicted, kind, optimiser)
 
 
@@ -178,11 +184,9 @@ def _checked(batch: int, steps: int, dtype: npt.DTypeLike, device: str, optimise
     kind = np.dtype(dtype)
     if kind not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise InputError(f"dtype is {kind}; expected float32 or float64")
-    if device not in MEASURED_DEVICES:
-        known = ", ".join(name for name in DEVICES if name in MEASURED_DEVICES)
-        raise InputError(
-            f"device is {device!r}; the footprint of {known} can be weighed, that of an export by hardware_footprint"
-        )
+    if device not in (*MEASURED_DEVICES, *PREDICTED_DEVICES):
+        known = ", ".join(name for name in DEVICES if name in (*MEASURED_DEVICES, *PREDICTED_DEVICES))
+        raise InputError(f"device is {device!r}; expected {known}, or hardware_footprint for an export")
     if device == "cpu" and kind != np.dtype(np.float32):
         raise InputError(f"dtype is {kind}; device 'cpu' computes in float32, use device='reference'")
     if optimiser not in OPTIMISERS:

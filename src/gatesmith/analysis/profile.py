@@ -111,7 +111,7 @@ class Profile:
             return f"Components are measured on device 'cpu' alone; this is {self.device!r}."
         held, whole = self.bound, self.components[0].whole.least
         return (
-            f"The {held.name} allows no less than {held.seconds * 1e6:.3g} µs of the {whole * 1e6:.3g} µs that a"
+            f"The {held.name} allows no less than {held.seconds * 1e6:,.1f} µs of the {whole * 1e6:,.1f} µs that a"
             f" {held.call} takes ({held.share:.0%}); without it at most {held.speedup_if_removed:.3g} times as fast."
         )
 
@@ -209,11 +209,17 @@ def _look_inside(
         components.append(backward_components(call, seconds=seconds / 3))
     say(at + 3, total, "bounds")
     bounds = tuple(_bounds(part, call, limits, seconds=seconds / 6) for part in components)
-    if any(bound.name in COMPUTED_BOUNDS and bound.share > 1 for ranked in bounds for bound in ranked):
+    if any(_beats_a_limit(part, ranked) for part, ranked in zip(components, bounds, strict=True)):
         # Nothing is faster than a limit: the limits were measured while something else ran.
         limits = machine_limits(again=True)
         bounds = tuple(_bounds(part, call, limits, seconds=seconds / 6) for part in components)
     return replace(made, limits=limits, components=tuple(components), bounds=bounds)
+
+
+def _beats_a_limit(components: Components, bounds: tuple[Bound, ...]) -> bool:
+    """Whether the steps took less than a bound that follows from the limits, the call around them left out."""
+    steps = components.whole.least - components.seconds(CALL)
+    return any(bound.name in COMPUTED_BOUNDS and bound.seconds > steps for bound in bounds)
 
 
 def _throughput(call: Call, device: str, *, training: bool, seconds: float) -> list[Point]:
@@ -248,7 +254,7 @@ def _bounds(components: Components, call: Call, limits: Limits, *, seconds: floa
         ),
         "call": (
             components.seconds(CALL),
-            "a call without any step, measured: checks, packing look-up, threads' start",
+            "a call without any step, measured: checks, arrays for the results, packed weights, threads' start",
         ),
     }
     if limits.threads > 1:

@@ -3,6 +3,7 @@
 import base64
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +17,14 @@ COLOURS = ("--c1", "--c2", "--c3", "--c4", "--c5", "--c6", "--c7", "--c8")
 EXPLAINED = 0.1
 """Parts that differ from the whole by more are called out."""
 
+QUANTITY = re.compile(r"[-+]?[\d,]+(\.\d+)?(e[-+]\d+)?( ?(%|[kMG]|[numµ]?s|[KMGTP]?i?B))?")
+
 LEGEND = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataTable:
-    """Rows beneath a figure. A cell is text or a number; numbers stand right."""
+    """Rows beneath a figure. A cell is text, a number or None; numbers, with a unit or without, stand right."""
 
     caption: str
     headings: tuple[str, ...]
@@ -31,8 +34,15 @@ class DataTable:
     def numeric(self) -> tuple[bool, ...]:
         """Whether a column holds numbers, which stand right."""
         columns = zip(*self.rows, strict=True)
-        found = tuple(any(isinstance(cell, int | float) for cell in column) for column in columns)
+        found = tuple(any(_is_quantity(cell) for cell in column) for column in columns)
         return found or (False,) * len(self.headings)
+
+    @staticmethod
+    def text(cell: object) -> str:
+        """A cell as people read it; the rows of :attr:`href` keep every digit."""
+        if isinstance(cell, float):
+            return f"{cell:,.6g}" if abs(cell) < 1e6 else f"{cell:,.0f}"
+        return "" if cell is None else f"{cell:,}" if isinstance(cell, int) else str(cell)
 
     @property
     def href(self) -> str:
@@ -42,6 +52,10 @@ class DataTable:
         writer.writerow(self.headings)
         writer.writerows(self.rows)
         return "data:text/csv;base64," + base64.b64encode(text.getvalue().encode()).decode()
+
+
+def _is_quantity(cell: object) -> bool:
+    return isinstance(cell, int | float) or (isinstance(cell, str) and QUANTITY.fullmatch(cell) is not None)
 
 
 @dataclass(frozen=True, kw_only=True)

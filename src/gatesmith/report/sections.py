@@ -219,7 +219,9 @@ def _hardware(findings: Findings) -> list[Section]:
 
 
 def _synthesis_table(synthesised: Mapping[str, Any]) -> tuple[DataTable, ...]:
-    rows = tuple((name, value) for name, value in synthesised.items() if isinstance(value, int | float | str))
+    rows = tuple(
+        (name, value) for name, value in synthesised.items() if isinstance(value, int | float | str) and value != ""
+    )
     return (DataTable(caption="After synthesis", headings=("resource", "value"), rows=rows),) if rows else ()
 
 
@@ -254,8 +256,12 @@ def _summary(findings: Findings) -> list[Section]:
     for name, value in findings.summary.items():
         if isinstance(value, Mapping):
             parts = cast("Mapping[str, Any]", value)
-            rows += [(f"{name}, {part}", number) for part, number in parts.items()]
+            rows += [(f"{_words(name)}, {part}", number) for part, number in parts.items()]
         else:
-            rows.append((name, value))
+            rows.append((_words(name), value))
     table = DataTable(caption="Everything that the demo counted", headings=("figure", "value"), rows=tuple(rows))
     return [Section(id="summary", heading="The demo's figures", tables=(table,))]
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")

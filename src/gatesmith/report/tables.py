@@ -82,13 +82,14 @@ def inspection_tables(inspection: Inspection) -> RenderableType:
 def profile_tables(profile: Profile) -> RenderableType:
     """Throughput over batch sizes, the time of every component and gate, and the bounds."""
     what = f"T = {profile.steps} on {profile.device}, {profile.threads} thread{'s' * (profile.threads != 1)}"
-    numbers = ("N", "median", "10th percentile", "90th", "99th", "runs", "sequences/s", "GFLOP/s")
-    throughput = _table(f"Throughput, {what}", ("mode",), numbers)
+    numbers = ("N", "p10", "median", "p90", "p99", "seq/s", "GFLOP/s")
+    runs = sorted(point.latency.repeats for point in profile.throughput)
+    throughput = _table(f"Throughput, {what}; {runs[0]} to {runs[-1]} runs of each", ("mode",), numbers)
     for point in profile.throughput:
         latency, gflops = point.latency, point.flops / point.latency.median / 1e9
-        times = (human_time(seconds) for seconds in (latency.median, latency.p10, latency.p90, latency.p99))
+        times = (human_time(seconds) for seconds in (latency.p10, latency.median, latency.p90, latency.p99))
         rate = human_rate(point.sequences_per_second)
-        throughput.add_row(point.mode, str(point.batch), *times, str(latency.repeats), rate, f"{gflops:.3g}")
+        throughput.add_row(point.mode, str(point.batch), *times, rate, f"{gflops:.3g}")
     tables: list[RenderableType] = [throughput]
     tables += [_component_table(made, profile.limits) for made in profile.components]
     for bounds in profile.bounds:
@@ -137,10 +138,10 @@ def hardware_tables(found: HardwareFootprint) -> RenderableType:
 
 def _table(title: str, text: Iterable[str], numbers: Sequence[str] | Iterable[str]) -> Table:
     table = Table(title=title, title_justify="left")
-    for heading in text:
-        table.add_column(heading)
+    for at, heading in enumerate(text):
+        table.add_column(heading, no_wrap=at == 0 and heading == "mode")
     for heading in numbers:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=heading not in ("multipliers busy", "4H(D + H)/P"))
     return table
 
 

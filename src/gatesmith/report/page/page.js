@@ -37,6 +37,9 @@
 
   function draw(node, figure) {
     const layout = layoutOf(themed(figure.layout));
+    // A narrow legend is a column: it takes its own room, not the figure's.
+    const named = figure.data.filter((trace) => trace.name).length;
+    if (narrow.matches && named > 3) layout.height += 18 * named;
     return Plotly.react(node, themed(figure.data), layout, { displayModeBar: false, responsive: true });
   }
 
