@@ -32,6 +32,11 @@ module lstm_axi #(
   parameter logic [32*Cells-1:0] CellFrac = {Cells{32'd14}},
   parameter logic [32*Cells-1:0] TableBits = {Cells{32'd8}},
   parameter logic [32*Cells-1:0] SlopeWidth = {Cells{32'd16}},
+  parameter logic [32*Cells-1:0] Peepholes = {Cells{32'd0}},
+  parameter logic [32*Cells-1:0] PeepholeWidth = {Cells{32'd8}},
+  parameter logic [32*Cells-1:0] PeepholeFrac = {Cells{32'd6}},
+  parameter logic [32*Cells-1:0] GateClip = {Cells{32'd0}},
+  parameter logic [32*Cells-1:0] CellClip = {Cells{32'd0}},
   parameter Files = "weights/",
   parameter int InElements = 1,
   parameter int OutElements = 1,
@@ -94,7 +99,7 @@ module lstm_axi #(
   logic unused_protection;
   assign unused_protection = ^{s_axil_awprot, s_axil_arprot};
 
-  // What the bus may read of each cell, in the order of the README.
+  // What the bus may read of each cell, in the order of README.md.
   logic [32*Constants*Cells-1:0] constants;
   logic [32*Cells-1:0] weight_words, weight_pieces, bias_pieces;
   for (genvar i = 0; i < Cells; i++) begin : g_constants
@@ -189,7 +194,9 @@ module lstm_axi #(
     .XWidth(XWidth), .XFrac(XFrac), .XShift(XShift), .HWidth(HWidth), .HShift(HShift), .HFrac(HFrac),
     .WeightWidth(WeightWidth), .BiasWidth(BiasWidth), .AccWidth(AccWidth), .AccFrac(AccFrac), .ZWidth(ZWidth),
     .ZFrac(ZFrac), .ActWidth(ActWidth), .ActFrac(ActFrac), .CellWidth(CellWidth), .CellFrac(CellFrac),
-    .TableBits(TableBits), .SlopeWidth(SlopeWidth), .Files(Files),
+    .TableBits(TableBits), .SlopeWidth(SlopeWidth),
+    .Peepholes(Peepholes), .PeepholeWidth(PeepholeWidth), .PeepholeFrac(PeepholeFrac), .GateClip(GateClip),
+    .CellClip(CellClip), .Files(Files),
     .InElements(InElements), .OutElements(OutElements), .LinkElements(LinkElements),
     .MemoryStages(MemoryStages), .OperandStages(OperandStages), .ProductStages(ProductStages), .SumStages(SumStages),
     .WritableWeights(WritableWeights)

@@ -12,6 +12,7 @@ from typing import cast
 from gatesmith.errors import ExportError, UnsupportedError
 from gatesmith.fixed.plan import Plan, unsupported_feature
 from gatesmith.fixed.weights import quantise_weights
+from gatesmith.hardware.handover import Handover, handover_files, top_module
 from gatesmith.hardware.manifest import (
     FILE_LIST,
     FORMAT,
@@ -46,6 +47,7 @@ def export(
     pipeline: str | Pipeline = "deep",
     max_steps: int = 64,
     output: str = "sequence",
+    writable_weights: bool = False,
 ) -> Export:
     """Write SystemVerilog, memory files, a file list and a manifest into ``folder``; beside, then renamed.
 
@@ -58,6 +60,7 @@ def export(
         pipeline: "deep", "middle", "shallow", or every number of it.
         max_steps: longest sequence that a reverse direction can turn around.
         output: "sequence" for h of every step, "last" for that of the last step of each sequence.
+        writable_weights: weights and biases in RAM that the control bus can load, instead of ROM.
 
     Raises:
         UnsupportedError: the hardware can't express the spec; nothing is written.
@@ -69,22 +72,39 @@ def export(
     if feature:
         raise UnsupportedError(f"the hardware can't express {feature}; nothing was written")
     require_identifier(name)
-    options = Options(multipliers=multipliers, pipeline=pipeline_of(pipeline), max_steps=max_steps, output=output)
+    options = Options(
+        multipliers=multipliers,
+        pipeline=pipeline_of(pipeline),
+        max_steps=max_steps,
+        output=output,
+        writable_weights=writable_weights,
+    )
     require_buildable(weights.spec, options)
     contents = {f"rtl/{source.name}": source.read_bytes() for source in source_files()}
     sources = tuple(contents)
-    contents[FILE_LIST] = "".join(f"{source}\n" for source in sources).encode()
-    cells = exported_cells(weights.spec, plan, options)
-    for cell, codes in zip(cells, quantise_weights(weights, plan), strict=True):
-        for parameter, text in cell_files(cell.plan, codes, multipliers).items():
+    contents[FILE_LIST] = "".join(f"{path}\n" for path in (*sources, f"rtl/{top_module(name)}.sv")).encode()
+    cells, codes = exported_cells(weights.spec, plan, options), quantise_weights(weights, plan)
+    for cell, cell_codes in zip(cells, codes, strict=True):
+        for parameter, text in cell_files(cell.plan, cell_codes, multipliers).items():
             contents[cell.files[parameter]] = text.encode()
+    design = Handover(
+        name=name,
+        spec=weights.spec,
+        plan=plan,
+        options=options,
+        stack=stack_parameters(weights.spec, plan, options),
+        weights=codes,
+        memories=tuple(path for cell in cells for path in cell.files.values()),
+        sources=source_files(),
+    )
+    contents |= {path: text.encode() for path, text in handover_files(design).items()}
     manifest = {
         "format": FORMAT,
         "name": name,
         "spec": json.loads(weights.spec.to_json()),
         "plan": plan.to_dict(),
         "options": options.to_dict(),
-        "stack": stack_parameters(weights.spec, plan, options),
+        "stack": design.stack,
         "cells": [asdict(cell) for cell in cells],
         "sources": list(sources),
         "sha256": {path: hashlib.sha256(content).hexdigest() for path, content in contents.items()},

@@ -11,6 +11,7 @@ from typing import Any, cast
 from gatesmith.errors import ExportError, FormatError, SpecError, UnsupportedError
 from gatesmith.fixed.plan import CellPlan, Plan
 from gatesmith.fixed.weights import CellWeights
+from gatesmith.hardware.handover import handover_paths
 from gatesmith.hardware.memfile import read_weights
 from gatesmith.hardware.names import require_identifier
 from gatesmith.hardware.options import Options
@@ -95,7 +96,8 @@ def load_export(folder: str | Path) -> Export:
     if not isinstance(sources, list) or not all(isinstance(s, str) and SOURCE.fullmatch(s) for s in sources):  # type: ignore[arg-type]
         raise ExportError(f"{folder / MANIFEST} has a source that is no rtl/name.sv; export it again")
     sources = tuple(cast("list[str]", sources))
-    expected = {*sources, FILE_LIST, *(path for cell in cells for path in cell.files.values())}
+    memories = (path for cell in cells for path in cell.files.values())
+    expected = {*sources, FILE_LIST, *handover_paths(name), *memories}
     _check_hashes(folder, manifest["sha256"], expected)
     return Export(folder=folder, name=name, spec=spec, plan=plan, options=options, cells=cells, sources=sources)
 
@@ -113,6 +115,7 @@ def read_export_weights(folder: str | Path) -> tuple[CellWeights, ...]:
             (exported.folder / cell.files["WeightFile"]).read_text(),
             (exported.folder / cell.files["BiasFile"]).read_text(),
             exported.multipliers,
+            (exported.folder / cell.files["PeepholeFile"]).read_text() if cell.plan.peepholes else "",
         )
         for cell in exported.cells
     )
@@ -137,11 +140,12 @@ def exported_cells(spec: LSTMSpec, plan: Plan, options: Options) -> tuple[Export
                 "InElements": pipeline.in_elements if layer == 0 else pipeline.link_elements,
                 "OutElements": pipeline.out_elements if layer == spec.num_layers - 1 else pipeline.link_elements,
                 **pipeline.stages(),
+                "WritableWeights": int(options.writable_weights),
             },
             plan=cell,
             files={
                 f"{memory.capitalize()}File": f"weights/l{layer}_{direction}_{memory}.hex"
-                for memory in ("weight", "bias", "sigmoid", "tanh")
+                for memory in ("weight", "bias", "sigmoid", "tanh", "output", *(["peephole"] if cell.peepholes else []))
             },
         )
         for (layer, direction, name), cell in zip(spec.cells(), plan.cells, strict=True)
@@ -166,6 +170,7 @@ def stack_parameters(spec: LSTMSpec, plan: Plan, options: Options) -> dict[str, 
         "OutElements": pipeline.out_elements,
         "LinkElements": pipeline.link_elements,
         **pipeline.stages(),
+        "WritableWeights": int(options.writable_weights),
     }
 
 
@@ -192,6 +197,11 @@ def module_parameters(cell: CellPlan, multipliers: int) -> dict[str, int]:
         "CellFrac": cell.c_frac,
         "TableBits": min(cell.table_bits, cell.z_width - 1),
         "SlopeWidth": cell.slope_width,
+        "Peepholes": sum(bit for gate, bit in (("i", 1), ("f", 2), ("o", 4)) if gate in cell.peepholes),
+        "PeepholeWidth": cell.p_width,
+        "PeepholeFrac": cell.p_frac,
+        "GateClip": int(cell.z_clip > 0),
+        "CellClip": cell.c_clip,
     }
 
 

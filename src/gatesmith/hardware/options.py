@@ -57,6 +57,7 @@ class Options:
         multipliers: P, products in a clock cycle, for each cell.
         max_steps: longest sequence that a reverse direction can turn around.
         output: "sequence" for every step, "last" for the last one of each sequence.
+        writable_weights: weights and biases in RAM that the control bus can load, instead of ROM.
 
     Raises:
         ExportError: a value is out of range.
@@ -66,12 +67,15 @@ class Options:
     pipeline: Pipeline = field(default_factory=Pipeline)
     max_steps: int = 64
     output: str = "sequence"
+    writable_weights: bool = False
 
     def __post_init__(self) -> None:
         _require("multipliers", self.multipliers, 1, MAX_MULTIPLIERS)
         _require("max_steps", self.max_steps, 1, MAX_STEPS)
         if self.output not in OUTPUTS:
             raise ExportError(f"output is {self.output!r}; expected {' or '.join(OUTPUTS)}")
+        if not isinstance(self.writable_weights, bool):
+            raise ExportError(f"writable_weights is {self.writable_weights!r}; expected true or false")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; :meth:`from_dict` reads them back."""
