@@ -1,101 +1,122 @@
 """`python -m benchmarks.gpu`: our LSTM and cuDNN's through ``torch.nn.LSTM``, in turn, in one run on one GPU.
 
-Prints a table and writes benchmarks/results/gpu.json. `--floor` prints what bytes, operations and barriers alone would
-take on an H100, and `--compile` what the compiled kernels take of a multiprocessor; neither needs a GPU.
+Prints tables and writes benchmarks/results/gpu.json after every point. Without a GPU: `--floor` prints what bytes,
+operations and barriers alone would take on an H100, `--compile` what the compiled kernels take of a multiprocessor,
+and `--dry-run` goes through the whole measurement with tiny sizes in Triton's interpreter.
 """
 
 import argparse
 import json
+import os
 import statistics
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
-from benchmarks.gpu_points import ELEMENT_BYTES, POINTS, Point, floor_of
-from gatesmith.ops.cuda.tiling import H100, Pass, choose_tiling
+from benchmarks import gpu_tables
+from benchmarks.gpu_points import ELEMENT_BYTES, PASSES, POINTS, Point, floor_of
 
 RESULTS = Path(__file__).parent / "results"
-PASSES: tuple[Pass, ...] = ("forward", "backward")
 PUBLISHED = {
     "FlashRNN, fused CUDA": {"forward": 4.87e-3, "training": 13.61e-3},
     "haste": {"forward": 18.4e-3, "training": 43.9e-3},
 }
 """Seconds at (16, 1024, 768, 768) in fp16 on an H100, as their authors give them; not measured here."""
-TURNS = 7
+TURNS, WARM_UPS = 7, 3
+# How far two results may be apart before nothing is timed: of y, and of gradients by their largest element.
+DIFFERENCE = {"float32": 1e-4, "tf32": 5e-3, "bfloat16": 5e-2, "float16": 5e-2}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--floor", action="store_true")
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--only", default="", help="points whose name contains this")
+    parser.add_argument("--dtypes", nargs="*", default=list(ELEMENT_BYTES), choices=list(ELEMENT_BYTES))
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     points = [point for point in POINTS if options.only in point.name]
-    console = Console(width=120)
     if options.floor:
-        console.print(floors(points))
+        print(gpu_tables.floors(points))
         return 0
     if options.compile:
-        console.print(binaries(points))
+        print(gpu_tables.binaries(points))
         return 0
+    if options.dry_run:
+        with interpreted():
+            tiny = [replace(point, batch=3, steps=2, inputs=3, hidden=5) for point in points]
+            return run(tiny, options.dtypes, torch.device("cpu"), options.out)
     if not torch.cuda.is_available():
-        print("no GPU is here, so nothing was measured; --floor and --compile need none", file=sys.stderr)
+        print("no GPU is here, so nothing was measured; --floor, --compile and --dry-run need none", file=sys.stderr)
         return 3
-    rows = [row for point in points for dtype in ELEMENT_BYTES for row in measure(point, dtype)]
-    report = {"machine": torch.cuda.get_device_name(), "torch": torch.__version__, "rows": rows, "means": means(rows)}
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "gpu.json").write_text(json.dumps(report, indent=1) + "\n")
-    console.print(results(rows))
-    console.print(report["means"])
-    return 0
+    return run(points, options.dtypes, torch.device("cuda"), options.out)
 
 
-def measure(point: Point, dtype: str) -> list[dict[str, Any]]:
+def run(points: list[Point], dtypes: list[str], device: torch.device, out: Path) -> int:
+    """Measure every point in every type; one that fails is written down and the others go on."""
+    name = torch.cuda.get_device_name() if device.type == "cuda" else "Triton's interpreter: no figure means anything"
+    report: dict[str, Any] = {"machine": name, "torch": torch.__version__, "rows": [], "failures": {}}
+    out.mkdir(parents=True, exist_ok=True)
+    for point in points:
+        for dtype in dtypes:
+            print(f"{point.name} in {dtype}", file=sys.stderr)
+            try:
+                report["rows"] += measure(point, dtype, device)
+            except Exception as error:
+                report["failures"][f"{point.name} in {dtype}"] = f"{type(error).__name__}: {error}"
+                print(f"failed: {error}", file=sys.stderr)
+        report["means"], report["published"] = means(report["rows"]), published(report["rows"])
+        (out / "gpu.json").write_text(json.dumps(report, indent=1) + "\n")
+    print(gpu_tables.results(report))
+    return 1 if report["failures"] else 0
+
+
+def measure(point: Point, dtype: str, device: torch.device) -> list[dict[str, Any]]:
     """Forward and training at a point: both contestants checked against each other, then timed in turn."""
     import gatesmith.torch
 
-    kind, device = getattr(torch, dtype), torch.device("cuda")
+    for switch in (torch.backends.cuda.matmul, torch.backends.cudnn):
+        switch.allow_tf32 = dtype == "tf32"
+    kind = torch.float32 if dtype == "tf32" else getattr(torch, dtype)
     torch.manual_seed(0)
-    given = (point.inputs, point.hidden, point.layers)
-    theirs = torch.nn.LSTM(*given, bidirectional=point.directions == 2, device=device, dtype=kind)
-    ours = gatesmith.torch.LSTM(*given, bidirectional=point.directions == 2, device=device, dtype=kind)
+    given, two = (point.inputs, point.hidden, point.layers), point.directions == 2
+    theirs = torch.nn.LSTM(*given, bidirectional=two, device=device, dtype=kind)
+    ours = gatesmith.torch.LSTM(*given, bidirectional=two, device=device, dtype=kind)
     ours.load_state_dict(theirs.state_dict())
     x = torch.randn(point.steps, point.batch, point.inputs, device=device, dtype=kind, requires_grad=True)
-    lengths = torch.full((point.batch,), point.steps)
-    if point.ragged:
-        lengths = torch.randint(1, point.steps + 1, (point.batch,))
-        lengths[0] = point.steps
+    lengths = torch.randint(1, point.steps + 1, (point.batch,))
+    lengths[0] = point.steps
+    lengths_there = lengths.to(device)
 
     def run_ours() -> torch.Tensor:
-        return ours(x, lengths=lengths if point.ragged else None)[0]
+        return ours(x, lengths=lengths_there if point.ragged else None)[0]
 
     def run_theirs() -> torch.Tensor:
         if not point.ragged:
             return theirs(x)[0]
         packed = torch.nn.utils.rnn.pack_padded_sequence(x, lengths, enforce_sorted=False)
-        return torch.nn.utils.rnn.pad_packed_sequence(theirs(packed)[0])[0]
+        return torch.nn.utils.rnn.pad_packed_sequence(theirs(packed)[0], total_length=point.steps)[0]
 
-    tolerance = 1e-4 if dtype == "float32" else 5e-2
-    difference = float((run_ours().float() - run_theirs().float()).abs().max())
-    if not difference <= tolerance:
-        raise SystemExit(f"{point.name} in {dtype}: ours and cuDNN's differ by {difference:.2e}; nothing was timed")
+    def trained(run: Callable[[], torch.Tensor], module: torch.nn.Module) -> Callable[[], tuple[torch.Tensor, ...]]:
+        return lambda: torch.autograd.grad(run().float().square().sum(), [x, *module.parameters()])
 
-    def train(run: Callable[[], torch.Tensor]) -> Callable[[], object]:
-        return lambda: run().float().sum().backward()  # pyright: ignore[reportUnknownMemberType]
-
-    def infer(run: Callable[[], torch.Tensor]) -> Callable[[], object]:
-        return torch.no_grad()(run)
-
+    works = {
+        "forward": (torch.no_grad()(run_ours), torch.no_grad()(run_theirs)),
+        "training": (trained(run_ours, ours), trained(run_theirs, theirs)),
+    }
+    require_equal(point, dtype, *works["forward"], *works["training"])
     rows: list[dict[str, Any]] = []
-    for mode, wrap in (("forward", infer), ("training", train)):
-        seconds = in_turn(wrap(run_ours), wrap(run_theirs))
-        floor = sum(floor_of(point, dtype, pass_).total for pass_ in (PASSES if mode == "training" else PASSES[:1]))
+    for mode, contestants in works.items():
+        seconds = in_turn(device, *contestants)
+        passes = PASSES if mode == "training" else PASSES[:1]
         rows.append(
             {
                 "point": point.name,
@@ -104,28 +125,53 @@ def measure(point: Point, dtype: str) -> list[dict[str, Any]]:
                 "ours": seconds[0],
                 "cudnn": seconds[1],
                 "ratio": seconds[1] / seconds[0],
-                "floor": floor,
-                "class": "ragged" if point.ragged else "home" if point.is_home_of_cudnn(dtype) else "outside",
+                "floor": sum(floor_of(point, dtype, pass_).total for pass_ in passes),
+                "class": point.kind(dtype),
             }
         )
     return rows
 
 
-def in_turn(*contestants: Callable[[], object]) -> list[float]:
-    """The median seconds of each contestant, measured by the GPU's own clock, turn about."""
+def require_equal(point: Point, dtype: str, *works: Callable[[], Any]) -> None:
+    """Stop unless both contestants have the same outputs and gradients, to rounding."""
+    ours, theirs, our_gradients, their_gradients = (work() for work in works)
+    pairs = [(ours, theirs), *zip(our_gradients, their_gradients, strict=True)]
+    for index, (mine, other) in enumerate(pairs):
+        size = max(1.0, float(other.float().abs().max()))
+        difference = float((mine.float() - other.float()).abs().max()) / size
+        if not difference <= DIFFERENCE[dtype]:
+            what = "the outputs" if index == 0 else "dx" if index == 1 else f"the gradients of parameter {index - 2}"
+            raise RuntimeError(f"{point.name} in {dtype}: {what} differ by {difference:.2e}; nothing was timed")
+
+
+def in_turn(device: torch.device, *contestants: Callable[[], object]) -> list[float]:
+    """The median seconds of each contestant, by the GPU's own clock, turn about."""
+    on_gpu = device.type == "cuda"
+    turns, warm_ups = (TURNS, WARM_UPS) if on_gpu else (1, 0)
     for contestant in contestants:
-        for _ in range(3):
+        for _ in range(warm_ups):
             contestant()
     taken: list[list[float]] = [[] for _ in contestants]
-    for _ in range(TURNS):
+    for _ in range(turns):
         for contestant, times in zip(contestants, taken, strict=True):
-            begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            begin.record()
-            contestant()
-            end.record()
-            end.synchronize()
-            times.append(begin.elapsed_time(end) / 1e3)
+            times.append(seconds_on_gpu(contestant) if on_gpu else seconds_here(contestant))
     return [statistics.median(times) for times in taken]
+
+
+def seconds_on_gpu(work: Callable[[], object]) -> float:
+    begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    torch.cuda.synchronize()
+    begin.record()
+    work()
+    end.record()
+    end.synchronize()
+    return begin.elapsed_time(end) / 1e3
+
+
+def seconds_here(work: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    work()
+    return time.perf_counter() - begin
 
 
 def means(rows: list[dict[str, Any]]) -> dict[str, float]:
@@ -134,67 +180,28 @@ def means(rows: list[dict[str, Any]]) -> dict[str, float]:
     return {kind: statistics.geometric_mean(row["ratio"] for row in rows if row["class"] == kind) for kind in kinds}
 
 
-def results(rows: list[dict[str, Any]]) -> Table:
-    table = Table("point", "type", "mode", "ours ms", "cuDNN ms", "ratio", "floor ms", "class")
+def published(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """How many times faster than published figures we are where they were taken; the target is 2."""
+    ratios: dict[str, float] = {}
     for row in rows:
-        times = [f"{row[name] * 1e3:.2f}" for name in ("ours", "cudnn")]
-        table.add_row(
-            row["point"],
-            row["dtype"],
-            row["mode"],
-            *times,
-            f"{row['ratio']:.2f}",
-            f"{row['floor'] * 1e3:.2f}",
-            row["class"],
-        )
-    return table
+        if (row["point"], row["dtype"]) == (POINTS[0].name, "float16"):
+            ratios |= {f"{name}, {row['mode']}": times[row["mode"]] / row["ours"] for name, times in PUBLISHED.items()}
+    return ratios
 
 
-def floors(points: list[Point]) -> Table:
-    columns = ("products ms", "L2 µs", "shared µs", "ops µs", "total ms")
-    table = Table("point", "type", "pass", "programs", "W_hh", *columns)
-    for point in points:
-        if point.ragged:
-            continue
-        for dtype in ("bfloat16", "float32"):
-            for pass_ in PASSES:
-                floor = floor_of(point, dtype, pass_)
-                where = "resident" if floor.resident else "streamed"
-                steps = [f"{value * 1e6:.2f}" for value in (floor.cache, floor.shared, floor.operations)]
-                table.add_row(
-                    point.name, dtype, pass_, str(floor.programs), where if floor.persistent else f"{where}, launched",
-                    f"{floor.products * 1e3:.2f}", *steps, f"{floor.total * 1e3:.2f}",
-                )  # fmt: skip
-    return table
+@contextmanager
+def interpreted() -> Iterator[None]:
+    """CPU tensors go to the Triton kernels, and Triton interprets them, if nobody has imported it before."""
+    os.environ["TRITON_INTERPRET"] = "1"
+    torch.set_num_threads(1)
+    from gatesmith.ops.cuda.problem import unsupported_feature
+    from gatesmith.torch import cuda
 
+    def takes(x: torch.Tensor, spec: Any) -> bool:
+        return x.dtype == torch.float32 and unsupported_feature(spec) is None
 
-def binaries(points: list[Point]) -> Table:
-    from gatesmith.ops.cuda.compile import compile_kernel
-    from gatesmith.spec import LSTMSpec
-
-    table = Table("point", "type", "pass", "tiles n × h × k", "warps", "shared KiB", "registers", "spilled B")
-    for point in points:
-        if point.ragged:
-            continue
-        for dtype in ("bfloat16", "float32"):
-            for pass_ in PASSES:
-                tiling = choose_tiling(
-                    pass_,
-                    hidden=point.hidden,
-                    batch=point.batch,
-                    lanes=point.directions,
-                    element_bytes=ELEMENT_BYTES[dtype],
-                    machine=H100,
-                )
-                direction = "bidirectional" if point.directions == 2 else "forward"
-                spec = LSTMSpec(point.inputs, point.hidden, point.layers, direction)
-                binary = compile_kernel(pass_, spec, dtype, tiling)
-                table.add_row(
-                    point.name, dtype, pass_, f"{tiling.block_n} × {tiling.block_h} × {tiling.block_k}",
-                    str(tiling.num_warps), f"{binary.shared_bytes / 1024:.0f}", str(binary.registers),
-                    str(binary.spilled_bytes),
-                )  # fmt: skip
-    return table
+    with mock.patch.object(cuda, "takes", takes):
+        yield
 
 
 if __name__ == "__main__":

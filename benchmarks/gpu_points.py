@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from math import ceil
 
-from gatesmith.ops.cuda.tiling import H100, Pass, choose_tiling
+from gatesmith.ops.cuda.tiling import H100, Pass, Tiling, choose_tiling, runs_as_wave
 
-ELEMENT_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-PEAK_FLOPS = {"float32": 67e12, "bfloat16": 989e12, "float16": 989e12}
-"""Of an H100 SXM, dense, from its data sheet; float32 without tf32."""
+PASSES: tuple[Pass, ...] = ("forward", "backward")
+ELEMENT_BYTES = {"float32": 4, "tf32": 4, "bfloat16": 2, "float16": 2}
+PEAK_FLOPS = {"float32": 67e12, "tf32": 494e12, "bfloat16": 989e12, "float16": 989e12}
+"""Of an H100 SXM, dense, from its data sheet; tf32 is float32 with PyTorch's switch for it."""
 MEMORY_BYTES_PER_SECOND = 3.35e12
 CACHE_BYTES_PER_SECOND = 5.5e12
 """L2 to all multiprocessors: an assumption, of the order that microbenchmarks report."""
@@ -15,6 +16,8 @@ SHARED_BYTES_PER_SECOND = 128 * 1.755e9
 """Of one multiprocessor: 128 bytes a clock at the boost clock."""
 BARRIER_SECONDS = 1.2e-6
 """All programs meet once through L2: an assumption, two round trips of about 0.6 µs."""
+LAUNCH_SECONDS = 2.5e-6
+"""A step that is a launch of its own: an assumption, of the order that microbenchmarks report."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,13 +37,35 @@ class Point:
         extra = "" if self.layers == self.directions == 1 else f" L{self.layers} R{self.directions}"
         return f"({self.batch}, {self.steps}, {self.inputs}, {self.hidden}){extra}{' ragged' if self.ragged else ''}"
 
-    def is_home_of_cudnn(self, dtype: str) -> bool:
-        """Whether cuDNN can run this persistently: padded, H <= 192, or fp16 in its multiples."""
+    def kind(self, dtype: str) -> str:
+        """How the issue's targets group it: ragged, at cuDNN's persistent home, outside; or beyond its list."""
+        if self.layers > 1 and self.directions == 1:
+            return "wave"
         if self.ragged:
-            return False
+            return "ragged"
         single = self.layers == self.directions == 1
         fits = self.hidden <= 1024 and self.hidden % 128 == 0 and self.batch % 8 == 0
-        return self.hidden <= 192 or (dtype == "float16" and single and fits)
+        at_home = self.hidden <= 192 or (dtype == "float16" and single and fits)
+        return "home" if at_home else "outside"
+
+    def runs_as_wave(self, dtype: str) -> bool:
+        """Whether all layers are one launch on an H100."""
+        size = ELEMENT_BYTES[dtype]
+        given = {"hidden": self.hidden, "batch": self.batch, "layers": self.layers, "element_bytes": size}
+        return self.layers > 1 and self.directions == 1 and runs_as_wave(**given, machine=H100)
+
+    def tiling(self, pass_: Pass, dtype: str) -> Tiling:
+        """What would be launched on an H100."""
+        wave = self.runs_as_wave(dtype)
+        return choose_tiling(
+            pass_,
+            hidden=self.hidden,
+            batch=self.batch,
+            lanes=self.layers if wave else self.directions,
+            matrices=2 if wave else 1,
+            element_bytes=ELEMENT_BYTES[dtype],
+            machine=H100,
+        )
 
 
 POINTS = (
@@ -50,6 +75,7 @@ POINTS = (
     Point(batch=1, steps=1000, inputs=256, hidden=256),
     Point(batch=256, steps=100, inputs=128, hidden=128),
     Point(batch=32, steps=500, inputs=320, hidden=320, layers=2, directions=2),
+    Point(batch=32, steps=500, inputs=320, hidden=320, layers=2),
     Point(batch=64, steps=256, inputs=512, hidden=512, ragged=True),
     Point(batch=256, steps=100, inputs=128, hidden=128, ragged=True),
 )
@@ -60,62 +86,70 @@ class Floor:
     """Seconds that one pass can't go below on an H100, by cause; a step pays its largest one, and a barrier.
 
     Attributes:
-        products: the input projection of all steps (with dW and dx in the backward pass), by operations.
-        memory: z, h and c through memory once.
-        cache: of one step, h (or dz) from L2 to every program, and W_hh where it is not resident.
-        shared: of one step, the program's part of W_hh out of shared memory.
-        operations: of one step, the recurrent product.
-        total: all of it: products, and every step's largest cause with its barrier.
+        flops: of the whole pass.
+        bytes: x, y, z, h, c and weights through memory once.
+        products: the products over all steps: of the input forward; of dW and dx backward.
+        cache: of one step, h (or dz) from L2 to every program, and the weights where they are not resident.
+        shared: of one step, the program's part of the weights out of shared memory.
+        operations: of one step, the recurrent products.
+        barriers: of all steps (launches, where a step is one).
+        total: products, and every step's largest cause with its barrier.
     """
 
+    flops: float
+    bytes: float
     products: float
-    memory: float
     cache: float
     shared: float
     operations: float
+    barriers: float
     total: float
     programs: int
-    resident: bool
-    persistent: bool
+    tiling: Tiling
 
 
 def floor_of(point: Point, dtype: str, pass_: Pass) -> Floor:
     """The floor of one pass over all layers, with the tiling that would be launched."""
     size, peak = ELEMENT_BYTES[dtype], PEAK_FLOPS[dtype]
-    tiling = choose_tiling(
-        pass_,
-        hidden=point.hidden,
-        batch=point.batch,
-        lanes=point.directions,
-        element_bytes=size,
-        machine=H100,
-    )
-    grid = tiling.grid(point.hidden, point.batch, point.directions)
-    programs = grid[0] * grid[1] * grid[2]
+    wave, tiling = point.runs_as_wave(dtype), point.tiling(pass_, dtype)
+    lanes, matrices = (point.layers, 2) if wave else (point.directions, 1)
+    rounds = point.steps + point.layers - 1 if wave else point.steps * point.layers
+    tiles_h, tiles_n, _ = tiling.grid(point.hidden, point.batch, lanes)
+    programs = tiles_h * tiles_n * lanes
     inner = point.hidden if pass_ == "forward" else 4 * point.hidden
-    part = inner * (4 * tiling.block_h if pass_ == "forward" else tiling.block_h) * size
-    read = programs * (inner * min(tiling.block_n, point.batch) * size + (0 if tiling.resident else part))
-    cache = read / CACHE_BYTES_PER_SECOND
+    part = matrices * inner * (4 * tiling.block_h if pass_ == "forward" else tiling.block_h) * size
+    seen = matrices * inner * min(tiling.block_n, point.batch) * size
+    cache = programs * (seen + (0 if tiling.resident else part)) / CACHE_BYTES_PER_SECOND
     shared = part / SHARED_BYTES_PER_SECOND * ceil(programs / H100.multiprocessors)
-    cells = point.batch * point.hidden * point.directions
-    operations = 2 * 4 * cells * point.hidden / peak
-    rows = point.steps * point.batch
-    products = memory = 0.0
-    for layer in range(point.layers):
-        inputs = point.inputs if layer == 0 else point.directions * point.hidden
-        one = 2 * rows * 4 * point.hidden * point.directions * inputs
-        recurrent = 2 * rows * 4 * point.hidden * point.directions * point.hidden
-        products += (one if pass_ == "forward" else 2 * one + recurrent) / peak
-        memory += rows * point.hidden * point.directions * (9 * size + 4) / MEMORY_BYTES_PER_SECOND
-    step = max(cache, shared, operations, memory / (point.layers * point.steps)) + BARRIER_SECONDS
+    recurrent = 2 * 4 * point.batch * point.hidden * lanes * point.hidden * matrices  # of a step
+    outside, moved = _outside(point, pass_, size, wave=wave)
+    step = max(cache, shared, recurrent / peak, moved / MEMORY_BYTES_PER_SECOND / rounds)
+    barriers = rounds * (BARRIER_SECONDS if tiling.persistent else LAUNCH_SECONDS)
     return Floor(
-        products=products,
-        memory=memory,
+        flops=outside + recurrent * rounds,
+        bytes=moved,
+        products=outside / peak,
         cache=cache,
         shared=shared,
-        operations=operations,
-        total=products + point.layers * point.steps * step,
+        operations=recurrent / peak,
+        barriers=barriers,
+        total=outside / peak + rounds * step + barriers,
         programs=programs,
-        resident=tiling.resident,
-        persistent=tiling.persistent,
+        tiling=tiling,
     )
+
+
+def _outside(point: Point, pass_: Pass, size: int, *, wave: bool) -> tuple[float, float]:
+    """(operations of the products over all steps, bytes through memory)"""
+    rows, rows_of_w = point.steps * point.batch, 4 * point.hidden * point.directions
+    operations = moved = 0.0
+    for layer in range(point.layers):
+        inputs = point.inputs if layer == 0 else point.directions * point.hidden
+        one = 2 * rows * rows_of_w * inputs
+        inside = wave and layer > 0  # its product with the layer below is part of the recurrence
+        operations += 0 if inside else one  # W_ih x forward, dx backward
+        if pass_ == "backward":
+            operations += one + 2 * rows * rows_of_w * point.hidden  # dW_ih and dW_hh
+        moved += rows * (inputs + point.hidden * point.directions * 9) * size  # x, h, z there and back
+        moved += rows * point.hidden * point.directions * 4 + rows_of_w * (inputs + point.hidden) * size  # c, weights
+    return operations, moved
