@@ -63,7 +63,7 @@ def test_another_file_is_refused(tmp_path: Path) -> None:
         read_coverage(file)
 
 
-# (D, H, P, pipeline), for what only some shapes have: rows one by one, windows that wrap, columns side by side, beats of 3.
+# (D, H, P, pipeline), for what only some have: rows one by one, windows that wrap, columns side by side, beats of 3.
 ENGINES = [
     (6, 20, 16, DEEP),
     (3, 5, 7, DEEP),

@@ -1,4 +1,4 @@
-"""What must not change a result: hesitating streams, resets at any clock, what registers held before, rails for long."""
+"""What must not change a result: streams that hesitate, resets at any clock, what registers held before, long rails."""
 
 import itertools
 from collections.abc import Iterator
