@@ -53,7 +53,7 @@ template <int ROWS, int VECTORS>
         packed += BLOCK * VECTORS * LANES;
     }
     for (int64_t gate = 0; rest && gate < GATE_COUNT; ++gate) {
-        add_rows<ROWS, VECTORS, NOT_AT_ALL>(sums, rows, rest, packed, VECTORS * LANES, rows[0]);
+        add_rows<ROWS, VECTORS>(sums, rows, rest, packed, VECTORS * LANES);
         for (int m = 0; m < ROWS; ++m) rows[m] += LANES;
         packed += LANES * VECTORS * LANES;
     }

@@ -89,7 +89,7 @@ void step_tile(const Step &s, int64_t panel, int64_t first, const float *ahead) 
         for (int m = 0; m < ROWS; ++m)
             for (int v = 0; v < 4; ++v) sums[m][v] = load(packed + v * LANES);
         if (s.cell.runs(GATESMITH_SKIP_INPUT))
-            add_rows<ROWS, 4>(sums, s.scratch.x + first, shape.inputs, packed + BLOCK, BLOCK, ahead);
+            add_rows<ROWS, 4, INTO_L2>(sums, s.scratch.x + first, shape.inputs, packed + BLOCK, BLOCK, ahead);
     } else {
         const float *projected = s.scratch.projected +
             ((panel - s.share.first_panel) * s.scratch.chunk_rows + s.projected_row + first) * BLOCK;
@@ -97,8 +97,8 @@ void step_tile(const Step &s, int64_t panel, int64_t first, const float *ahead) 
             for (int v = 0; v < 4; ++v) sums[m][v] = load(projected + m * BLOCK + v * LANES);
     }
     if (s.cell.runs(GATESMITH_SKIP_RECURRENT))
-        add_rows<ROWS, 4>(sums, s.scratch.h + first, shape.hidden, packed + (1 + shape.inputs) * BLOCK, BLOCK,
-                          s.projected_row < 0 ? ahead + shape.inputs * LINE : ahead);
+        add_rows<ROWS, 4, INTO_L2>(sums, s.scratch.h + first, shape.hidden, packed + (1 + shape.inputs) * BLOCK, BLOCK,
+                                   s.projected_row < 0 ? ahead + shape.inputs * LINE : ahead);
     activate<ROWS>(sums, s, panel, first);
 }
 
@@ -110,7 +110,7 @@ void project_tile(const CellForward &cell, const Scratch &scratch, int64_t panel
     for (int m = 0; m < ROWS; ++m)
         for (int v = 0; v < 4; ++v) sums[m][v] = load(packed + v * LANES);
     if (cell.runs(GATESMITH_SKIP_INPUT))
-        add_rows<ROWS, 4>(sums, scratch.chunk + first, cell.shape.inputs, packed + BLOCK, BLOCK, packed);
+        add_rows<ROWS, 4>(sums, scratch.chunk + first, cell.shape.inputs, packed + BLOCK, BLOCK);
     float *projected = scratch.projected + ((panel - first_panel) * scratch.chunk_rows + first) * BLOCK;
     for (int m = 0; m < ROWS; ++m)
         for (int v = 0; v < 4; ++v) store(projected + m * BLOCK + v * LANES, sums[m][v]);
@@ -288,8 +288,8 @@ void gates_tile(const CellForward &cell, const Rows &rows, int64_t panel, int64_
     Sums<ROWS, 4> sums;
     for (int m = 0; m < ROWS; ++m)
         for (int v = 0; v < 4; ++v) sums[m][v] = load(packed + v * LANES);
-    add_rows<ROWS, 4>(sums, rows.x + first, shape.inputs, packed + BLOCK, BLOCK, packed);
-    add_rows<ROWS, 4>(sums, rows.h + first, shape.hidden, packed + (1 + shape.inputs) * BLOCK, BLOCK, packed);
+    add_rows<ROWS, 4>(sums, rows.x + first, shape.inputs, packed + BLOCK, BLOCK);
+    add_rows<ROWS, 4>(sums, rows.h + first, shape.hidden, packed + (1 + shape.inputs) * BLOCK, BLOCK);
 #pragma GCC unroll 1
     for (int m = 0; m < ROWS; ++m) {
         float *to = gates + rows.to[first + m] * BLOCK;
