@@ -28,6 +28,13 @@ module lstm #(
   parameter BiasFile = "",
   parameter SigmoidFile = "",
   parameter TanhFile = "",
+  parameter OutputFile = "",
+  parameter int Peepholes = 0,    // gates that see c: 1 for i, 2 for f, 4 for o, added up
+  parameter int PeepholeWidth = 8,
+  parameter int PeepholeFrac = 6,
+  parameter PeepholeFile = "",
+  parameter bit GateClip = 1'b0,  // the tables clip the pre-activations, so that their saturation is no event
+  parameter int CellClip = 0,     // bound on the magnitude of c, as a code; 0 for none
   parameter int InElements = 1,    // elements of x per beat; divides Multipliers / (4 * HiddenSize) where above 1
   parameter int OutElements = 1,   // elements of h per beat; likewise
   parameter int MemoryStages = 2,  // read latency of memories: 0, 1 or 2
@@ -198,6 +205,13 @@ module lstm #(
     .BiasFile(BiasFile),
     .SigmoidFile(SigmoidFile),
     .TanhFile(TanhFile),
+    .OutputFile(OutputFile),
+    .Peepholes(Peepholes),
+    .PeepholeWidth(PeepholeWidth),
+    .PeepholeFrac(PeepholeFrac),
+    .PeepholeFile(PeepholeFile),
+    .GateClip(GateClip),
+    .CellClip(CellClip),
     .MemoryStages(MemoryStages),
     .OperandStages(OperandStages),
     .ProductStages(ProductStages),

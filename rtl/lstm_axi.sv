@@ -11,6 +11,15 @@ module lstm_axi #(
   parameter int MaxSteps = 64,
   parameter bit LastOnly = 1'b0,
   parameter int Multipliers = 16,
+  parameter int Head = 0,
+  parameter int Classes = 9,
+  parameter int HeadLanes = 1,
+  parameter int HeadWeightWidth = 8,
+  parameter int HeadBiasWidth = 24,
+  parameter int HeadAccWidth = 32,
+  parameter int HeadAccFrac = 22,
+  parameter int ScoreWidth = 16,
+  parameter int ScoreFrac = 11,
   // Derived: leave them alone.
   localparam int Directions = Direction == 2 ? 2 : 1,
   localparam int Cells = Layers * Directions,
@@ -48,7 +57,8 @@ module lstm_axi #(
   parameter bit WritableWeights = 1'b0,
   parameter logic [31:0] Design = '0,  // told in a register, so that a driver knows which weights and formats it meets
   localparam int XBits = int'(XWidth[31:0]),
-  localparam int YBits = int'(HWidth[32*(Cells-1)+:32]),
+  localparam int HBits = int'(HWidth[32*(Cells-1)+:32]),
+  localparam int YBits = Head == 0 ? HBits : Head == 1 ? ScoreWidth : Classes > 1 ? $clog2(Classes) + 1 : 2,
   localparam int XBytes = (XBits + 7) / 8,  // of an element on the stream
   localparam int YBytes = (YBits + 7) / 8
 ) (
@@ -59,7 +69,7 @@ module lstm_axi #(
   input  wire logic                             s_axis_tvalid,
   input  wire logic                             s_axis_tlast,
   output logic                                  s_axis_tready,
-  // h of the last layer, forward then reverse; tlast with the last beat of a sequence
+  // h of the last layer, forward then reverse, or scores, or a class; tlast with the last beat of a sequence
   output logic      [8*YBytes*OutElements-1:0]  m_axis_tdata,
   output logic                                  m_axis_tvalid,
   output logic                                  m_axis_tlast,
@@ -187,10 +197,13 @@ module lstm_axi #(
   );
 
   logic [YBits*OutElements-1:0] y;
-  logic y_last, y_valid, y_ready, unused_done;
+  logic y_last, y_valid, y_ready, unused_done, unused_head_saturated;
   lstm_stack #(
     .InputSize(InputSize), .HiddenSize(HiddenSize), .Layers(Layers), .Direction(Direction), .MaxSteps(MaxSteps),
     .LastOnly(LastOnly), .Multipliers(Multipliers),
+    .Head(Head), .Classes(Classes), .HeadLanes(HeadLanes), .HeadWeightWidth(HeadWeightWidth),
+    .HeadBiasWidth(HeadBiasWidth), .HeadAccWidth(HeadAccWidth), .HeadAccFrac(HeadAccFrac), .ScoreWidth(ScoreWidth),
+    .ScoreFrac(ScoreFrac),
     .XWidth(XWidth), .XFrac(XFrac), .XShift(XShift), .HWidth(HWidth), .HShift(HShift), .HFrac(HFrac),
     .WeightWidth(WeightWidth), .BiasWidth(BiasWidth), .AccWidth(AccWidth), .AccFrac(AccFrac), .ZWidth(ZWidth),
     .ZFrac(ZFrac), .ActWidth(ActWidth), .ActFrac(ActFrac), .CellWidth(CellWidth), .CellFrac(CellFrac),
@@ -210,7 +223,8 @@ module lstm_axi #(
     .weight_address_i(host_weight_address), .weight_data_i(host_data), .keep_i(keep),
     .busy_o(core_busy), .done_o(unused_done),
     .clear_i(1'b1),  // its flags are single clocks; the registers keep them
-    .saturated_o(saturated), .protocol_error_o(length_error), .overflow_o(overflow)
+    .saturated_o(saturated), .protocol_error_o(length_error), .overflow_o(overflow),
+    .head_saturated_o(unused_head_saturated)
   );
 
   // The way out: elements into their bytes.

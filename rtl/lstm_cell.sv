@@ -27,6 +27,13 @@ module lstm_cell #(
   parameter BiasFile = "",
   parameter SigmoidFile = "",
   parameter TanhFile = "",
+  parameter OutputFile = "",
+  parameter int Peepholes = 0,    // gates that see c: 1 for i, 2 for f, 4 for o, added up
+  parameter int PeepholeWidth = 8,
+  parameter int PeepholeFrac = 6,
+  parameter PeepholeFile = "",
+  parameter bit GateClip = 1'b0,  // the tables clip the pre-activations, so that their saturation is no event
+  parameter int CellClip = 0,     // bound on the magnitude of c, as a code; 0 for none
   parameter int MemoryStages = 2,
   parameter int OperandStages = 1,
   parameter int ProductStages = 3,
@@ -79,7 +86,13 @@ module lstm_cell #(
   localparam int BaseWidth = $clog2(Rows + 1);
   localparam int TreeStages = SumStages > 0 ? $clog2(ColumnsPerCycle) : 0;
   localparam int SumLatency = 1 + MemoryStages + OperandStages + ProductStages + TreeStages;
-  localparam int PointwiseLatency = 5 + 3 * MemoryStages + 4 * OperandStages + 4 * ProductStages + 17 * SumStages;
+  localparam int ProductLatency = OperandStages + ProductStages;
+  localparam int EarlyStages = Peepholes % 4 != 0
+    ? (ProductLatency > 3 * SumStages ? ProductLatency : 3 * SumStages) - 2 * SumStages : 0;
+  localparam int LateStages = Peepholes / 4 % 2 != 0 ? ProductLatency + 1 : 0;
+  localparam int ClipStages = CellClip > 0 ? SumStages : 0;
+  localparam int PointwiseLatency = 5 + 3 * MemoryStages + 4 * OperandStages + 4 * ProductStages + 17 * SumStages
+    + EarlyStages + LateStages + ClipStages;
 
   if (InputSize < 1 || HiddenSize < 1 || Multipliers < 1) begin : g_check_sizes
     $error("InputSize, HiddenSize and Multipliers must be at least 1");
@@ -211,6 +224,13 @@ module lstm_cell #(
       .BiasFile(BiasFile),
       .SigmoidFile(SigmoidFile),
       .TanhFile(TanhFile),
+      .OutputFile(OutputFile),
+      .Peepholes(Peepholes),
+      .PeepholeWidth(PeepholeWidth),
+      .PeepholeFrac(PeepholeFrac),
+      .PeepholeFile(PeepholeFile),
+      .GateClip(GateClip),
+      .CellClip(CellClip),
       .MemoryStages(MemoryStages),
       .OperandStages(OperandStages),
       .ProductStages(ProductStages),

@@ -2,7 +2,7 @@
 //
 // Golden model: "One step" in docs/fixed-point.md. `rows_i` comes MemoryStages + 2 * SumStages after `read_i`.
 // Latency from `read_i` to `h_o`: 5 + 3 * MemoryStages + 4 * OperandStages + 4 * ProductStages +
-// 17 * SumStages. Throughput: one per clock.
+// 17 * SumStages, and more with peepholes or a clip: EarlyStages, LateStages, ClipStages. Throughput: one per clock.
 `default_nettype none
 module lstm_pointwise #(
   parameter int HiddenSize = 64,
@@ -23,7 +23,14 @@ module lstm_pointwise #(
   parameter int SlopeWidth = 16,
   parameter BiasFile = "",
   parameter SigmoidFile = "",
-  parameter TanhFile = "",
+  parameter TanhFile = "",        // of the candidate
+  parameter OutputFile = "",      // of c in the output
+  parameter int Peepholes = 0,    // gates that see c: 1 for i, 2 for f, 4 for o, added up
+  parameter int PeepholeWidth = 8,
+  parameter int PeepholeFrac = 6,
+  parameter PeepholeFile = "",
+  parameter bit GateClip = 1'b0,  // the tables clip z, so that its saturation is no event
+  parameter int CellClip = 0,     // bound on the magnitude of c, as a code; 0 for none
   parameter int MemoryStages = 2,
   parameter int OperandStages = 1,
   parameter int ProductStages = 3,
@@ -53,12 +60,21 @@ module lstm_pointwise #(
   output logic      [2:0]            saturated_o     // z, c, h: each at its own time
 );
   localparam int RowsAt = MemoryStages + 2 * SumStages;                       // clocks after read_i
-  localparam int ZAt = RowsAt + 1 + 3 * SumStages;
+  // Where i or f see c, their sums meet the products at PeepholeAt; o's product waits for the new c.
+  localparam int ProductLatency = OperandStages + ProductStages;
+  localparam bit Early = Peepholes % 4 != 0;
+  localparam bit Late = Peepholes / 4 % 2 != 0;
+  localparam int PeepholeAt = MemoryStages + (ProductLatency > 3 * SumStages ? ProductLatency : 3 * SumStages);
+  localparam int EarlyStages = Early ? PeepholeAt - RowsAt : 0;
+  localparam int LateStages = Late ? ProductLatency + 1 : 0;
+  localparam int ClipStages = CellClip > 0 ? SumStages : 0;
+  localparam int ZAt = RowsAt + EarlyStages + 1 + 3 * SumStages;
   localparam int ActivationLatency = 1 + MemoryStages + 2 * OperandStages + ProductStages + 2 * SumStages;
   localparam int GatesAt = ZAt + ActivationLatency;
-  localparam int CellAt = GatesAt + ProductStages + 3 * SumStages + 1;
+  localparam int CellAt = GatesAt + ProductStages + 3 * SumStages + ClipStages + 1;
+  localparam int LateZAt = CellAt + ProductLatency + 3 * SumStages + 1;
   localparam int TanhAt = CellAt + 3 * SumStages + ActivationLatency;
-  localparam int HAt = TanhAt + ProductStages + 2 * SumStages + 1;
+  localparam int HAt = TanhAt + LateStages + ProductStages + 2 * SumStages + 1;
 
   localparam int CellReadAt = GatesAt - MemoryStages - OperandStages;
 
@@ -88,17 +104,62 @@ module lstm_pointwise #(
   );
   delay #(.Width(4 * BiasWidth), .Stages(2 * SumStages)) u_bias_q (.clk, .rst(1'b0), .data_i(bias_read), .data_o(bias));
 
+  // Peephole weights {o, f, i}, and c as it was before the step
+  logic [CellWidth-1:0] cell_new, cell_early;
+  logic [3*PeepholeWidth-1:0] peepholes;
+  logic unused_peepholes;  // of gates that have none
+  assign unused_peepholes = &{1'b0, peepholes, cell_early};
+  if (Peepholes != 0) begin : g_peepholes
+    rom #(.Width(3 * PeepholeWidth), .Depth(Units), .Latency(MemoryStages), .File(PeepholeFile)) u_weights (
+      .clk, .address_i(unit), .data_o(peepholes), .write_i(1'b0), .write_address_i('0), .write_data_i('0)
+    );
+  end else begin : g_no_peepholes
+    assign peepholes = '0;
+  end
+
   logic [3:0] z_saturated;
   logic [4*ActWidth-1:0] gates;  // {o, g, f, i}
   for (genvar gate = 0; gate < 4; gate++) begin : g_gate
+    localparam bit Sees = gate == 3 ? Late : gate < 2 && Peepholes / (gate + 1) % 2 != 0;
     logic [AccWidth-1:0] sum, sum_q;
     logic [ZWidth-1:0] z, z_q;
     logic saturated;
     assign sum = rows_i[gate*AccWidth+:AccWidth] + AccWidth'($signed(bias[gate*BiasWidth+:BiasWidth]));
     delay #(.Width(AccWidth), .Stages(SumStages)) u_sum (.clk, .rst(1'b0), .data_i(sum), .data_o(sum_q));
-    saturate_round #(.InWidth(AccWidth), .Shift(AccFrac - ZFrac), .OutWidth(ZWidth), .Stages(SumStages)) u_z (
-      .clk, .value_i(sum_q), .base_i('0), .value_o(z), .saturated_o(saturated)
-    );
+    if (Sees) begin : g_peephole
+      localparam int Slack = PeepholeAt - MemoryStages - ProductLatency;  // of c and p before the sum
+      logic [AccWidth-1:0] sum_late;
+      logic [PeepholeWidth-1:0] weight;
+      logic [CellWidth-1:0] seen;
+      delay #(
+        .Width(AccWidth), .Stages((gate == 3 ? CellAt + ProductLatency : PeepholeAt) - RowsAt - SumStages)
+      ) u_sum_late (.clk, .rst(1'b0), .data_i(sum_q), .data_o(sum_late));
+      delay #(.Width(PeepholeWidth), .Stages(gate == 3 ? CellAt - MemoryStages : Slack)) u_weight (
+        .clk,
+        .rst(1'b0),
+        .data_i(peepholes[(gate==3?2:gate)*PeepholeWidth+:PeepholeWidth]),
+        .data_o(weight)
+      );
+      if (gate == 3) begin : g_new
+        assign seen = cell_new;
+      end else begin : g_old
+        delay #(.Width(CellWidth), .Stages(Slack)) u_seen (.clk, .rst(1'b0), .data_i(cell_early), .data_o(seen));
+      end
+      peephole #(
+        .SumWidth(AccWidth), .SumFrac(AccFrac), .CellWidth(CellWidth), .CellFrac(CellFrac),
+        .WeightWidth(PeepholeWidth), .WeightFrac(PeepholeFrac), .ZWidth(ZWidth), .ZFrac(ZFrac),
+        .OperandStages(OperandStages), .ProductStages(ProductStages), .SumStages(SumStages)
+      ) u_z (.clk, .cell_i(seen), .weight_i(weight), .sum_i(sum_late), .z_o(z), .saturated_o(saturated));
+    end else begin : g_plain
+      logic [ZWidth-1:0] z_d;
+      logic saturated_d;
+      saturate_round #(.InWidth(AccWidth), .Shift(AccFrac - ZFrac), .OutWidth(ZWidth), .Stages(SumStages)) u_z (
+        .clk, .value_i(sum_q), .base_i('0), .value_o(z_d), .saturated_o(saturated_d)
+      );
+      delay #(.Width(ZWidth + 1), .Stages(EarlyStages)) u_wait (
+        .clk, .rst(1'b0), .data_i({z_d, saturated_d}), .data_o({z, saturated})
+      );
+    end
     delay #(.Width(ZWidth + 1), .Stages(1)) u_z_q (
       .clk, .rst(1'b0), .data_i({z, saturated}), .data_o({z_q, z_saturated[gate]})
     );
@@ -120,7 +181,7 @@ module lstm_pointwise #(
   // Cell states: words of c, then words of c0.
   logic [GroupWidth-1:0] read_group, write_group;
   logic read_initial;
-  logic [CellWidth-1:0] cell_read, cell_new;
+  logic [CellWidth-1:0] cell_read;
   delay #(.Width(GroupWidth + 1), .Stages(CellReadAt)) u_read_group (
     .clk, .rst(1'b0), .data_i({initial_i, group_i}), .data_o({read_initial, read_group})
   );
@@ -137,6 +198,19 @@ module lstm_pointwise #(
     .read_data_o(cell_read)
   );
   assign host_data_o = cell_read;
+  if (Early) begin : g_early
+    ram #(.Width(CellWidth), .Depth(2 ** (GroupWidth + 1)), .Latency(MemoryStages)) u_cells_early (
+      .clk,
+      .write_i(host_i ? host_write_i : valid[CellAt]),
+      .write_address_i(host_i ? {1'b1, host_group_i} : {1'b0, write_group}),
+      .write_data_i(host_i ? host_data_i : cell_new),
+      .read_i(1'b1),
+      .read_address_i({initial_i, group_i}),
+      .read_data_o(cell_early)
+    );
+  end else begin : g_no_early
+    assign cell_early = '0;
+  end
 
   // c' = saturate(round_shift(f * c + i * g)), both products brought to the finer of their fractions
   localparam int KeepShift = ActFrac > CellFrac ? ActFrac - CellFrac : 0;
@@ -167,13 +241,27 @@ module lstm_pointwise #(
   saturate_round #(.InWidth(MixWidth), .Shift(MixShift), .OutWidth(CellWidth), .Stages(SumStages)) u_cell (
     .clk, .value_i(mix_q), .base_i('0), .value_o(cell_d), .saturated_o(cell_saturated_d)
   );
-  delay #(.Width(CellWidth + 1), .Stages(1)) u_cell_q (
-    .clk, .rst(1'b0), .data_i({cell_d, cell_saturated_d}), .data_o({cell_new, cell_saturated})
-  );
+  if (CellClip > 0) begin : g_clip
+    localparam logic [CellWidth-1:0] HIGH = CellWidth'(CellClip);
+    localparam logic [CellWidth-1:0] LOW = -HIGH;
+    logic [CellWidth-1:0] bounded;
+    logic unused_saturated;
+    assign unused_saturated = cell_saturated_d;
+    delay #(.Width(CellWidth), .Stages(SumStages)) u_bounded (.clk, .rst(1'b0), .data_i(cell_d), .data_o(bounded));
+    assign cell_saturated = 1'b0;
+    always_ff @(posedge clk) begin
+      cell_new <= $signed(bounded) > $signed(HIGH) ? HIGH : $signed(bounded) < $signed(LOW) ? LOW : bounded;
+    end
+  end else begin : g_no_clip
+    delay #(.Width(CellWidth + 1), .Stages(1)) u_cell_q (
+      .clk, .rst(1'b0), .data_i({cell_d, cell_saturated_d}), .data_o({cell_new, cell_saturated})
+    );
+  end
 
   // h' = saturate(round_shift(o * tanh(c')))
   logic [ZWidth-1:0] zc, zc_q;
   logic zc_saturated_d, zc_saturated;
+  logic [ActWidth-1:0] squashed_d;
   logic signed [ActWidth-1:0] squashed, output_gate;
   saturate_round #(.InWidth(CellWidth), .Shift(CellFrac - ZFrac), .OutWidth(ZWidth), .Stages(SumStages)) u_zc (
     .clk, .value_i(cell_new), .base_i('0), .value_o(zc), .saturated_o(zc_saturated_d)
@@ -183,10 +271,13 @@ module lstm_pointwise #(
   );
   activation #(
     .ZWidth(ZWidth), .ActWidth(ActWidth), .ActFrac(ActFrac), .TableBits(TableBits), .SlopeWidth(SlopeWidth),
-    .Odd(1'b1), .File(TanhFile),
+    .Odd(1'b1), .File(OutputFile),
     .MemoryStages(MemoryStages), .OperandStages(OperandStages), .ProductStages(ProductStages), .SumStages(SumStages)
-  ) u_squash (.clk, .z_i(zc_q), .a_o(squashed));
-  delay #(.Width(ActWidth), .Stages(TanhAt - GatesAt)) u_output_gate (
+  ) u_squash (.clk, .z_i(zc_q), .a_o(squashed_d));
+  delay #(.Width(ActWidth), .Stages(LateStages)) u_squashed (
+    .clk, .rst(1'b0), .data_i(squashed_d), .data_o(squashed)
+  );
+  delay #(.Width(ActWidth), .Stages(Late ? 0 : TanhAt - GatesAt)) u_output_gate (
     .clk, .rst(1'b0), .data_i(gates[3*ActWidth+:ActWidth]), .data_o(output_gate)
   );
 
@@ -206,7 +297,8 @@ module lstm_pointwise #(
   );
 
   assign saturated_o = {
-    (valid[ZAt] && z_saturated != '0) || (valid[CellAt+3*SumStages] && zc_saturated),
+    (!GateClip && ((valid[ZAt] && z_saturated[2:0] != '0) || (valid[Late?LateZAt:ZAt] && z_saturated[3])))
+      || (valid[CellAt+3*SumStages] && zc_saturated),
     valid[CellAt] && cell_saturated,
     valid[HAt] && h_saturated
   };

@@ -1,4 +1,5 @@
-// A whole model as a stream: layers of one or two directions, each an `lstm`, chained; optionally the last step alone.
+// A whole model as a stream: layers of one or two directions, each an `lstm`, chained; optionally the last step alone,
+// and the head of a classifier.
 //
 // Golden model: docs/fixed-point.md. Every format is a vector of 32-bit fields, one for each cell, cell 0 lowest; cells
 // in the order layer 0 forward, layer 0 reverse, layer 1 forward, … A single forward layer is its `lstm` and nothing else.
@@ -12,6 +13,15 @@ module lstm_stack #(
   parameter int MaxSteps = 64,     // longest sequence, where a direction is reverse
   parameter bit LastOnly = 1'b0,   // only the last step of a sequence comes out
   parameter int Multipliers = 16,  // P, for each cell
+  parameter int Head = 0,          // 0: h comes out, 1: scores of a linear head, 2: the class with the largest
+  parameter int Classes = 9,
+  parameter int HeadLanes = 1,     // products of the head per clock
+  parameter int HeadWeightWidth = 8,
+  parameter int HeadBiasWidth = 24,
+  parameter int HeadAccWidth = 32,
+  parameter int HeadAccFrac = 22,
+  parameter int ScoreWidth = 16,
+  parameter int ScoreFrac = 11,
   // Derived: leave them alone.
   localparam int Directions = Direction == 2 ? 2 : 1,
   localparam int Cells = Layers * Directions,
@@ -33,6 +43,11 @@ module lstm_stack #(
   parameter logic [32*Cells-1:0] CellFrac = {Cells{32'd14}},
   parameter logic [32*Cells-1:0] TableBits = {Cells{32'd8}},
   parameter logic [32*Cells-1:0] SlopeWidth = {Cells{32'd16}},
+  parameter logic [32*Cells-1:0] Peepholes = {Cells{32'd0}},
+  parameter logic [32*Cells-1:0] PeepholeWidth = {Cells{32'd8}},
+  parameter logic [32*Cells-1:0] PeepholeFrac = {Cells{32'd6}},
+  parameter logic [32*Cells-1:0] GateClip = {Cells{32'd0}},
+  parameter logic [32*Cells-1:0] CellClip = {Cells{32'd0}},
   parameter Files = "weights/",    // memory files are Files, then as l0_forward_weight.hex
   parameter int InElements = 1,    // elements of x per beat
   parameter int OutElements = 1,   // elements per beat out
@@ -43,7 +58,8 @@ module lstm_stack #(
   parameter int SumStages = 1,
   parameter bit WritableWeights = 1'b0,  // RAM for weights and biases, with the files as first contents; else ROM
   localparam int InWidth = InElements * int'(XWidth[31:0]),
-  localparam int OutWidth = OutElements * int'(HWidth[32*(Cells-1)+:32]),
+  localparam int YWidth = OutElements * int'(HWidth[32*(Cells-1)+:32]),
+  localparam int OutWidth = Head == 0 ? YWidth : Head == 1 ? ScoreWidth : Classes > 1 ? $clog2(Classes) + 1 : 2,
   localparam int CellBits = Cells > 1 ? $clog2(Cells) : 1,
   localparam int Columns = Multipliers > 4 * HiddenSize ? Multipliers / (4 * HiddenSize) : 1,
   localparam int Units = Columns < HiddenSize ? Columns : HiddenSize,
@@ -57,7 +73,7 @@ module lstm_stack #(
   input  wire logic                    s_axis_tvalid,
   input  wire logic                    s_axis_tlast,
   output logic                         s_axis_tready,
-  // h of the last layer, forward then reverse; tlast with the last beat of a sequence
+  // h of the last layer, forward then reverse, or scores, or a class; tlast with the last beat of a sequence
   output logic      [OutWidth-1:0]     m_axis_tdata,
   output logic                         m_axis_tvalid,
   output logic                         m_axis_tlast,
@@ -82,12 +98,16 @@ module lstm_stack #(
   input  wire logic                    clear_i,          // of the sticky flags
   output logic      [3*Cells-1:0]      saturated_o,      // sticky, of each cell: z, c, h
   output logic                         protocol_error_o, // sticky: tlast inside a step, or a state or weight written while busy
+  output logic                         head_saturated_o, // sticky: a score
   output logic                         overflow_o        // sticky: a sequence was longer than MaxSteps and was cut
 );
   localparam int InBeats = (InputSize + InElements - 1) / InElements;
   localparam int HiddenBeats = (HiddenSize + OutElements - 1) / OutElements;
   if (Layers < 1 || Layers > 10 || Direction < 0 || Direction > 2) begin : g_check_layers
     $error("Layers must be 1 to 10, and Direction 0 (forward), 1 (reverse) or 2 (both)");
+  end
+  if (Head != 0 && OutElements != 1) begin : g_check_head
+    $error("a head takes one element per beat: OutElements must be 1");
   end
   if (Directions == 2 && (HiddenSize % OutElements != 0 || HiddenSize % LinkElements != 0)) begin : g_check_elements
     $error("with both directions, OutElements and LinkElements must divide HiddenSize");
@@ -177,6 +197,13 @@ module lstm_stack #(
         .BiasFile({Files, "l", 8'(48 + layer), Reverse ? "_reverse" : "_forward", "_bias.hex"}),
         .SigmoidFile({Files, "l", 8'(48 + layer), Reverse ? "_reverse" : "_forward", "_sigmoid.hex"}),
         .TanhFile({Files, "l", 8'(48 + layer), Reverse ? "_reverse" : "_forward", "_tanh.hex"}),
+        .OutputFile({Files, "l", 8'(48 + layer), Reverse ? "_reverse" : "_forward", "_output.hex"}),
+        .Peepholes(int'(Peepholes[32*Cell+:32])),
+        .PeepholeWidth(int'(PeepholeWidth[32*Cell+:32])),
+        .PeepholeFrac(int'($signed(PeepholeFrac[32*Cell+:32]))),
+        .PeepholeFile({Files, "l", 8'(48 + layer), Reverse ? "_reverse" : "_forward", "_peephole.hex"}),
+        .GateClip(GateClip[32*Cell]),
+        .CellClip(int'(CellClip[32*Cell+:32])),
         .InElements(XElements),
         .OutElements(YElements),
         .MemoryStages(MemoryStages),
@@ -260,14 +287,27 @@ module lstm_stack #(
     end
   end
 
-  logic out_busy;
+  logic out_busy, score_saturated;
   stack_output #(
-    .Width(OutWidth),
+    .Width(YWidth),
     .Beats(Directions * HiddenBeats),
     .Direction(Direction),
     .MaxSteps(MaxSteps),
     .LastOnly(LastOnly),
-    .MemoryStages(MemoryStages)
+    .Head(Head),
+    .Classes(Classes),
+    .HeadLanes(HeadLanes),
+    .HeadWeightWidth(HeadWeightWidth),
+    .HeadBiasWidth(HeadBiasWidth),
+    .HeadAccWidth(HeadAccWidth),
+    .HeadAccFrac(HeadAccFrac),
+    .ScoreWidth(ScoreWidth),
+    .ScoreFrac(ScoreFrac),
+    .Files(Files),
+    .MemoryStages(MemoryStages),
+    .OperandStages(OperandStages),
+    .ProductStages(ProductStages),
+    .SumStages(SumStages)
   ) u_output (
     .clk,
     .rst,
@@ -279,17 +319,19 @@ module lstm_stack #(
     .m_last_o(m_axis_tlast),
     .m_valid_o(m_axis_tvalid),
     .m_ready_i(m_axis_tready),
+    .saturated_o(score_saturated),
     .busy_o(out_busy)
   );
 
   // Status: a single forward layer answers for itself.
-  if (Cells == 1 && Direction == 0 && !LastOnly) begin : g_bare
+  if (Cells == 1 && Direction == 0 && !LastOnly && Head == 0) begin : g_bare
     logic unused_flags;
-    assign unused_flags = &{1'b0, state_cell_i, weight_cell_i, state_data_i, in_busy, in_short, in_long, layer_busy, out_busy};
+    assign unused_flags = &{1'b0, state_cell_i, weight_cell_i, state_data_i, in_busy, in_short, in_long, layer_busy, out_busy, score_saturated};
     assign busy_o = cell_busy;
     assign done_o = cell_done;
     assign protocol_error_o = cell_error;
     assign overflow_o = 1'b0;
+    assign head_saturated_o = 1'b0;
     assign state_data_o = cell_state;
   end else begin : g_combined
     localparam int ReadStages = MemoryStages + 2;
@@ -305,11 +347,13 @@ module lstm_stack #(
         done_o <= 1'b0;
         short_q <= 1'b0;
         overflow_o <= 1'b0;
+        head_saturated_o <= 1'b0;
       end else begin
         busy_o <= active;
         done_o <= busy_o && !active;
         short_q <= (short_q && !clear_i) || in_short || ((state_write_i || weight_write_i) && busy_o);
         overflow_o <= (overflow_o && !clear_i) || in_long;
+        head_saturated_o <= (head_saturated_o && !clear_i) || score_saturated;
       end
     end
     delay #(.Width(CellBits), .Stages(ReadStages)) u_read_cell (

@@ -1,6 +1,7 @@
-// The way out of a stack of layers: turned back where every layer is reverse, cut down to the last step where asked.
+// The way out of a stack of layers: turned back where every layer is reverse, cut down to the last step and led through
+// the head of a classifier where asked.
 //
-// With forward layers and every step it is a wire.
+// With forward layers, every step and no head it is a wire.
 `default_nettype none
 module stack_output #(
   parameter int Width = 16,
@@ -8,7 +9,21 @@ module stack_output #(
   parameter int Direction = 0,   // 0: forward, 1: reverse, 2: both
   parameter int MaxSteps = 64,
   parameter bit LastOnly = 1'b0,
-  parameter int MemoryStages = 2
+  parameter int Head = 0,        // 0: none, 1: scores, 2: class; one element per beat then
+  parameter int Classes = 9,
+  parameter int HeadLanes = 1,
+  parameter int HeadWeightWidth = 8,
+  parameter int HeadBiasWidth = 24,
+  parameter int HeadAccWidth = 32,
+  parameter int HeadAccFrac = 22,
+  parameter int ScoreWidth = 16,
+  parameter int ScoreFrac = 11,
+  parameter Files = "weights/",
+  parameter int MemoryStages = 2,
+  parameter int OperandStages = 1,
+  parameter int ProductStages = 3,
+  parameter int SumStages = 1,
+  localparam int OutWidth = Head == 0 ? Width : Head == 1 ? ScoreWidth : Classes > 1 ? $clog2(Classes) + 1 : 2
 ) (
   input  wire logic             clk,
   input  wire logic             rst,
@@ -16,14 +31,15 @@ module stack_output #(
   input  wire logic             s_last_i,
   input  wire logic             s_valid_i,
   output logic                  s_ready_o,
-  output logic      [Width-1:0] m_data_o,
+  output logic   [OutWidth-1:0] m_data_o,
   output logic                  m_last_o,
   output logic                  m_valid_o,
   input  wire logic             m_ready_i,
+  output logic                  saturated_o,  // a score was, in this clock
   output logic                  busy_o
 );
-  logic [Width-1:0] data;
-  logic last, valid, ready, turn_busy, last_busy;
+  logic [Width-1:0] data, cut;
+  logic last, valid, ready, cut_last, cut_valid, cut_ready, turn_busy, last_busy, head_busy;
   if (Direction == 1) begin : g_turned
     sequence_reverser #(.Width(Width), .Beats(Beats), .MaxSteps(MaxSteps), .MemoryStages(MemoryStages)) u_turn (
       .clk,
@@ -51,21 +67,60 @@ module stack_output #(
       .s_last_i(last),
       .s_valid_i(valid),
       .s_ready_o(ready),
+      .m_data_o(cut),
+      .m_last_o(cut_last),
+      .m_valid_o(cut_valid),
+      .m_ready_i(cut_ready),
+      .busy_o(last_busy)
+    );
+  end else begin : g_every
+    assign {cut, cut_last, cut_valid} = {data, last, valid};
+    assign ready = cut_ready;
+    assign last_busy = 1'b0;
+  end
+  if (Head != 0) begin : g_head
+    dense_head #(
+      .Inputs(Beats),
+      .Classes(Classes),
+      .Lanes(HeadLanes),
+      .Argmax(Head == 2),
+      .InWidth(Width),
+      .WeightWidth(HeadWeightWidth),
+      .BiasWidth(HeadBiasWidth),
+      .AccWidth(HeadAccWidth),
+      .AccFrac(HeadAccFrac),
+      .ScoreWidth(ScoreWidth),
+      .ScoreFrac(ScoreFrac),
+      .WeightFile({Files, "head_weight.hex"}),
+      .BiasFile({Files, "head_bias.hex"}),
+      .MemoryStages(MemoryStages),
+      .OperandStages(OperandStages),
+      .ProductStages(ProductStages),
+      .SumStages(SumStages)
+    ) u_head (
+      .clk,
+      .rst,
+      .s_data_i(cut),
+      .s_last_i(cut_last),
+      .s_valid_i(cut_valid),
+      .s_ready_o(cut_ready),
       .m_data_o,
       .m_last_o,
       .m_valid_o,
       .m_ready_i,
-      .busy_o(last_busy)
+      .saturated_o,
+      .busy_o(head_busy)
     );
-  end else begin : g_every
-    assign {m_data_o, m_last_o, m_valid_o} = {data, last, valid};
-    assign ready = m_ready_i;
-    assign last_busy = 1'b0;
+  end else begin : g_no_head
+    assign {m_data_o, m_last_o, m_valid_o} = {cut, cut_last, cut_valid};
+    assign cut_ready = m_ready_i;
+    assign head_busy = 1'b0;
+    assign saturated_o = 1'b0;
   end
-  if (Direction != 1 && !LastOnly) begin : g_wire
+  if (Direction != 1 && !LastOnly && Head == 0) begin : g_wire
     logic unused_clocking;
     assign unused_clocking = &{1'b0, clk, rst};
   end
-  assign busy_o = turn_busy || last_busy;
+  assign busy_o = turn_busy || last_busy || head_busy;
 endmodule
 `default_nettype wire

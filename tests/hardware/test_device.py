@@ -26,6 +26,6 @@ def test_equals_the_integer_model(layers: int, direction: str) -> None:
 
 
 def test_what_the_hardware_lacks_is_named() -> None:
-    lstm = gatesmith.LSTM(LSTMSpec(3, 4, peepholes="ifo"), seed=0)
+    lstm = gatesmith.LSTM(LSTMSpec(3, 4, full_peepholes="ifo"), seed=0)
     with pytest.raises(UnsupportedError, match="peephole"):
         gatesmith.run_on_device(lstm, np.zeros((2, 1, 3)), device="rtl")

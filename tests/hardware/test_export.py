@@ -37,12 +37,13 @@ def test_the_layout(tmp_path: Path) -> None:
         "BiasFile": "weights/l1_forward_bias.hex",
         "SigmoidFile": "weights/l1_forward_sigmoid.hex",
         "TanhFile": "weights/l1_forward_tanh.hex",
+        "OutputFile": "weights/l1_forward_output.hex",
     }
     hashes = manifest["sha256"]
     assert files_in(exported.folder) == {*hashes, "manifest.json"}
     for path, expected in hashes.items():
         assert hashlib.sha256((exported.folder / path).read_bytes()).hexdigest() == expected
-    assert (exported.folder / "files.f").read_text().splitlines() == manifest["sources"]
+    assert (exported.folder / "files.f").read_text().splitlines() == [*manifest["sources"], "rtl/vowels_top.sv"]
     assert manifest["sources"] == [f"rtl/{source.name}" for source in source_files()]
     assert "rtl/lstm_cell.sv" in manifest["sources"]
     assert load_export(exported.folder) == exported
@@ -96,9 +97,9 @@ def test_something_else_is_never_replaced(tmp_path: Path) -> None:
         ({"lstm": LSTM(LSTMSpec(3, 5, 11))}, UnsupportedError, "at most 10 layers; the specification has 11"),
         ({"lstm": LSTM(LSTMSpec(3, 5))}, FormatError, "the plan has 2 cells; expected 1"),
         (
-            {"lstm": LSTM(LSTMSpec(3, 5, 2, peepholes="o"))},
+            {"lstm": LSTM(LSTMSpec(3, 5, 2, full_peepholes="o"))},
             UnsupportedError,
-            r"the hardware can't express peepholes \(o\)",
+            r"the hardware can't express peepholes with a full matrix \(o\)",
         ),
     ],
 )

@@ -50,17 +50,24 @@ def test_parameters_are_those_of_the_contract() -> None:
         "CellFrac": 15,
         "TableBits": 8,
         "SlopeWidth": 13,
+        "Peepholes": 0,
+        "PeepholeWidth": 8,
+        "PeepholeFrac": 0,
+        "GateClip": 0,
+        "CellClip": 0,
     }
 
 
 @pytest.mark.parametrize("multipliers", [1, 7, 20, 23, 40, 61])
-@pytest.mark.parametrize("spec", [LSTMSpec(3, 5), LSTMSpec(3, 2, 3, "bidirectional", False)])
+@pytest.mark.parametrize(
+    "spec", [LSTMSpec(3, 5), LSTMSpec(3, 2, 3, "bidirectional", False), LSTMSpec(3, 5, peepholes="io")]
+)
 def test_weights_come_back_from_the_files(tmp_path: Path, spec: LSTMSpec, multipliers: int) -> None:
     lstm = LSTM(spec, seed=1)
     plan = calibrate(lstm, X)
     export(lstm, plan, tmp_path / "out", multipliers=multipliers)
     for again, codes in zip(read_export_weights(tmp_path / "out"), quantise_weights(lstm.weights, plan), strict=True):
-        for name in ("w_ih", "w_hh", "b"):
+        for name in ("w_ih", "w_hh", "b", *(["p"] if spec.peepholes else [])):
             assert (getattr(again, name) == getattr(codes, name)).all()
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.fixed.plans import RAILS, RANDOM, cell_plans
+from tests.fixed.plans import RAILS, RANDOM, cell_plans, variants
 from tests.rtl.bench import DEEP, MIDDLE, SHALLOW, bench, plain_plan
 from tests.strategies import deterministic
 
@@ -40,7 +40,8 @@ EVERY_SHAPE = [
 def designs(draw: st.DrawFn, largest: int) -> tuple[CellPlan, int, dict[str, int], str]:
     """Any plan, any number of lanes, any pipeline."""
     sizes = st.integers(1, largest)
-    cell = draw(cell_plans(input_size=draw(sizes), hidden_size=draw(sizes)))
+    spec = draw(variants(draw(sizes), draw(sizes)))
+    cell = draw(cell_plans(input_size=spec.input_size, hidden_size=spec.hidden_size, spec=spec))
     multipliers = draw(
         st.one_of(st.integers(1, 40), st.integers(1, 3).map(lambda columns: 4 * columns * cell.hidden_size))
     )

@@ -71,6 +71,13 @@ def bias_words(weights: CellWeights, width: int) -> list[int]:
     return [pack(unit, width) for unit in weights.b.reshape(-1, 4).tolist()]
 
 
+def peephole_words(weights: CellWeights, width: int) -> list[int]:
+    """One word for each unit, ``{p_o, p_f, p_i}``; none where there are no peepholes."""
+    if weights.p is None:
+        return []
+    return [pack([i, f, o], width) for i, f, _, o in weights.p.reshape(-1, 4).tolist()]
+
+
 def table_words(table: Table, slope_width: int) -> list[int]:
     """One word for each segment, ``{slope, value}``."""
     pairs = zip(table.value.tolist(), table.slope.tolist(), strict=True)
@@ -78,19 +85,24 @@ def table_words(table: Table, slope_width: int) -> list[int]:
 
 
 def cell_files(cell: CellPlan, weights: CellWeights, multipliers: int) -> dict[str, str]:
-    """The text of a cell's four memory files, by the SystemVerilog parameter that names the file."""
+    """The text of a cell's memory files, by the SystemVerilog parameter that names the file."""
     word = products_per_word(cell.hidden_size, multipliers) * cell.w_width
     entry = cell.a_width + cell.slope_width
+    peepholes = {"PeepholeFile": to_hex(peephole_words(weights, cell.p_width), 3 * cell.p_width)}
     return {
         "WeightFile": to_hex(weight_words(weights, cell.w_width, multipliers), word),
         "BiasFile": to_hex(bias_words(weights, cell.b_width), 4 * cell.b_width),
         "SigmoidFile": to_hex(table_words(cell.gate_table, cell.slope_width), entry),
-        "TanhFile": to_hex(table_words(cell.cell_table, cell.slope_width), entry),
+        "TanhFile": to_hex(table_words(cell.candidate_table, cell.slope_width), entry),
+        "OutputFile": to_hex(table_words(cell.cell_table, cell.slope_width), entry),
+        **(peepholes if cell.peepholes else {}),
     }
 
 
-def read_weights(cell: CellPlan, weight_text: str, bias_text: str, multipliers: int) -> CellWeights:
-    """The integer weights in the text of a weight and a bias file; undoes :func:`cell_files`.
+def read_weights(
+    cell: CellPlan, weight_text: str, bias_text: str, multipliers: int, peephole_text: str = ""
+) -> CellWeights:
+    """The integer weights in the text of a weight, a bias and a peephole file; undoes :func:`cell_files`.
 
     Raises:
         ExportError: a file holds too few or too many words, or text that is no word.
@@ -104,7 +116,16 @@ def read_weights(cell: CellPlan, weight_text: str, bias_text: str, multipliers: 
     units = from_hex(bias_text, 4 * cell.b_width)
     _require_count("bias", len(units), cell.hidden_size)
     b = np.array([unpack(unit, cell.b_width, 4) for unit in units], np.int64).ravel()
-    return CellWeights(w_ih=matrix[:, : cell.input_size], w_hh=matrix[:, cell.input_size :], b=b)
+    p = _read_peepholes(cell, peephole_text) if cell.peepholes else None
+    return CellWeights(w_ih=matrix[:, : cell.input_size], w_hh=matrix[:, cell.input_size :], b=b, p=p)
+
+
+def _read_peepholes(cell: CellPlan, text: str) -> Codes:
+    words = from_hex(text, 3 * cell.p_width)
+    _require_count("peephole", len(words), cell.hidden_size)
+    p = np.zeros((cell.hidden_size, 4), np.int64)
+    p[:, [0, 1, 3]] = [unpack(word, cell.p_width, 3) for word in words]
+    return p.ravel()
 
 
 def _require_count(what: str, given: int, expected: int) -> None:

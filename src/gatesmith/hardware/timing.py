@@ -70,7 +70,7 @@ def _loop(given: Mapping[str, int], lanes: int, per_cycle: int, words: int) -> i
     serial = lanes < 4  # rows of a unit are read one by one
     # From the issue of the word that completes the first sums to the first operand that they produce.
     sums = 1 + memory + operand + product + tree
-    pointwise = 5 + 3 * memory + 4 * operand + 4 * product + 17 * add
+    pointwise = 5 + 3 * memory + 4 * operand + 4 * product + 17 * add + _variant_stages(given)
     latency = sums + 1 + (4 if serial else 0) + pointwise + 2 + memory
     if per_cycle > 1:
         enough, uses = words - 1, [inputs // per_cycle + group for group in range(-(-hidden // min(per_cycle, hidden)))]
@@ -81,3 +81,12 @@ def _loop(given: Mapping[str, int], lanes: int, per_cycle: int, words: int) -> i
         uses = [rows * (inputs + unit) // lanes for unit in range(hidden)]
     pace = 4 if serial else 1
     return max(enough - use + latency + pace * unit for unit, use in enumerate(uses))
+
+
+def _variant_stages(given: Mapping[str, int]) -> int:
+    """Clocks that peepholes and the clip of c add to the pointwise part."""
+    product, add = given["OperandStages"] + given["ProductStages"], given["SumStages"]
+    peepholes = given.get("Peepholes", 0)
+    early = max(product, 3 * add) - 2 * add if peepholes & 3 else 0
+    late = product + 1 if peepholes & 4 else 0
+    return early + late + (add if given.get("CellClip", 0) else 0)
