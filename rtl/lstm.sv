@@ -86,7 +86,7 @@ module lstm #(
   localparam int XSumWidth = XWidth + XShift;
   localparam int HSumWidth = HWidth + HShift;
   // A column that lasts long needs only itself and the one after it at hand.
-  localparam int Ahead = Rows / Multipliers > MemoryStages + 4 ? 2 : MemoryStages + 3;
+  localparam int Ahead = Rows / Multipliers > MemoryStages + SumStages + 4 ? 2 : MemoryStages + SumStages + 3;
   localparam int OperandWidth = XSumWidth > HSumWidth ? XSumWidth : HSumWidth;
 
   // x comes in through a register slice
@@ -151,6 +151,7 @@ module lstm #(
     .HShift(HShift),
     .OperandWidth(OperandWidth),
     .MemoryStages(MemoryStages),
+    .SumStages(SumStages),
     .Ahead(Ahead)
   ) u_operands (
     .clk,

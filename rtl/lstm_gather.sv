@@ -41,6 +41,7 @@ module lstm_gather #(
   localparam int Wrapping = Serial || Lanes % 4 == 0 ? 0 : 4 - Stride;
   localparam int Positions = (Lanes + Stride - 1) / Stride;
   localparam int PositionWidth = Positions > 1 ? $clog2(Positions) : 1;
+  localparam int BeforeLast = GroupCount > 1 ? GroupCount - 2 : 0;
   localparam int Advance = Serial ? 1 : Window / Stride;
 
   logic [AddressWidth-1:0] address_q, address_d;
@@ -75,7 +76,7 @@ module lstm_gather #(
     end
     if (unit_read) begin
       group_q <= group_q + GroupWidth'(1);
-      group_last_q <= int'(group_q) + 2 == GroupCount;
+      group_last_q <= GroupCount > 1 && int'(group_q) == BeforeLast;
     end
     if (rst || done_o) begin
       row_q <= '0;

@@ -29,6 +29,7 @@ module lstm_input #(
   output logic                           error_o
 );
   localparam int Beats = (InputSize + Elements - 1) / Elements;
+  localparam int BeforeEnd = Beats > 1 ? Beats - 2 : 0;
   localparam int BeatWidth = Beats > 1 ? $clog2(Beats) : 1;
   localparam int Turns = Banks / Elements;  // beats until the banks come round
   localparam int TurnWidth = Turns > 1 ? $clog2(Turns) : 1;
@@ -71,7 +72,7 @@ module lstm_input #(
     if (write) begin
       last_q[slot_q] <= padding_q || last_i;
       beat_q <= beat_q + BeatWidth'(1);
-      step_end_q <= int'(beat_q) + 2 == Beats;
+      step_end_q <= Beats > 1 && int'(beat_q) == BeforeEnd;
       turn_q <= turn_q + TurnWidth'(1);
       if (int'(turn_q) == Turns - 1) begin
         turn_q <= '0;

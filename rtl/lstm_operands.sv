@@ -3,7 +3,7 @@
 // Column j of a step is x[j] or h[j - InputSize]; it stands in bank j mod Banks, and one word of all banks is fetched
 // per clock. A word of x waits until its step is complete, a word of h until the step before has written it: the
 // first elements of h are multiplied while the last are still being computed.
-// Latency from h_valid_i to the operand: 3 + MemoryStages.
+// Latency from h_present_i to the operand: 2 + MemoryStages + SumStages.
 `default_nettype none
 module lstm_operands #(
   parameter int InputSize = 32,
@@ -17,7 +17,8 @@ module lstm_operands #(
   parameter int HShift = 0,
   parameter int OperandWidth = 16,
   parameter int MemoryStages = 2,
-  parameter int Ahead = 5,     // operands fetched and not yet taken; MemoryStages + 2 give one per clock
+  parameter int SumStages = 1,
+  parameter int Ahead = 6,     // operands fetched and not yet taken; MemoryStages + SumStages + 3 give one per clock
   localparam int Groups = (HiddenSize + Units - 1) / Units,
   localparam int GroupWidth = Groups > 1 ? $clog2(Groups) : 1,
   localparam int UnitWidth = Units > 1 ? $clog2(Units) : 1
@@ -58,6 +59,10 @@ module lstm_operands #(
   localparam int Skew = InputSize % Banks;   // bank of h[0]
   localparam int HWords = Words - Split;
   localparam int HWordWidth = HWords > 1 ? $clog2(HWords) : 1;
+  // Constants are never negative: int'(unsigned) is signed in the standard and unsigned in Yosys.
+  localparam int BeforeLast = Words > 1 ? Words - 2 : 0;
+  localparam int BeforeXEnds = XWords > 1 ? XWords - 2 : 0;
+  localparam int BeforeH = Split > 1 ? Split - 2 : 0;
   localparam int StepsWidth = 4;             // steps fetched and not yet written back
 
   // x
@@ -90,28 +95,27 @@ module lstm_operands #(
   logic [HWordWidth-1:0] h_word_q;
   logic [StepsWidth-1:0] steps_q;  // steps fetched wholly and not yet written back
   logic slot_q, first_q, have_state_q, initial_q, step_last_q, idle_q;
-  logic first_word_q, last_word_q, x_ends_q, h_needed_q, h_needed_next_q;
+  logic settled_q, first_word_q, last_word_q, x_ends_q, h_needed_q, h_needed_next_q;
   logic none_q, one_q, many_q;     // of steps_q: 0, 1, as many as it can count
-  logic fetch_q, step_last, written, step_written, step_fetched, fetch_unread, x_stored_q;
+  logic fetch_q, step_last, written, step_written, step_fetched, x_stored_q, initial_d, none_d;
   logic room, x_there, h_known, h_unread, h_there, h_needed;
 
   assign step_last = first_word_q ? x_last[slot_q] : step_last_q;
   assign written = h_present_i[0];
   assign step_written = written && h_step_last_i;
   assign step_fetched = fetch_q && last_word_q;
-  assign fetch_unread = fetch_q && h_needed_q && !initial_q && !none_q;
   assign idle_o = idle_q;
 
   // In the next clock: a free place, x of the step, the word of h where one is needed. What is fetched last in a step
   // tells about h of the next too late: where that begins with a word of h, it is waited for in any case.
   assign h_needed = fetch_q ? h_needed_next_q : h_needed_q;
   assign h_known = Split > 0 || !step_fetched;
-  assign h_there = initial_q || none_q || (one_q && h_unread);
+  assign h_there = settled_q || (one_q && h_unread);
   tally #(.Max(Ahead), .Initial(Ahead)) u_free (.clk, .rst, .come_i(operand_pop_i), .go_i(fetch_q), .soon_o(room));
   tally #(.Max(3)) u_stored (.clk, .rst, .come_i(x_stored_q), .go_i(step_fetched), .soon_o(x_there));
-  // Groups of h that the step under way has written and the next has not fetched.
+  // Groups of h that the step under way has written and the next, if it waits for them, has not fetched.
   tally #(.Max(Groups)) u_unread (
-    .clk, .rst(rst || step_written), .come_i(written), .go_i(fetch_unread), .soon_o(h_unread)
+    .clk, .rst(rst || step_written || settled_q), .come_i(written), .go_i(fetch_q && h_needed_q), .soon_o(h_unread)
   );
 
   always_comb begin
@@ -124,10 +128,10 @@ module lstm_operands #(
       word_q <= word_q + WordWidth'(1);
       if (h_needed_q) h_word_q <= h_word_q + HWordWidth'(1);
       first_word_q <= 1'b0;
-      last_word_q <= int'(word_q) + 2 == Words;
-      x_ends_q <= int'(word_q) + 2 == XWords;
+      last_word_q <= Words > 1 && int'(word_q) == BeforeLast;
+      x_ends_q <= XWords > 1 && int'(word_q) == BeforeXEnds;
       h_needed_q <= h_needed_next_q;
-      h_needed_next_q <= Split == 0 || (int'(word_q) + 2 != Words && int'(word_q) + 2 >= Split);
+      h_needed_next_q <= Split == 0 || (int'(word_q) >= BeforeH && !(Words > 1 && int'(word_q) == BeforeLast));
     end
     if (rst || step_fetched) begin
       word_q <= '0;
@@ -140,19 +144,30 @@ module lstm_operands #(
     end
   end
 
+  always_comb begin
+    initial_d = initial_q;
+    if (step_fetched) initial_d = step_last && !keep_i;
+    else if (first_word_q && !fetch_q) initial_d = first_q && !(keep_i && have_state_q);
+    none_d = none_q;
+    if (step_fetched && !step_written) none_d = 1'b0;
+    else if (step_written && !step_fetched) none_d = one_q;
+  end
+
   always_ff @(posedge clk) begin
     if (rst) begin
       slot_q <= 1'b0;
       first_q <= 1'b1;
       have_state_q <= 1'b0;
       initial_q <= 1'b1;
-    end else if (step_fetched) begin
-      slot_q <= !slot_q;
-      first_q <= step_last;
-      have_state_q <= 1'b1;
-      initial_q <= step_last && !keep_i;
-    end else if (first_word_q && !fetch_q) begin
-      initial_q <= first_q && !(keep_i && have_state_q);
+      settled_q <= 1'b1;
+    end else begin
+      initial_q <= initial_d;
+      settled_q <= initial_d || none_d;  // all of h that this step needs is there
+      if (step_fetched) begin
+        slot_q <= !slot_q;
+        first_q <= step_last;
+        have_state_q <= 1'b1;
+      end
     end
     if (fetch_q && first_word_q) step_last_q <= step_last;
   end
@@ -171,15 +186,14 @@ module lstm_operands #(
       // One more step than the decision knew of may be fetched.
       if (step_fetched && !step_written) begin
         steps_q <= steps_q + StepsWidth'(1);
-        none_q <= 1'b0;
         one_q <= none_q;
         many_q <= steps_q >= StepsWidth'(2 ** StepsWidth - 3);
       end else if (step_written && !step_fetched) begin
         steps_q <= steps_q - StepsWidth'(1);
-        none_q <= one_q;
         one_q <= steps_q == StepsWidth'(2);
         many_q <= steps_q == StepsWidth'(2 ** StepsWidth - 1);
       end
+      none_q <= none_d;
       x_stored_q <= x_stored;
       idle_q <= first_q && first_word_q && !fetch_q && none_q && x_full == '0 && !x_partial && !x_valid_i;
     end
@@ -196,7 +210,14 @@ module lstm_operands #(
   assign h_group = HWordWidth'(idle_q ? host_group_i : h_group_i);
   assign x_word = XWordWidth'(word_q);  // Yosys does not truncate a cast inside a concatenation
   assign place = {int'(word_q) == Split, int'(word_q) > Split};
+  // A register behind the choice between x and h keeps the way from the memories to the queue short.
+  logic [Banks*OperandWidth-1:0] operands_q;
+  logic arrived, initial_arrived, last_arrived;
   delay #(.Width(1), .Stages(MemoryStages)) u_fetch (.clk, .rst, .data_i(fetch_q), .data_o(fetch_late));
+  delay #(.Width(1), .Stages(SumStages)) u_arrived (.clk, .rst, .data_i(fetch_late), .data_o(arrived));
+  delay #(.Width(Banks * OperandWidth + 2), .Stages(SumStages)) u_operands (
+    .clk, .rst(1'b0), .data_i({initial_late, last_late, operands}), .data_o({initial_arrived, last_arrived, operands_q})
+  );
   delay #(.Width(4), .Stages(MemoryStages)) u_flags (
     .clk, .rst(1'b0), .data_i({initial_q, step_last, place}), .data_o({initial_late, last_late, place_late})
   );
@@ -252,8 +273,8 @@ module lstm_operands #(
   queue #(.Width(Banks * OperandWidth + 2), .Depth(Ahead)) u_queue (
     .clk,
     .rst,
-    .push_i(fetch_late),
-    .data_i({initial_late, last_late, operands}),
+    .push_i(arrived),
+    .data_i({initial_arrived, last_arrived, operands_q}),
     .pop_i(operand_pop_i),
     .valid_o(unused_valid),
     .soon_o(operand_soon_o),

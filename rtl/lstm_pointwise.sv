@@ -76,7 +76,7 @@ module lstm_pointwise #(
   localparam int TanhAt = CellAt + 3 * SumStages + ActivationLatency;
   localparam int HAt = TanhAt + LateStages + ProductStages + 2 * SumStages + 1;
 
-  localparam int CellReadAt = GatesAt - MemoryStages - OperandStages;
+  localparam int CellReadAt = GatesAt - MemoryStages - OperandStages - SumStages;
 
   // Valid and group, at every clock of the pipeline.
   logic present;
@@ -229,7 +229,7 @@ module lstm_pointwise #(
   logic [CellWidth-1:0] cell_d;
   logic cell_saturated_d, cell_saturated;
   assign {gate_g, gate_f, gate_i} = gates[3*ActWidth-1:0];
-  delay #(.Width(CellWidth), .Stages(OperandStages)) u_cell_old (
+  delay #(.Width(CellWidth), .Stages(OperandStages + SumStages)) u_cell_old (
     .clk, .rst(1'b0), .data_i(cell_read), .data_o(cell_old)
   );
   assign keep = gate_f * cell_old;

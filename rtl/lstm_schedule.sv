@@ -41,7 +41,7 @@ module lstm_schedule #(
   // The word that waits: its number, and what is known of it.
   logic [WordWidth-1:0] word_q, word_d;
   logic [BaseWidth-1:0] base_q, base_d;
-  logic last_q, wrap_q, cross_q, capture_q, begin_q, enough_q;
+  logic last_q, wrap_q, end_q, cross_q, capture_q, begin_q, enough_q;
   logic last_d, wrap_d, cross_d, capture_d, begin_d, enough_d;
   logic [1:0] fresh_q, fresh_d;
 
@@ -64,7 +64,7 @@ module lstm_schedule #(
     fresh_d[0] = fresh_d[1] || (PartLanes != 0 && (last_q ? FullWords == 1 : FullWords >= 2 && int'(word_q) == BeforeFull));
   end
 
-  // The word that stands at the outputs, once there is one.
+  // The word that stands at the outputs: there is one long before the first operands.
   logic ready_q, ends_q, crosses_q, step;
   assign step = issue_o || !ready_q;
   always_ff @(posedge clk) begin
@@ -73,6 +73,7 @@ module lstm_schedule #(
       base_q <= '0;
       last_q <= Words == 1;
       wrap_q <= Lanes >= Rows;
+      end_q <= Lanes >= Rows || Words == 1;
       cross_q <= 1'b0;
       capture_q <= CaptureBegin == 0;
       begin_q <= CaptureBegin == 0;
@@ -83,6 +84,7 @@ module lstm_schedule #(
       base_q <= base_d;
       last_q <= last_d;
       wrap_q <= wrap_d;
+      end_q <= wrap_d || last_d;
       cross_q <= cross_d;
       capture_q <= capture_d;
       begin_q <= begin_d;
@@ -94,7 +96,7 @@ module lstm_schedule #(
     if (step) begin
       word_o <= word_q;
       base_o <= base_q;
-      ends_q <= wrap_q || last_q;
+      ends_q <= end_q;
       crosses_q <= cross_q;
       capture_o <= capture_q;
       capture_begin_o <= begin_q;
@@ -107,9 +109,9 @@ module lstm_schedule #(
   logic crosses, begins, ends, held, go;
   assign crosses = issue_o ? cross_q : crosses_q;
   assign begins = issue_o ? begin_q : capture_begin_o;
-  assign ends = issue_o ? wrap_q || last_q : ends_q;
+  assign ends = issue_o ? end_q : ends_q;
   assign held = hold_i || (issue_o && capture_begin_o);
-  assign go = ready_q && operand_soon_i[0] && (operand_soon_i[1] || !crosses) && !(begins && held);
+  assign go = operand_soon_i[0] && (operand_soon_i[1] || !crosses) && !(begins && held);
   always_ff @(posedge clk) begin
     if (rst) begin
       ready_q <= 1'b0;
