@@ -27,6 +27,10 @@ needs_kernel = pytest.mark.skipif(cpu.missing() is not None, reason=f"device 'cp
         (SPEC, 1, 29),
         (LSTMSpec(5, 7, num_layers=3, direction="bidirectional"), 33, 20),
         (LSTMSpec(64, 100, num_layers=2), 4, 11),
+        (replace(SPEC, peepholes="ifo", gate_clip=3.0), 16, 29),
+        (replace(SPEC, num_layers=2, direction="bidirectional", proj_size=20, full_peepholes="o"), 8, 29),
+        (replace(SPEC, layer_norm="gates_and_cell", zoneout_c=0.1), 16, 29),
+        (replace(SPEC, layer_norm="inputs_and_cell"), 1, 29),
     ],
 )
 def test_the_kernel_s_memory_is_predicted_within_five_per_cent(

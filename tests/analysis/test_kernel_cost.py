@@ -1,9 +1,12 @@
 """The predicted memory of the kernel against what the kernel itself asks for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.strategies import specs
 
 from gatesmith.analysis.kernel_cost import TARGETS, Kernel, lines
 from gatesmith.ops import cpu
@@ -60,6 +63,25 @@ def test_every_line_is_what_the_kernel_asks_for(
     for line in predicted:
         assert line.predicted is not None
         assert 0 <= found[line.component] - line.predicted <= PADDING, line
+
+
+@pytest.mark.parametrize("norm", ["none", "gates_and_cell", "inputs_and_cell"])
+@settings(derandomize=True, max_examples=60, deadline=None)
+@given(
+    data=st.data(),
+    batch=st.integers(1, 40),
+    steps=st.integers(1, 60),
+    threads=st.integers(1, 3),
+    training=st.booleans(),
+    recompute=st.booleans(),
+)
+def test_every_line_of_a_variant_is_what_the_kernel_asks_for(
+    norm: str, data: st.DataObject, batch: int, steps: int, threads: int, training: bool, recompute: bool
+) -> None:
+    drawn = data.draw(specs(70, 70))
+    test_every_line_is_what_the_kernel_asks_for.hypothesis.inner_test(
+        replace(drawn, layer_norm=norm), batch, steps, threads, training, recompute
+    )
 
 
 def test_recompute_keeps_a_fifth_of_the_tape() -> None:

@@ -6,7 +6,10 @@ A panel is V hidden units, one vector register of them; ⌈H⌉ and ⌈D⌉ are 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from gatesmith.analysis import variant_cost
 from gatesmith.analysis.cost import Line
+from gatesmith.analysis.variant_cost import Sizes, Terms, show
+from gatesmith.ops.variant import is_variant
 from gatesmith.spec import LSTMSpec
 
 FLOAT, POINTER = 4, 8
@@ -16,6 +19,9 @@ HOISTED_TILES = 8
 
 H_PADDING = 16
 """Floats between the rows of h, so that they don't fall on the same lines of a cache."""
+
+ROW_BYTES = 48
+"""What a thread keeps for each sequence of a variant: its rank, row and time, and where its x, h and y lie."""
 
 CHUNK_ROWS = 512
 """Rows of dz that one product of the backward pass takes, at least."""
@@ -43,7 +49,17 @@ TARGETS = {"avx512": (16, 6), "avx2": (8, 3), "portable": (4, 2)}
 def lines(
     spec: LSTMSpec, batch: int, steps: int, kernel: Kernel, *, training: bool, recompute: bool
 ) -> tuple[Line, ...]:
-    """Packed weights, workspace and tape of one run, in bytes and in symbols."""
+    """Packed weights, workspace and tape of one run without noise, in bytes and in symbols."""
+    if is_variant(spec, training=False):
+        parts = _variant_parts(spec, batch, steps, kernel, training=training, recompute=recompute)
+    else:
+        parts = _plain_parts(spec, batch, steps, kernel, training=training, recompute=recompute)
+    return tuple(Line(component=name, formula=formula, predicted=count) for name, formula, count in parts)
+
+
+def _plain_parts(
+    spec: LSTMSpec, batch: int, steps: int, kernel: Kernel, *, training: bool, recompute: bool
+) -> list[tuple[str, str, int]]:
     parts = [("packed weights", *_packed(spec, kernel))]
     if training:
         parts.append(("packed weights of backward", *_packed_backward(spec, kernel)))
@@ -52,7 +68,114 @@ def lines(
     if training:
         workspaces.append(_backward_workspace(spec, batch, steps, kernel, recompute=recompute))
     parts.append(("workspace", *max(workspaces, key=lambda workspace: workspace[1])))
-    return tuple(Line(component=name, formula=formula, predicted=count) for name, formula, count in parts)
+    return parts
+
+
+def _variant_parts(
+    spec: LSTMSpec, batch: int, steps: int, kernel: Kernel, *, training: bool, recompute: bool
+) -> list[tuple[str, str, int]]:
+    cells = [_sizes(spec, layer, direction, kernel) for layer, direction, _ in spec.cells()]
+    parts = [("packed weights", *_over(cells, variant_cost.packed))]
+    if training:
+        parts.append(("packed weights of backward", *_over(cells, variant_cost.packed_backward)))
+        parts.append(("training tape", *_variant_tape(cells, batch, steps, recompute=recompute)))
+    workspaces = [
+        _variant_forward_workspace(
+            spec, batch, steps, kernel, keeps_steps=training and not recompute, training=training
+        )
+    ]
+    if training:
+        workspaces.append(_variant_backward_workspace(spec, batch, steps, kernel, recompute=recompute))
+    parts.append(("workspace", *max(workspaces, key=lambda workspace: workspace[1])))
+    return parts
+
+
+def _variant_tape(cells: list[Sizes], batch: int, steps: int, *, recompute: bool) -> tuple[str, int]:
+    """The trace of every step, or the states at every chunk's beginning; and y of the layers below the last."""
+    spec, rows = cells[0].spec, steps * batch
+    chunks = -(-steps // _chunk_steps(batch, steps))
+
+    def kept(sizes: Sizes) -> Terms:
+        if recompute:
+            states = f"{chunks}N·(⌈H⌉ + ⌈R⌉ + {H_PADDING})"
+            return [(states, chunks * batch * (sizes.hidden + sizes.h_row))]
+        return variant_cost.trace(sizes, batch + rows, rows, keeps_steps=True)
+
+    formula, count = _over(cells, kept)
+    below = (spec.num_layers - 1) * rows * spec.num_directions * spec.output_size * FLOAT
+    formula += f" + {spec.num_layers - 1}·T·N·{_width(spec)}·s" if below else ""
+    return formula + ("" if recompute else ", S = (T + 1)·N, Z = T·N"), count + below
+
+
+def _variant_forward_workspace(
+    spec: LSTMSpec, batch: int, steps: int, kernel: Kernel, *, keeps_steps: bool, training: bool
+) -> tuple[str, int]:
+    """A chunk of hoisted input projections for each thread, and the trace of one step where the tape keeps none."""
+    cells = [_sizes(spec, 0, direction, kernel) for direction in spec.directions]
+    scratch, symbols = _variant_scratch(cells[0], batch, kernel)
+    count, parts = 16 * batch + scratch, ["16·N", symbols]
+    if not keeps_steps:
+        formula, traces = _over(cells, lambda sizes: variant_cost.trace(sizes, 2 * batch, batch, keeps_steps=False))
+        count += traces
+        parts.append(formula)
+    if not training and spec.num_layers > 1:
+        count += steps * batch * spec.num_directions * spec.output_size * FLOAT
+        parts.append(f"T·N·{_width(spec)}·s")
+    return " + ".join(parts) + ("" if keeps_steps else ", S = 2N, Z = N"), count
+
+
+def _variant_backward_workspace(
+    spec: LSTMSpec, batch: int, steps: int, kernel: Kernel, *, recompute: bool
+) -> tuple[str, int]:
+    """Gradients of a chunk of K rows, its trace where it is computed again, and the weights' gradients as packed."""
+    chunk = _chunk_steps(batch, steps) * batch
+    inputs = max(spec.layer_input_size(layer) for layer in range(spec.num_layers))
+    cells = [_sizes(spec, 0, direction, kernel, inputs=inputs) for direction in spec.directions]
+
+    def held(sizes: Sizes) -> Terms:
+        again = variant_cost.trace(sizes, batch + chunk, chunk, keeps_steps=True) if recompute else []
+        return variant_cost.gradients(sizes, batch, chunk) + again
+
+    formula, count = _over(cells, held)
+    formula = f"16·N + {formula}"
+    count += 16 * batch
+    if recompute:
+        scratch, symbols = _variant_scratch(cells[0], batch, kernel)
+        formula, count = f"{formula} + {symbols}", count + scratch
+    if spec.num_directions == 2:
+        formula, count = f"{formula} + T·N·D_max·s", count + steps * batch * inputs * FLOAT
+    between = min(2, spec.num_layers - 1)
+    if between:
+        formula += f" + {between}·T·N·{_width(spec)}·s"
+        count += between * steps * batch * spec.num_directions * spec.output_size * FLOAT
+    return formula + f", K = {chunk}" + (", S = N + K, Z = K" if recompute else ""), count
+
+
+def _variant_scratch(sizes: Sizes, batch: int, kernel: Kernel) -> tuple[int, str]:
+    hoisted = HOISTED_TILES * kernel.tile_rows
+    each = ROW_BYTES * batch + hoisted * (POINTER + 4 * sizes.hidden * FLOAT)
+    return kernel.threads * each, f"P·({hoisted}·(4⌈H⌉·s + {POINTER}) + {ROW_BYTES}·N)"
+
+
+def _sizes(spec: LSTMSpec, layer: int, direction: str, kernel: Kernel, *, inputs: int | None = None) -> Sizes:
+    return Sizes(
+        spec=spec,
+        inputs=inputs or spec.layer_input_size(layer),
+        direction=direction,
+        lanes=kernel.lanes,
+        tile_rows=kernel.tile_rows,
+    )
+
+
+def _over(cells: list[Sizes], terms: Callable[[Sizes], Terms]) -> tuple[str, int]:
+    """The formula of the first cell, and the sum over all of them in bytes."""
+    count = sum(variant_cost.total(terms(sizes)) for sizes in cells) * FLOAT
+    formula = f"({show(terms(cells[0]))})·s"
+    return (formula if len(cells) == 1 else f"Σ over {len(cells)} cells {formula}"), count
+
+
+def _chunk_steps(batch: int, steps: int) -> int:
+    return min(max(CHUNK_ROWS // max(1, batch), 1), max(1, steps))
 
 
 def _packed(spec: LSTMSpec, kernel: Kernel) -> tuple[str, int]:
@@ -92,7 +215,7 @@ def _forward_workspace(spec: LSTMSpec, batch: int, steps: int, kernel: Kernel, *
 def _backward_workspace(spec: LSTMSpec, batch: int, steps: int, kernel: Kernel, *, recompute: bool) -> tuple[str, int]:
     """dz and the features of two chunks of K rows, the weights' gradients as they are packed, and running dc."""
     hidden, directions = _padded(spec.hidden_size, kernel), spec.num_directions
-    chunk = min(max(CHUNK_ROWS // max(1, batch), 1), max(1, steps)) * batch
+    chunk = _chunk_steps(batch, steps) * batch
     inputs = max(spec.layer_input_size(layer) for layer in range(spec.num_layers))
     features = 1 + inputs + spec.hidden_size
     tiled = -(-features // kernel.tile_rows) * kernel.tile_rows
@@ -121,4 +244,5 @@ def _padded(size: int, kernel: Kernel) -> int:
 
 
 def _width(spec: LSTMSpec) -> str:
-    return "2H" if spec.num_directions == 2 else "H"
+    size = "R" if spec.proj_size else "H"
+    return f"2{size}" if spec.num_directions == 2 else size
