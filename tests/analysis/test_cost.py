@@ -68,12 +68,12 @@ def test_optimisers_keep_so_many_values_a_parameter(optimiser: str, kept: int) -
 def test_operations_are_those_of_the_products_counted_one_by_one() -> None:
     spec = LSTMSpec(2, 3, num_layers=2, direction="bidirectional", peepholes="o")
     batch, steps = 2, 3
-    counted = {"input projection": 0, "recurrent product": 0}
+    counted = {"input projection": 0, "recurrent product": 0, "peepholes": 0}
     for layer, _, _ in spec.cells():
         for _ in range(steps * batch * 4 * spec.hidden_size):
             counted["input projection"] += 2 * spec.layer_input_size(layer)
             counted["recurrent product"] += 2 * spec.hidden_size
-        counted["recurrent product"] += steps * batch * 2 * spec.hidden_size
+        counted["peepholes"] += steps * batch * 2 * spec.hidden_size
     stages = {stage.stage: stage for stage in work(spec, batch, steps, 4)}
     assert {name: stages[name].flops for name in counted} == counted
     assert stages["input projection"].sequential is False

@@ -152,20 +152,68 @@ def test_gates_share_the_products_and_the_activations(monkeypatch: pytest.Monkey
     assert gates["candidate g and cell state c"].throughput == pytest.approx(5 * 20 * 6 / 4)
 
 
-def test_a_peephole_adds_h_elements_to_the_output_gate() -> None:
+def made_of(spec: LSTMSpec, **seconds: float) -> stages.Components:
     latency = Latency(median=1, p10=1, p90=1, p99=1, least=1, repeats=1)
+    named = {"input projection": 4.0, "recurrent product": 4.0, "activations": 4.0, **seconds}
     parts = tuple(
-        Part(name=name, formula="", seconds=4.0, elements=1, steps=6, work=None)
-        for name in ("input projection", "recurrent product", "activations")
+        Part(name=name, formula="", seconds=taken, elements=1, steps=6, work=None) for name, taken in named.items()
     )
+    return stages.Components(spec=spec, mode="forward", batch=5, whole=latency, parts=parts)
+
+
+def test_a_peephole_adds_h_elements_and_its_own_time_to_the_output_gate() -> None:
     formulas = {}
     for peepholes in ("", "if", "o"):
-        spec = LSTMSpec(7, 20, peepholes=peepholes)
-        made = stages.Components(spec=spec, mode="forward", batch=5, whole=latency, parts=parts)
+        made = made_of(LSTMSpec(7, 20, peepholes=peepholes), peepholes=3.0)
         output = gates_of(made, LIMITS)[3]
         formulas[peepholes] = (output.formula, output.elements)
     assert formulas[""] == formulas["if"] == ("N·(D + H)/latency", 5 * 27)
     assert formulas["o"] == ("N·(D + 2H)/latency", 5 * 47)
+
+
+def test_peepholes_are_shared_by_what_they_read() -> None:
+    none, diagonal, mixed = (
+        {gate.name[-1]: gate.seconds for gate in gates_of(made_of(LSTMSpec(7, 20, **kinds), peepholes=21.0), LIMITS)}
+        for kinds in ({}, {"peepholes": "ifo"}, {"peepholes": "i", "full_peepholes": "o"})
+    )
+    assert {gate: diagonal[gate] - none[gate] for gate in none} == pytest.approx({"i": 7, "f": 7, "c": 0, "o": 7})
+    assert {gate: mixed[gate] - none[gate] for gate in none} == pytest.approx({"i": 1, "f": 0, "c": 0, "o": 20})
+
+
+@needs_kernel
+@pytest.mark.parametrize(
+    ("features", "stage", "names"),
+    [
+        ({"peepholes": "ifo"}, "peepholes", ["peephole_i_l0", "peephole_f_l0", "peephole_o_l0"]),
+        ({"full_peepholes": "io"}, "peepholes", ["peephole_i_l0", "peephole_o_l0"]),
+        ({"proj_size": 6}, "projection", ["weight_hr_l0"]),
+    ],
+)
+def test_a_stage_of_a_variant_left_out_is_a_weight_of_zero(
+    features: dict[str, str | int], stage: str, names: list[str]
+) -> None:
+    weights = initialise(LSTMSpec(7, 20, **features), seed=1)  # type: ignore[arg-type]
+    call = make_call(weights, some_call().x)
+    left_out = cpu.forward(call, skip=SKIP[stage])
+    np.testing.assert_array_equal(left_out.y, cpu.forward(replace(call, weights=without(weights, *names))).y)
+    assert not np.array_equal(left_out.y, cpu.forward(call).y)
+
+
+@needs_kernel
+@pytest.mark.parametrize("make", [forward_components, backward_components])
+def test_the_stages_of_a_variant_get_their_time(
+    monkeypatch: pytest.MonkeyPatch, make: Callable[..., stages.Components]
+) -> None:
+    spec = LSTMSpec(7, 20, 2, peepholes="o", proj_size=6)
+    call = make_call(initialise(spec), some_call().x)
+    there = stages.stages_of(spec, FORWARD if make is forward_components else BACKWARD)
+    costs = {name: 2.0 + at for at, name in enumerate(there)}
+    monkeypatch.setattr(stages, "time_in_turn", Costs(there, costs))
+    found = {part.name: part for part in make(call, seconds=1).parts}
+    assert {name: found[name].seconds for name in there} == pytest.approx(costs)
+    assert found["peepholes"].elements == 5 * 2 * 20
+    assert found["projection"].work is not None
+    assert found["projection"].work.flops == 6 * 5 * 2 * 2 * 6 * 20
 
 
 @needs_kernel

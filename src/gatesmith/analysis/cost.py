@@ -146,8 +146,19 @@ def work(spec: LSTMSpec, batch: int, steps: int, itemsize: int) -> tuple[Work, .
     rows = len(layers) * 4 * hidden
     peepholes = len(layers) * (len(spec.peepholes) * hidden + len(spec.full_peepholes) * hidden**2)
     projection = len(layers) * out * hidden if spec.proj_size else 0
-    recurrent = rows * out + peepholes + projection
+    recurrent = rows * out
     calls = batch * steps
+    variant = (
+        Work(
+            stage=stage,
+            flops=2 * calls * parameters,
+            weight_bytes=parameters * itemsize,
+            step_bytes=batch * len(layers) * moved * itemsize,
+            sequential=True,
+        )
+        for stage, parameters, moved in (("peepholes", peepholes, 2 * hidden), ("projection", projection, hidden + out))
+        if parameters
+    )
     return (
         Work(
             stage="input projection",
@@ -163,6 +174,7 @@ def work(spec: LSTMSpec, batch: int, steps: int, itemsize: int) -> tuple[Work, .
             step_bytes=batch * (len(layers) * out + 2 * rows) * itemsize,
             sequential=True,
         ),
+        *variant,
         Work(
             stage="activations",
             flops=calls * len(layers) * 9 * hidden,

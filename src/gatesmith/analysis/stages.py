@@ -23,7 +23,10 @@ BACKWARD = {
     "derivatives": "activations",
     "weight gradients": "weights",
 }
-"""Names of the stages, and what the kernel calls them when it leaves them out."""
+"""Names of the stages of every cell, and what the kernel calls them when it leaves them out."""
+
+PEEPHOLES, PROJECTION = "peepholes", "projection"
+"""Stages, in both directions of time, of the cells that have them; named as the kernel calls them."""
 
 REST, CALL = "data movement", "the call itself"
 
@@ -135,6 +138,12 @@ def backward_components(call: Call, *, seconds: float) -> Components:
     return _components("backward", BACKWARD, call, backward_run, seconds)
 
 
+def stages_of(spec: LSTMSpec, stages: Mapping[str, str]) -> dict[str, str]:
+    """``FORWARD`` or ``BACKWARD`` with the stages that this cell has on top."""
+    there = {PEEPHOLES: spec.peepholes + spec.full_peepholes, PROJECTION: spec.proj_size}
+    return {**stages, **{name: name for name in there if there[name]}}
+
+
 Run = Callable[[int], object]
 """Runs the kernel without the stages of a mask."""
 
@@ -158,6 +167,7 @@ def empty_call(call: Call) -> Call:
 def _components(
     mode: str, stages: Mapping[str, str], call: Call, runner: Callable[[Call], Run], seconds: float
 ) -> Components:
+    stages = stages_of(call.spec, stages)
     run, nothing, names = runner(call), runner(empty_call(call)), tuple(stages)
     variants: dict[str, Callable[[], object]] = {"whole": lambda: run(0), CALL: lambda: nothing(0)}
     for left_out in _subsets(names):
@@ -207,73 +217,87 @@ def shapley(name: str, names: tuple[str, ...], seconds: Mapping[frozenset[str], 
 
 
 def gates_of(components: Components, limits: Limits) -> tuple[Part, ...]:
-    """Time of every gate of a forward run: a quarter of each product, and its own share of the activations.
+    """Time of every gate of a forward run: a quarter of each product, and its own share of activations and peepholes.
 
     The four gates' rows are equal in number and computed together, so their products cost the same; the activations
-    are split by the measured cost of sigmoid and tanh. Empty for a backward run.
+    are split by the measured cost of sigmoid and tanh, others counting as these, and the peepholes by the elements
+    that they read. Empty for a backward run.
     """
     if components.mode != "forward":
         return ()
     spec, steps, batch = components.spec, components.parts[0].steps, components.batch
-    inputs, hidden = _sizes(spec)
-    peephole = "o" in spec.peepholes + spec.full_peepholes
+    inputs, hidden, outputs = _sizes(spec)
     products = (components.seconds("input projection") + components.seconds("recurrent product")) / 4
     sigmoid, tanh = 1 / limits.sigmoids, 1 / limits.tanhs
     one = components.seconds("activations") / (3 * sigmoid + 2 * tanh)
+    seeing = _seconds_of_peepholes(components)
+    r = "R" if spec.proj_size else "H"
+    each = f"N·(D + {r})/latency"
     rows = (
-        ("input gate i", "N·(D + H)/latency", inputs + hidden, one * sigmoid),
-        ("forget gate f", "N·(D + H)/latency", inputs + hidden, one * sigmoid),
+        ("input gate i", each, inputs + outputs, one * sigmoid + seeing["i"]),
+        ("forget gate f", each, inputs + outputs, one * sigmoid + seeing["f"]),
         ("candidate g and cell state c", "N·H/latency", hidden, one * tanh),
         (
             "output gate o",
-            "N·(D + 2H)/latency" if peephole else "N·(D + H)/latency",
-            inputs + (2 if peephole else 1) * hidden,
-            one * (sigmoid + tanh),
+            each.replace(r, "2H" if r == "H" else "R + H") if _sees(spec, "o") else each,
+            inputs + outputs + (hidden if _sees(spec, "o") else 0),
+            one * (sigmoid + tanh) + seeing["o"],
         ),
     )
     return tuple(
-        Part(
-            name=name,
-            formula=formula,
-            seconds=products + activation,
-            elements=batch * size,
-            steps=steps,
-            work=None,
-        )
-        for name, formula, size, activation in rows
+        Part(name=name, formula=formula, seconds=products + own, elements=batch * size, steps=steps, work=None)
+        for name, formula, size, own in rows
     )
+
+
+def _sees(spec: LSTMSpec, gate: str) -> bool:
+    return gate in spec.peepholes + spec.full_peepholes
+
+
+def _seconds_of_peepholes(components: Components) -> dict[str, float]:
+    """The measured time of the peepholes by gate: a diagonal one reads an element for each unit, a full one H."""
+    spec = components.spec
+    reads = {gate: (gate in spec.peepholes) + spec.hidden_size * (gate in spec.full_peepholes) for gate in "ifo"}
+    whole = components.seconds(PEEPHOLES) if any(reads.values()) else 0.0
+    return {gate: whole * count / max(1, sum(reads.values())) for gate, count in reads.items()}
 
 
 def _elements(name: str, call: Call) -> dict[str, Any]:
     """What the throughput of a component counts, per step, in symbols and as a number."""
-    inputs, hidden = _sizes(call.spec)
+    spec = call.spec
+    inputs, hidden, outputs = _sizes(spec)
+    r, seeing = "R" if spec.proj_size else "H", len(spec.peepholes + spec.full_peepholes)
     formula, size = {
         "input projection": ("N·D/latency", inputs),
         "input gradient": ("N·D/latency", inputs),
-        "recurrent product": ("N·H/latency", hidden),
+        "recurrent product": (f"N·{r}/latency", outputs),
+        PEEPHOLES: (f"{seeing}·N·H/latency", seeing * hidden),
+        PROJECTION: ("N·H/latency", hidden),
         "activations": ("5·N·H/latency", 5 * hidden),
         "derivatives": ("5·N·H/latency", 5 * hidden),
-        "weight gradients": ("N·(D + H)/latency", inputs + hidden),
-        REST: ("N·(D + H)/latency", inputs + hidden),
+        "weight gradients": (f"N·(D + {r})/latency", inputs + outputs),
+        REST: (f"N·(D + {r})/latency", inputs + outputs),
         CALL: ("", 0),
     }[name]
     return {"formula": formula, "elements": call.x.shape[1] * size}
 
 
-def _sizes(spec: LSTMSpec) -> tuple[int, int]:
-    """D and H, summed over all cells."""
-    return sum(spec.layer_input_size(layer) for layer, _, _ in spec.cells()), len(spec.cells()) * spec.hidden_size
+def _sizes(spec: LSTMSpec) -> tuple[int, int, int]:
+    """D, H and R, summed over all cells."""
+    cells = spec.cells()
+    inputs = sum(spec.layer_input_size(layer) for layer, _, _ in cells)
+    return inputs, len(cells) * spec.hidden_size, len(cells) * spec.output_size
 
 
 def _work_of(name: str, counted: Mapping[str, Work]) -> Work | None:
     """Operations and bytes of a stage; the backward products do what the forward ones do, dW both at once."""
-    projection, recurrent = counted["input projection"], counted["recurrent product"]
     if name == "weight gradients":
+        products = [counted[stage] for stage in counted if stage not in ("activations", REST)]
         return Work(
             stage=name,
-            flops=projection.flops + recurrent.flops,
-            weight_bytes=projection.weight_bytes + recurrent.weight_bytes,
-            step_bytes=projection.step_bytes + recurrent.step_bytes,
+            flops=sum(product.flops for product in products),
+            weight_bytes=sum(product.weight_bytes for product in products),
+            step_bytes=sum(product.step_bytes for product in products),
             sequential=False,
         )
     forward = {"input gradient": "input projection", "derivatives": "activations"}.get(name, name)
