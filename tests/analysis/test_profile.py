@@ -1,6 +1,7 @@
 """The whole profile on the real kernel: everything is there and consistent; no time is compared with another."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,20 @@ def test_sizes_below_one_are_refused(steps: int, batches: tuple[int, ...]) -> No
 def test_an_unknown_device_is_refused() -> None:
     with pytest.raises(UnsupportedError, match="'abacus' is unknown"):
         profile(SPEC, 3, device="abacus")
+
+
+@needs_kernel
+def test_a_spec_too_large_to_run_is_predicted_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rates = dict.fromkeys(("L1", "L2", "L3", "memory"), 1e9)
+    slow = Limits(machine="m", target="t", threads=1, flops=1e9, sigmoids=1e9, tanhs=1e9, bandwidth=rates)
+    monkeypatch.setitem(sys.modules["gatesmith.analysis.profile"].__dict__, "machine_limits", lambda: slow)
+    found = profile(LSTMSpec(1 << 18, 1 << 18), 10, batches=(4,))
+    assert found.throughput == ()
+    assert found.components == ()
+    assert found.not_measured is not None
+    assert found.not_measured.startswith("predicted only: the run would take")
+    assert found.reason == found.not_measured
+    # 10 steps of 4 sequences, 8 H (D + H) operations each, at 1 GFLOP/s; the activations are a millionth of it.
+    assert f"at N = 4 would take at least {10 * 4 * 8 * 2**18 * 2**19 / 1e9:,.3g} s (arithmetic)" in found.reason
+    found.save(tmp_path / "profile.json")
+    assert load_result(tmp_path / "profile.json").data["not_measured"] == found.not_measured

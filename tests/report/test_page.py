@@ -22,10 +22,11 @@ from tests.report.results import (
     write_profile,
 )
 
-from gatesmith.analysis import load_result, save_result
+from gatesmith.analysis import load_result, profile, save_result
 from gatesmith.errors import InputError, OutputError
 from gatesmith.report import page as page_module
 from gatesmith.report import write_report
+from gatesmith.spec import LSTMSpec
 
 plotly = pytest.importorskip("plotly", reason="writing the report needs the extra 'report'")
 pytest.importorskip("jinja2", reason="writing the report needs the extra 'report'")
@@ -223,3 +224,9 @@ def test_a_page_that_can_t_be_written_is_a_sentence(tmp_path: Path) -> None:
         write_report(tmp_path, tmp_path / "missing" / "report.html")
     with pytest.raises(InputError, match="is no folder"):
         write_report(tmp_path / "nowhere")
+
+
+def test_a_profile_that_was_only_predicted_says_so(tmp_path: Path) -> None:
+    profile(LSTMSpec(1 << 20, 1 << 20), 1 << 10, device="reference").save(tmp_path / "profile.json")
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    assert "predicted only: the run would take" in page

@@ -138,7 +138,7 @@ def footprint(
     )
     if not measure:
         return replace(predicted, not_measured="a prediction was asked for, no measurement")
-    reason = PREDICTED_DEVICES.get(device) or _too_large(peak)
+    reason = PREDICTED_DEVICES.get(device) or too_large(peak)
     return replace(predicted, not_measured=reason) if reason else _measured(predicted, kind, optimiser)
 
 
@@ -194,7 +194,8 @@ def _checked(batch: int, steps: int, dtype: npt.DTypeLike, device: str, optimise
     return kind
 
 
-def _too_large(peak: Line) -> str | None:
+def too_large(peak: Line) -> str | None:
+    """Why a run is not started on this machine, as a sentence; None where it fits."""
     there, needed = this_machine().memory_bytes, peak.predicted or 0
     if there and needed > LARGEST_SHARE * there:
         return (

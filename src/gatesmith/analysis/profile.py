@@ -2,33 +2,28 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from math import isfinite
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gatesmith.analysis.bottleneck import beats_a_limit, bounds_of
 from gatesmith.analysis.bounds import (
     Bound,
     Buffer,
     buffers,
     compute_seconds,
     dependency_chain,
-    rank_bounds,
     weight_seconds,
 )
 from gatesmith.analysis.cost import work
-from gatesmith.analysis.footprint import this_kernel
+from gatesmith.analysis.footprint import footprint, this_kernel, too_large
 from gatesmith.analysis.limits import Limits, machine_limits
 from gatesmith.analysis.results import save_result
 from gatesmith.analysis.stages import (
-    CALL,
     Components,
     backward_components,
-    backward_run,
-    empty_call,
     forward_components,
-    forward_run,
 )
 from gatesmith.analysis.timing import Latency, time_in_turn
 from gatesmith.errors import InputError
@@ -39,11 +34,6 @@ from gatesmith.spec import LSTMSpec
 from gatesmith.weights import Weights, initialise
 
 BATCHES = (1, 4, 16, 64)
-COMPUTED_BOUNDS = ("arithmetic", "weight bandwidth")
-"""Bounds that follow from the machine's limits; the others are measured beside the call."""
-
-RUNS = {"forward": forward_run, "backward": backward_run}
-
 Progress = Callable[[int, int, str], None]
 
 
@@ -87,6 +77,7 @@ class Profile:
 
     Attributes:
         bounds: of the forward call, then of the backward one, each with the bound that holds first.
+        not_measured: why nothing was run, as a sentence; None where it was.
     """
 
     spec: LSTMSpec
@@ -98,6 +89,7 @@ class Profile:
     bounds: tuple[tuple[Bound, ...], ...]
     limits: Limits | None
     buffers: tuple[Buffer, ...]
+    not_measured: str | None = None
 
     @property
     def bound(self) -> Bound | None:
@@ -107,6 +99,8 @@ class Profile:
     @property
     def reason(self) -> str:
         """What limits the operator, in a sentence."""
+        if self.not_measured:
+            return self.not_measured
         if self.bound is None:
             return f"Components are measured on device 'cpu' alone; this is {self.device!r}."
         held, whole = self.bound, self.components[0].whole.least
@@ -131,6 +125,7 @@ class Profile:
                 "bounds": [bound.to_dict() for bounds in self.bounds for bound in bounds],
             },
             "buffers": [buffer.to_dict() for buffer in self.buffers],
+            "not_measured": self.not_measured,
             "dependency_chain": list(dependency_chain(self.spec, self.steps)),
         }
 
@@ -153,7 +148,8 @@ def profile(
     """Measure throughput over batch sizes, the time of every component, and the bounds.
 
     Args:
-        model: what to run; a spec runs with initial weights.
+        model: what to run; a spec runs with initial weights. Where it is too large for this machine's memory, nothing
+            is run: the result says so, and what the machine's limits allow at least.
         steps: T of the sequences, which are random: time doesn't depend on values.
         batches: sizes N to time.
         component_batch: N of the call that is taken apart; the middle one of ``batches`` if None.
@@ -169,9 +165,13 @@ def profile(
     sizes = sorted(set(batches))
     if not sizes or sizes[0] < 1 or steps < 1 or (component_batch is not None and component_batch < 1):
         raise InputError(f"batches are {list(batches)} and steps {steps}; expected sizes of at least 1")
-    weights = model if isinstance(model, Weights) else initialise(model)
+    spec = model.spec if isinstance(model, Weights) else model
     taken_apart = component_batch or sizes[len(sizes) // 2]
     inside = device == "cpu"
+    reason = too_large(footprint(spec, max(sizes[-1], taken_apart), steps, training=training, measure=False).peak)
+    if reason:
+        return _predicted(spec, steps, taken_apart, device, reason)
+    weights = model if isinstance(model, Weights) else initialise(spec)
     total = len(sizes) + (4 if inside else 0)
     say = progress or _silent
     each = seconds / (2 * len(sizes) if inside else len(sizes))
@@ -196,6 +196,31 @@ def profile(
     return _look_inside(made, weights, taken_apart, training=training, seconds=seconds / 2, say=say, at=len(sizes))
 
 
+def _predicted(spec: LSTMSpec, steps: int, batch: int, device: str, reason: str) -> Profile:
+    """What is known of a call that is not run: bytes that move, and the least time that the machine's limits allow."""
+    limits = machine_limits() if device == "cpu" and not cpu.missing() else None
+    if limits:
+        weights, level = weight_seconds(spec, steps, limits, products=1)
+        least = {
+            "arithmetic": compute_seconds(spec, batch, steps, limits, products=1),
+            f"weights from {level}": weights,
+        }
+        name = max(least, key=lambda one: least[one])
+        reason += f"; a forward call at N = {batch} would take at least {least[name]:,.3g} s ({name})"
+    return Profile(
+        spec=spec,
+        device=device,
+        steps=steps,
+        threads=cpu.num_threads() if limits else 1,
+        throughput=(),
+        components=(),
+        bounds=(),
+        limits=limits,
+        buffers=buffers(spec, batch, steps, this_kernel()),
+        not_measured=reason,
+    )
+
+
 def _look_inside(
     made: Profile, weights: Weights, batch: int, *, training: bool, seconds: float, say: Progress, at: int
 ) -> Profile:
@@ -208,18 +233,12 @@ def _look_inside(
         say(at + 2, total, "components of backward")
         components.append(backward_components(call, seconds=seconds / 3))
     say(at + 3, total, "bounds")
-    bounds = tuple(_bounds(part, call, limits, seconds=seconds / 6) for part in components)
-    if any(_beats_a_limit(part, ranked) for part, ranked in zip(components, bounds, strict=True)):
+    bounds = tuple(bounds_of(part, call, limits, seconds=seconds / 6) for part in components)
+    if any(beats_a_limit(part, ranked) for part, ranked in zip(components, bounds, strict=True)):
         # Nothing is faster than a limit: the limits were measured while something else ran.
         limits = machine_limits(again=True)
-        bounds = tuple(_bounds(part, call, limits, seconds=seconds / 6) for part in components)
+        bounds = tuple(bounds_of(part, call, limits, seconds=seconds / 6) for part in components)
     return replace(made, limits=limits, components=tuple(components), bounds=bounds)
-
-
-def _beats_a_limit(components: Components, bounds: tuple[Bound, ...]) -> bool:
-    """Whether the steps took less than a bound that follows from the limits, the call around them left out."""
-    steps = components.whole.least - components.seconds(CALL)
-    return any(bound.name in COMPUTED_BOUNDS and bound.seconds > steps for bound in bounds)
 
 
 def _throughput(call: Call, device: str, *, training: bool, seconds: float) -> list[Point]:
@@ -236,54 +255,6 @@ def _throughput(call: Call, device: str, *, training: bool, seconds: float) -> l
     return [
         Point(mode=mode, batch=batch, latency=latency, flops=factor[mode] * flops) for mode, latency in times.items()
     ]
-
-
-def _bounds(components: Components, call: Call, limits: Limits, *, seconds: float) -> tuple[Bound, ...]:
-    spec, (steps, batch, _) = call.spec, call.x.shape
-    products, whole = (1 if components.mode == "forward" else 2), components.whole.least
-    weights, level = weight_seconds(spec, steps, limits, products=products)
-    found = {
-        "arithmetic": (
-            compute_seconds(spec, batch, steps, limits, products=products),
-            "all products at the peak of multiply-adds, all activations at their own peak",
-        ),
-        "weight bandwidth": (weights, f"every weight read once a step from {level}"),
-        "recurrence": (
-            _recurrence(components.mode, call, seconds=seconds / 2),
-            f"{steps} steps of the smallest LSTM (D = H = N = 1), measured",
-        ),
-        "call": (
-            components.seconds(CALL),
-            "a call without any step, measured: checks, arrays for the results, packed weights, threads' start",
-        ),
-    }
-    if limits.threads > 1:
-        alone = _on_one_thread(components.mode, call, limits.threads, seconds=seconds / 2) / limits.threads
-        found["synchronisation"] = (
-            max(0.0, whole - alone),
-            f"what {limits.threads} threads take beyond 1/{limits.threads} of one thread's time, measured",
-        )
-    call_name = f"{components.mode} call, N = {batch}"
-    return tuple(bound for bound in rank_bounds(call_name, whole, found) if isfinite(bound.speedup_if_removed))
-
-
-def _recurrence(mode: str, call: Call, *, seconds: float) -> float:
-    """Seconds of as many steps of the smallest LSTM, without the call around them."""
-    smallest = replace(call.spec, input_size=1, hidden_size=1)
-    chain = make_call(initialise(smallest), np.zeros((call.x.shape[0], 1, 1), np.float32))
-    runner = RUNS[mode]
-    long, none = runner(chain), runner(empty_call(chain))
-    times = time_in_turn({"chain": lambda: long(0), "call": lambda: none(0)}, seconds=seconds)
-    return max(0.0, times["chain"].least - times["call"].least)
-
-
-def _on_one_thread(mode: str, call: Call, threads: int, *, seconds: float) -> float:
-    run = RUNS[mode](call)
-    try:
-        cpu.set_num_threads(1)
-        return time_in_turn({"one": lambda: run(0)}, seconds=seconds)["one"].least
-    finally:
-        cpu.set_num_threads(threads)
 
 
 def _call(weights: Weights, steps: int, batch: int, device: str) -> Call:

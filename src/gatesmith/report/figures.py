@@ -265,6 +265,8 @@ def roofline_figure(id: str, limits: Mapping[str, Any], components: Sequence[Map
                 "hovertemplate": "%{text}: %{y:.3g} GFLOP/s at %{x:.3g} FLOP/byte<extra></extra>",
             }
         )
+    above = [f"{stage['name']} ({part['mode']})" for part, stage in stages if stage["gflops"] > peak]
+    warning = f" {', '.join(above)} can't be where it is: it was disturbed, so measure again." if above else ""
     rows = tuple(
         (
             f"{part['mode']}, N = {part['batch']}",
@@ -281,7 +283,7 @@ def roofline_figure(id: str, limits: Mapping[str, Any], components: Sequence[Map
         title="Roofline of this machine",
         summary=(
             f"Peak {peak:.3g} GFLOP/s, threads: {limits['threads']}. A component can't be above the line of the memory"
-            " that its data comes from."
+            f" that its data comes from.{warning}"
         ),
         data=tuple(traces),
         layout={

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gatesmith.analysis.results import RESULT_KEY, Result, load_result, read_json
+from gatesmith.analysis.machine import this_machine
+from gatesmith.analysis.results import RESULT_KEY, Result, gatesmith_version, load_result, read_json
 from gatesmith.errors import InputError
 
 SUMMARY = "summary.json"
@@ -88,7 +89,7 @@ def read_results(folder: str | Path) -> Findings:
     results.sort(key=lambda found: KINDS.index(found.result.kind))
     return Findings(
         folder=folder.name or str(folder),
-        results=tuple(_with_origin(found, results) for found in results),
+        results=tuple(_with_origin(found) for found in results),
         summary=summary,
         problems=tuple(problems),
     )
@@ -107,16 +108,12 @@ def _known(path: Path) -> Result:
     return result
 
 
-def _with_origin(found: Found, results: list[Found]) -> Found:
-    """Name the machine and version of a result that differ from most others', so that nobody compares them blindly."""
+def _with_origin(found: Found) -> Found:
+    """Name a machine and a version that are not those of this page, so that nobody compares blindly."""
     notes: list[str] = []
     machine, version = found.machine, found.result.gatesmith
-    if machine != _most_common([other.machine for other in results]):
+    if machine != this_machine().name:
         notes.append(f"made on another machine ({machine})")
-    if version != _most_common([other.result.gatesmith for other in results]):
+    if version != gatesmith_version():
         notes.append(f"made by another version of gatesmith ({version})")
     return Found(file=found.file, result=found.result, note="; ".join(notes))
-
-
-def _most_common(values: list[str]) -> str:
-    return max(values, key=lambda value: (values.count(value), -values.index(value)))

@@ -15,7 +15,7 @@ from gatesmith.report.figures import (
 )
 from gatesmith.report.gate_figures import gate_error_figure, gradient_figure, memory_time_figure, saturation_figure
 from gatesmith.report.read import Findings, Found
-from gatesmith.report.units import human_bytes, human_time
+from gatesmith.report.units import human_bytes, human_rate, human_time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ def _profile(findings: Findings) -> list[Section]:
     made: list[Section] = []
     for at, found in enumerate(findings.of_kind("profile")):
         data = found.result.data
-        figures = [throughput_figure(f"throughput-{at}", data["throughput"])]
+        figures = [throughput_figure(f"throughput-{at}", data["throughput"])] if data["throughput"] else []
         tables = [_buffers_table(data)]
         if data["components"]:
             figures.append(components_figure(f"components-{at}", data["components"]))
@@ -123,7 +123,7 @@ def _gates_table(profile: Mapping[str, Any]) -> DataTable:
                 gate["name"],
                 gate["formula"],
                 human_time(gate["seconds"]),
-                round(gate["throughput"]),
+                human_rate(gate["throughput"]),
             )
             for part in profile["components"]
             for gate in part["gates"]

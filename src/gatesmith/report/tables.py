@@ -82,6 +82,8 @@ def inspection_tables(inspection: Inspection) -> RenderableType:
 def profile_tables(profile: Profile) -> RenderableType:
     """Throughput over batch sizes, the time of every component and gate, and the bounds."""
     what = f"T = {profile.steps} on {profile.device}, {profile.threads} thread{'s' * (profile.threads != 1)}"
+    if profile.not_measured:
+        return Text(profile.not_measured)
     numbers = ("N", "p10", "median", "p90", "p99", "seq/s", "GFLOP/s")
     runs = sorted(point.latency.repeats for point in profile.throughput)
     throughput = _table(f"Throughput, {what}; {runs[0]} to {runs[-1]} runs of each", ("mode",), numbers)
