@@ -1,9 +1,11 @@
 // The forward pass of one cell for one thread: pre-activations of a tile in registers, then the gates on them.
 #include <algorithm>
+#include <optional>
 
 #include "activation.h"
 #include "kernel.h"
 #include "microkernel.h"
+#include "short_rows.h"
 
 namespace GATESMITH_TARGET {
 
@@ -34,13 +36,19 @@ struct Scratch {
     const float **chunk;   // [chunk_rows] x of a chunk of steps
     float *projected;      // [panels][chunk_rows][block]
     int64_t chunk_rows;
+    void *short_rows;
 };
 
-Scratch divide(void *memory, int64_t rows, int64_t chunk_rows) {
+int64_t pointers_bytes(int64_t rows, int64_t chunk_rows) {
+    return round_up((3 * rows + chunk_rows) * (int64_t)sizeof(float *), ALIGNMENT);
+}
+
+Scratch divide(void *memory, const CellShape &shape, int64_t rows) {
+    int64_t chunk_rows = hoisted_rows(shape, rows);
     auto **pointers = static_cast<const float **>(memory);
-    int64_t used = round_up((3 * rows + chunk_rows) * (int64_t)sizeof(float *), ALIGNMENT);
-    return {pointers, pointers + rows, const_cast<float **>(pointers + 2 * rows), pointers + 3 * rows,
-            reinterpret_cast<float *>(static_cast<char *>(memory) + used), chunk_rows};
+    auto *projected = reinterpret_cast<float *>(static_cast<char *>(memory) + pointers_bytes(rows, chunk_rows));
+    return {pointers, pointers + rows, const_cast<float **>(pointers + 2 * rows), pointers + 3 * rows, projected,
+            chunk_rows, projected + chunk_rows * shape.panels() * BLOCK};
 }
 
 // One step of some rows.
@@ -211,8 +219,8 @@ void clear_padding(const CellForward &cell, const Share &share) {
 
 int64_t forward_scratch_bytes(const CellShape &shape, int64_t rows) {
     int64_t chunk_rows = std::max(HOISTED_ROWS, hoisted_rows(shape, rows));
-    return round_up((3 * rows + chunk_rows) * (int64_t)sizeof(float *), ALIGNMENT) +
-        chunk_rows * shape.panels() * BLOCK * (int64_t)sizeof(float);
+    return pointers_bytes(rows, chunk_rows) + chunk_rows * shape.panels() * BLOCK * (int64_t)sizeof(float) +
+        ShortRows::bytes(shape, rows);
 }
 
 namespace {
@@ -230,8 +238,10 @@ void prefetch_row(const CellForward &cell, const float *x, const float *y) {
 void forward(const CellForward &cell, const Share &share) {
     const Sequences &sequences = cell.sequences;
     int64_t rows = share.rows, active = sequences.batch;
-    Scratch scratch = divide(share.scratch, rows, hoisted_rows(cell.shape, rows));
-    clear_padding(cell, share);
+    Scratch scratch = divide(share.scratch, cell.shape, rows);
+    std::optional<ShortRows> short_rows;
+    if (ShortRows::pay(cell, share)) short_rows.emplace(cell, share, scratch.short_rows);
+    else clear_padding(cell, share);
     load_state(cell, share);
     if (share.split_units) share.meet();
     int64_t later = cell.reverse ? -1 : 1;
@@ -240,6 +250,7 @@ void forward(const CellForward &cell, const Share &share) {
         scratch.h[i] = cell.h[0] + rank * cell.h_stride;
         scratch.x[i] = cell.x + time * cell.x_step + row * cell.x_row;
         scratch.y[i] = cell.y + time * cell.y_step + row * cell.y_row;
+        if (short_rows) scratch.x[i] = short_rows->x(i), scratch.y[i] = short_rows->unread();
     }
     bool hoist = sequences.steps > 1 && hoists(cell.shape, rows);
     int64_t c_from = 0, compact = 0, chunk_end = 0, projected_row = hoist ? 0 : -1, running = rows;
@@ -255,12 +266,15 @@ void forward(const CellForward &cell, const Share &share) {
             project(cell, share, scratch, chunk_rows);
             projected_row = 0;
         }
+        if (short_rows) short_rows->gather(step, owned);
         int64_t c_to = cell.c_kept ? sequences.batch + compact : 0;
         run_step({cell, share, scratch, c_from, c_to, compact, cell.h[(step + 1) % 2], projected_row}, owned,
                  step % 2 == 1);
         if (share.split_units) share.meet();
+        if (short_rows) short_rows->scatter(step, owned, cell.h[(step + 1) % 2]);
         for (int64_t i = 0; i < owned; ++i) {
             scratch.h[i] = cell.h[(step + 1) % 2] + share.rank(i) * cell.h_stride;
+            if (short_rows) continue;
             scratch.x[i] += later * cell.x_step;
             scratch.y[i] += later * cell.y_step;
             if (sequences.lengths)
@@ -270,6 +284,7 @@ void forward(const CellForward &cell, const Share &share) {
         compact += active;
         if (hoist) projected_row += owned;
     }
+    for (int64_t t = sequences.steps; short_rows && t < sequences.padded_steps; ++t) short_rows->scatter(t, 0, nullptr);
 }
 
 namespace {

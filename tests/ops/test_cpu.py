@@ -32,6 +32,7 @@ SIZES = {
     "two layers, both directions": (7, 5, 6, 20, 2, "bidirectional"),
     "three layers": (5, 3, 4, 5, 3, "forward"),
     "reverse": (8, 20, 3, 33, 1, "reverse"),
+    "many short rows": (6, 90, 5, 20, 2, "forward"),
     "everything one": (1, 1, 1, 1, 1, "forward"),
     "more steps than a chunk of backward": (700, 1, 2, 3, 1, "forward"),
     "no steps": (0, 3, 4, 5, 1, "forward"),
@@ -386,6 +387,19 @@ def test_memory_is_used_again_and_bounded() -> None:
         spare.give_back(aligned(100_000))
     assert [spare.take(100_000).size for _ in range(3)] == [100_000] * 3
     assert not spare._spare
+
+
+def test_lent_memory_comes_back_with_its_last_view() -> None:
+    spare = SpareMemory(limit_bytes=1 << 20)
+    lent = spare.lend(100_000)
+    part = lent.view(np.float32).reshape(10, -1)[2:5]
+    del lent
+    assert spare.take(100_000) is not None
+    part[...] = 1.0
+    assert not spare._spare
+    del part
+    gc.collect()
+    assert len(spare._spare) == 1
 
 
 def test_packed_weights_die_with_their_weights() -> None:

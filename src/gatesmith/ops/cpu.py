@@ -4,6 +4,7 @@ Weights are packed once for each :class:`~gatesmith.weights.Weights` object and 
 must not be changed in place.
 """
 
+import math
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -19,7 +20,9 @@ from gatesmith.ops.variant import Noise, c_cells, c_spec, draw_noise, is_variant
 
 FLOAT_BYTES = 4
 _spare = SpareMemory(limit_bytes=1 << 28)
-"""Workspaces, tapes and packed weights of calls that are over."""
+"""Workspaces, tapes and packed weights of calls that are over, and large outputs that nobody holds any more."""
+LENT_ELEMENTS = 1 << 16
+"""The allocator gets larger arrays from the system at every call."""
 
 
 @contextmanager
@@ -36,6 +39,14 @@ def no_spare_memory() -> Generator[None]:
 def spare_memory() -> SpareMemory:
     """Where calls take their memory from."""
     return _spare
+
+
+def new_array(shape: tuple[int, ...]) -> Array:
+    """An uninitialised float32 array: of spare memory where fresh memory would come page by page from the system."""
+    elements = math.prod(shape)
+    if elements < LENT_ELEMENTS:
+        return np.empty(shape, np.float32)
+    return _spare.lend(FLOAT_BYTES * elements).view(np.float32).reshape(shape)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -116,7 +127,7 @@ def backward(tape: CpuTape, dy: Array, dh_n: Array, dc_n: Array, *, skip: int = 
     dy, dh_n, dc_n = (np.ascontiguousarray(array, np.float32) for array in (dy, dh_n, dc_n))
     x, h0, c0 = _dense_features(call.x), np.ascontiguousarray(call.h0), np.ascontiguousarray(call.c0)
     packed, packed_backward = _packed(call, backward=False), _packed(call, backward=True)
-    dx, dh0, dc0 = np.empty(call.x.shape, np.float32), np.empty_like(h0), np.empty_like(c0)
+    dx, dh0, dc0 = new_array(call.x.shape), np.empty_like(h0), np.empty_like(c0)
     dweights: dict[str, Array] = {
         name: np.empty(shape, np.float32) for name, shape in call.spec.parameter_shapes().items()
     }

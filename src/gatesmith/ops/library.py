@@ -183,10 +183,11 @@ class SpareMemory:
         return aligned(size)
 
     def lend(self, size: int) -> npt.NDArray[np.uint8]:
-        """:meth:`take` of exactly ``size`` bytes that come back by themselves when nobody holds the array any more."""
+        """:meth:`take` of exactly ``size`` bytes that come back by themselves when no view of them is left."""
         memory = self.take(size)
-        lent = memory[:size]
-        finalize(lent, self.give_back, memory)
+        lent = np.frombuffer(memory.data, np.uint8, size)
+        # Views of views of an array hold the first array alone, and let go of those between; a buffer they do hold.
+        finalize(lent.base, self.give_back, memory)
         return lent
 
     def give_back(self, memory: npt.NDArray[np.uint8]) -> None:

@@ -134,11 +134,8 @@ def _plan(spec: LSTMSpec, steps: int, batch: int, threads: int, target: bytes) -
 
 
 def _new(x: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """An uninitialised tensor like x: from spare memory where fresh memory would come page by page from the system."""
-    elements = math.prod(shape)
-    if elements < 1 << 16:
-        return x.new_empty(shape)
-    return torch.from_numpy(cpu.spare_memory().lend(4 * elements)).view(torch.float32).view(shape)
+    """An uninitialised tensor like x; the large ones as :func:`cpu.new_array`."""
+    return x.new_empty(shape) if math.prod(shape) < cpu.LENT_ELEMENTS else torch.from_numpy(cpu.new_array(shape))
 
 
 def _cells(plan: _Plan, tensors: list[Any]) -> Any:
