@@ -92,7 +92,7 @@ def test_something_else_is_never_replaced(tmp_path: Path) -> None:
         ({"multipliers": 2.5}, ExportError, "multipliers is 2.5"),
         ({"pipeline": "wide"}, ExportError, "the pipeline is 'wide'; expected deep, middle, shallow"),
         ({"max_steps": 0}, ExportError, "max_steps is 0; expected an integer from 1"),
-        ({"output": "first"}, ExportError, "output is 'first'; expected sequence or last"),
+        ({"output": "first"}, ExportError, "output is 'first'; expected sequence, last, scores, class"),
         ({"pipeline": Pipeline(link_elements=2)}, ExportError, "link_elements is 2; expected a divisor of 1"),
         ({"lstm": LSTM(LSTMSpec(3, 5, 11))}, UnsupportedError, "at most 10 layers; the specification has 11"),
         ({"lstm": LSTM(LSTMSpec(3, 5))}, FormatError, "the plan has 2 cells; expected 1"),

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatesmith.errors import FormatError, InputError, UnsupportedError
+from gatesmith.fixed.head import HeadPlan
 from gatesmith.fixed.plan import (
     BOUNDS,
     CellPlan,
@@ -74,6 +75,7 @@ def calibrate(
     table_bits: int = 8,
     margin: float = 1.25,
     hard_activations: bool = False,
+    head: tuple[Array, Array] | None = None,
 ) -> Plan:
     """Choose a format for every tensor of every cell.
 
@@ -86,6 +88,7 @@ def calibrate(
         z_width: bits of the pre-activations; by default as data, at least 16. Activations have two more.
         table_bits: 2^table_bits segments in each activation table.
         margin: factor on the observed ranges of x and c, for data that calibration has not seen.
+        head: weight [K, features] and bias [K] of a classifier's head on the last step's output; None for no head.
         hard_activations: replace sigmoid and tanh by their piecewise linear approximations, whatever the spec says.
 
     Raises:
@@ -120,7 +123,36 @@ def calibrate(
         for direction in spec.directions:
             gate, candidate = ("hard_sigmoid", "hard_tanh") if hard_activations else curves_of(spec, direction)
             cells.append(replace(cell, gate_activation=gate, cell_activation=candidate))
-    return Plan(cells=tuple(cells))
+    return Plan(cells=tuple(cells), head=_head_plan(call, traces, cells[-1], head, widths, margin) if head else None)
+
+
+def _head_plan(
+    call: Call,
+    traces: list[CellTrace],
+    last: CellPlan,
+    head: tuple[Array, Array],
+    widths: Widths,
+    margin: float,
+) -> HeadPlan:
+    """Formats of a head that reads the last valid step of the last layer."""
+    weight, bias = (np.asarray(array, np.float64) for array in head)
+    features = call.spec.num_directions * call.spec.hidden_size
+    if weight.ndim != 2 or weight.shape[1] != features or bias.shape != weight.shape[:1]:
+        raise InputError(f"the head has shapes {weight.shape} and {bias.shape}; expected (K, {features}) and (K,)")
+    y = np.concatenate([run.h for run in traces[-call.spec.num_directions :]], axis=-1)
+    ends = y[np.maximum(call.lengths, 1) - 1, np.arange(y.shape[1])]  # [N, F]
+    w_format = weight_format(weight, width=widths.weight)
+    return HeadPlan(
+        input_size=features,
+        classes=len(weight),
+        x_width=last.h_width,
+        x_frac=last.h_frac,
+        w_width=widths.weight,
+        w_frac=w_format.fraction,
+        b_width=_bias_width(bias, last.h_frac + w_format.fraction),
+        y_width=widths.data,
+        y_frac=_fraction("x_frac", margin * _bound(ends @ weight.T + bias), widths.data),
+    )
 
 
 def weight_format(weights: Array, *, width: int) -> QFormat:

@@ -3,9 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from gatesmith.errors import FormatError
+from gatesmith.fixed.head import HeadPlan
 from gatesmith.fixed.qformat import MAX_BITS, QFormat, require_integer
 from gatesmith.fixed.tables import CURVES, Table, a_format, build_table, z_format
 from gatesmith.spec import SIGMOID, TANH, Activation, LSTMSpec
@@ -212,12 +213,13 @@ class CellPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """The formats of every cell of an LSTM, in the order of :meth:`LSTMSpec.cells`; holds no weights.
+    """The formats of every cell of an LSTM, in the order of :meth:`LSTMSpec.cells`, and of a classifier's head.
 
     All directions of a layer share their h format, so that the layer's output has one format.
     """
 
     cells: tuple[CellPlan, ...]
+    head: HeadPlan | None = None
 
     def __post_init__(self) -> None:
         if not self.cells:
@@ -244,6 +246,14 @@ class Plan:
                     f" {first.x_format} and {first.h_format}, the same for both directions of a layer"
                 )
 
+        if self.head:
+            features, form = spec.num_directions * spec.hidden_size, self.y_format
+            if self.head.input_size != features or self.head.x_format != form:
+                raise FormatError(
+                    f"the plan of the head reads {self.head.input_size} features in {self.head.x_format}; expected"
+                    f" {features} in {form}"
+                )
+
     @property
     def x_format(self) -> QFormat:
         """Of the first layer's input."""
@@ -256,7 +266,8 @@ class Plan:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; :meth:`from_dict` reads them back."""
-        return {"cells": [asdict(cell) for cell in self.cells]}
+        cells = {"cells": [asdict(cell) for cell in self.cells]}
+        return cells | ({"head": asdict(self.head)} if self.head else {})
 
     @classmethod
     def from_dict(cls, values: object) -> "Plan":
@@ -266,10 +277,13 @@ class Plan:
             FormatError: a field is missing, unknown or impossible.
         """
         given = _object("the plan", values)
-        if set(given) != {"cells"} or not isinstance(given["cells"], list):
+        if set(given) - {"head"} != {"cells"} or not isinstance(given["cells"], list):
             raise FormatError(f"the plan has the fields {', '.join(sorted(given)) or 'none'}; expected a list 'cells'")
         cells = cast("list[object]", given["cells"])
-        return cls(cells=tuple(_cell_from(f"cell {at} of the plan", cell) for at, cell in enumerate(cells)))
+        return cls(
+            cells=tuple(_plan_from(CellPlan, f"cell {at} of the plan", cell) for at, cell in enumerate(cells)),
+            head=_plan_from(HeadPlan, "the head of the plan", given["head"]) if "head" in given else None,
+        )
 
     def to_json(self) -> str:
         """Indented JSON, the same text for equal plans."""
@@ -344,16 +358,19 @@ def _bits_in_round_shift(width: int, shift: int) -> int:
     return max(width, shift + 1) + 1 if shift > 0 else width - shift
 
 
-def _cell_from(what: str, values: object) -> CellPlan:
+P = TypeVar("P", CellPlan, HeadPlan)
+
+
+def _plan_from(kind: type[P], what: str, values: object) -> P:
     given = _object(what, values)
-    known = [field.name for field in fields(CellPlan)]
+    known = [field.name for field in fields(kind)]
     for name in given:
         if name not in known:
             raise FormatError(f"{what} has an unknown field {name!r}; expected {', '.join(known)}")
     for name in known:
         if name not in given:
             raise FormatError(f"{what} lacks {name!r}; expected all of {', '.join(known)}")
-    return CellPlan(**given)
+    return kind(**given)
 
 
 def _object(what: str, values: object) -> dict[str, Any]:

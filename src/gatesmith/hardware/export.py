@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from gatesmith.errors import ExportError, UnsupportedError
+from gatesmith.fixed.head import HeadWeights, quantise_head
 from gatesmith.fixed.plan import Plan, unsupported_feature
 from gatesmith.fixed.weights import quantise_weights
 from gatesmith.hardware.handover import Handover, handover_files, top_module
@@ -20,18 +21,21 @@ from gatesmith.hardware.manifest import (
     Export,
     exported_cells,
     load_export,
+    memory_files,
+    read_export_head,
     read_export_weights,
     read_manifest,
     require_buildable,
     stack_parameters,
 )
-from gatesmith.hardware.memfile import cell_files
+from gatesmith.hardware.memfile import cell_files, head_files
 from gatesmith.hardware.names import require_identifier
-from gatesmith.hardware.options import Options, Pipeline, pipeline_of
+from gatesmith.hardware.options import HEAD_OUTPUTS, Options, Pipeline, pipeline_of
+from gatesmith.ops.call import Array
 from gatesmith.ops.operator import LSTM
 from gatesmith.weights import Weights
 
-__all__ = ["Export", "export", "load_export", "read_export_weights", "source_files"]
+__all__ = ["Export", "export", "load_export", "read_export_head", "read_export_weights", "source_files"]
 
 TOOL_FOLDER = "build"
 """Where simulation and synthesis may leave files inside an export; not part of it, and replaced with it."""
@@ -48,6 +52,7 @@ def export(
     max_steps: int = 64,
     output: str = "sequence",
     writable_weights: bool = False,
+    head: tuple[Array, Array] | None = None,
 ) -> Export:
     """Write SystemVerilog, memory files, a file list and a manifest into ``folder``; beside, then renamed.
 
@@ -59,7 +64,9 @@ def export(
         name: of the design, a SystemVerilog identifier.
         pipeline: "deep", "middle", "shallow", or every number of it.
         max_steps: longest sequence that a reverse direction can turn around.
-        output: "sequence" for h of every step, "last" for that of the last step of each sequence.
+        output: "sequence" for h of every step, "last" for that of the last step of each sequence, "scores" of the
+            head on the last step, or the "class" with the largest score.
+        head: weight [K, features] and bias [K] of a classifier's head, where the output asks for it.
         writable_weights: weights and biases in RAM that the control bus can load, instead of ROM.
 
     Raises:
@@ -79,7 +86,8 @@ def export(
         output=output,
         writable_weights=writable_weights,
     )
-    require_buildable(weights.spec, options)
+    require_buildable(weights.spec, plan, options)
+    head_codes = _head_codes(plan, options, head)
     contents = {f"rtl/{source.name}": source.read_bytes() for source in source_files()}
     sources = tuple(contents)
     contents[FILE_LIST] = "".join(f"{path}\n" for path in (*sources, f"rtl/{top_module(name)}.sv")).encode()
@@ -87,14 +95,18 @@ def export(
     for cell, cell_codes in zip(cells, codes, strict=True):
         for parameter, text in cell_files(cell.plan, cell_codes, multipliers).items():
             contents[cell.files[parameter]] = text.encode()
+    if plan.head and head_codes:
+        contents |= {path: text.encode() for path, text in head_files(plan.head, head_codes).items()}
     design = Handover(
         name=name,
         spec=weights.spec,
         plan=plan,
         options=options,
         stack=stack_parameters(weights.spec, plan, options),
+        cells=[(cell.name, cell.parameters) for cell in cells],
         weights=codes,
-        memories=tuple(path for cell in cells for path in cell.files.values()),
+        head=head_codes,
+        memories=memory_files(cells, options),
         sources=source_files(),
     )
     contents |= {path: text.encode() for path, text in handover_files(design).items()}
@@ -113,6 +125,14 @@ def export(
     folder = Path(folder)
     _publish(folder, contents)
     return Export(folder=folder, name=name, spec=weights.spec, plan=plan, options=options, cells=cells, sources=sources)
+
+
+def _head_codes(plan: Plan, options: Options, head: tuple[Array, Array] | None) -> HeadWeights | None:
+    if options.output not in HEAD_OUTPUTS or plan.head is None:
+        return None
+    if head is None:
+        raise ExportError(f"output is {options.output!r}, but no head is given; pass its weight and bias")
+    return quantise_head(plan.head, *head)
 
 
 def source_files() -> tuple[Path, ...]:

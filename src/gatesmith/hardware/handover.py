@@ -10,27 +10,31 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from gatesmith.errors import ExportError
+from gatesmith.fixed.head import HeadWeights
 from gatesmith.fixed.model import CodeInputs, run
 from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.qformat import Codes, QFormat
 from gatesmith.fixed.weights import CellWeights
+from gatesmith.hardware.datasheet import Sheet, render
+from gatesmith.hardware.emitted import emitted, output_format
 from gatesmith.hardware.memfile import to_hex
 from gatesmith.hardware.options import Options
+from gatesmith.hardware.templates import filled
 from gatesmith.hardware.verilator import Parameter, literal
 from gatesmith.spec import LSTMSpec
 
-TEMPLATES = Path(__file__).with_name("templates")
+DATA_SHEET = "datasheet.html"
 WRAPPER, TESTBENCH = "lstm_axi", "lstm_testbench"
 VECTOR_FILES = ("stimulus", "expected", "first_states", "last_states")
 VECTOR_LENGTHS = (5, 1, 8, 2, 3)
 """Steps of the sequences in the vectors: short, single, and longer than the pipeline is deep in small designs."""
 
 MODULE = re.compile(r"module (\w+) #\(\n(?P<parameters>.*?)\n\) \((?P<ports>.*?)\n\);\n", re.DOTALL)
-FIELD = re.compile(r"@\{(\w+)\}")
 PARAMETER = re.compile(
     r"^  parameter (?P<type>[^=\n]*?)(?P<name>\w+) = (?P<value>.+?)(?P<rest>,?(?: +//.*)?)$", re.MULTILINE
 )
@@ -42,7 +46,8 @@ class Handover:
 
     Attributes:
         stack: the parameters of ``lstm_stack``.
-        weights: integer weights of every cell.
+        cells: name and parameters of each ``lstm`` in it.
+        weights: integer weights of every cell; head: of a classifier's head, where it is in the design.
         memories: the memory files, relative to the folder.
         sources: the SystemVerilog that the design is compiled from.
     """
@@ -52,7 +57,9 @@ class Handover:
     plan: Plan
     options: Options
     stack: Mapping[str, Parameter]
+    cells: Sequence[tuple[str, Mapping[str, int]]]
     weights: tuple[CellWeights, ...]
+    head: HeadWeights | None
     memories: Sequence[str]
     sources: Sequence[Path]
 
@@ -70,6 +77,7 @@ def handover_paths(name: str) -> tuple[str, ...]:
         "Makefile",
         "constraints/ecp5.lpf",
         "constraints/xilinx7.xdc",
+        DATA_SHEET,
         "simulation/testbench.sv",
         *(f"simulation/{vectors}.hex" for vectors in VECTOR_FILES),
     )
@@ -99,15 +107,32 @@ def handover_files(design: Handover) -> dict[str, str]:
     }
     return {
         f"rtl/{top}.sv": shell(wrapper.read_text(), top, parameters),
-        f"{design.name}.core": _template("design.core", names),
-        "Makefile": _template("Makefile", names),
-        "constraints/ecp5.lpf": _template("ecp5.lpf", names),
-        "constraints/xilinx7.xdc": _template("xilinx7.xdc", names),
+        f"{design.name}.core": filled("design.core", names),
+        "Makefile": filled("Makefile", names),
+        "constraints/ecp5.lpf": filled("ecp5.lpf", names),
+        "constraints/xilinx7.xdc": filled("xilinx7.xdc", names),
+        DATA_SHEET: data_sheet(design),
         "simulation/testbench.sv": with_defaults(testbench, numbers).replace(
             f"  {WRAPPER} u_design", f"  {top} u_design"
         ),
         **{f"simulation/{vectors_of}.hex": text for vectors_of, text in vectors.items()},
     }
+
+
+def data_sheet(design: Handover, results: Sequence[Mapping[str, Any]] = ()) -> str:
+    """The page about a design, with what synthesis found."""
+    return render(
+        Sheet(
+            name=design.name,
+            top=top_module(design.name),
+            spec=design.spec,
+            plan=design.plan,
+            options=design.options,
+            cells=design.cells,
+            design=design_word(design.stack),
+            results=results,
+        )
+    )
 
 
 def design_word(stack: Mapping[str, Parameter]) -> int:
@@ -162,13 +187,11 @@ def test_vectors(design: Handover) -> tuple[dict[str, str], dict[str, Parameter 
     inputs = _random_inputs(generator, design, lengths)
     outputs = run(spec, plan, design.weights, inputs)
     sent = _beats([inputs.x[:length, n] for n, length in enumerate(lengths)], plan.x_format, pipeline.in_elements)
-    kept = [
-        outputs.y[length - 1 : length, n] if design.options.output == "last" else outputs.y[:length, n]
-        for n, length in enumerate(lengths)
-    ]
-    wanted = _beats(kept, plan.y_format, pipeline.out_elements)
+    kept = emitted(plan, design.options.output, design.head, outputs.y, inputs.lengths)
+    out_format = output_format(plan, design.options.output)
+    wanted = _beats(kept, out_format, pipeline.out_elements)
     in_width = _bytes(plan.x_format) * 8 * pipeline.in_elements
-    out_width = _bytes(plan.y_format) * 8 * pipeline.out_elements
+    out_width = _bytes(out_format) * 8 * pipeline.out_elements
     texts = {
         "stimulus": to_hex(sent, in_width + 1),
         "expected": to_hex(wanted, out_width + 1),
@@ -229,11 +252,6 @@ def _beats(sequences: Sequence[Codes], form: QFormat, elements: int) -> list[int
 def _states(h: Codes, c: Codes) -> str:
     """[cells, H] each, as words of 32 bits: of each cell h, then c."""
     return to_hex([int(code) & 0xFFFFFFFF for code in np.stack([h, c], axis=1).ravel()], 32)
-
-
-def _template(name: str, values: Mapping[str, str]) -> str:
-    """A text with fields like ``@{name}``: the dollar belongs to make."""
-    return FIELD.sub(lambda match: values[match[1]], (TEMPLATES / name).read_text())
 
 
 def _literal(kind: str, value: Parameter | str) -> str:

@@ -66,6 +66,12 @@ bool overflow(const Top& top) {
   else return false;
 }
 
+template <class Top>
+bool head_saturated(const Top& top) {
+  if constexpr (requires { top.head_saturated_o; }) return top.head_saturated_o;
+  else return false;
+}
+
 struct Settings {
   int64_t jobs, in_elements, in_width, out_elements, out_width;
   int64_t cells, hidden, units, unit_bits, state_width, read_latency;
@@ -172,11 +178,12 @@ class Bench {
     tick();
     top_->clear_i = 0;
   }
-  // Bits 0 to 59: three for each cell; 60: protocol error; 61: overflow.
+  // Bits 0 to 59: three for each cell; 60: protocol error; 61: overflow; 62: a score.
   int64_t flags() {
     int64_t flags = static_cast<int64_t>(top_->saturated_o);
     flags |= static_cast<int64_t>(top_->protocol_error_o) << 60;
-    return flags | static_cast<int64_t>(overflow(*top_)) << 61;
+    flags |= static_cast<int64_t>(overflow(*top_)) << 61;
+    return flags | static_cast<int64_t>(head_saturated(*top_)) << 62;
   }
   int64_t clock() const { return clock_; }
   void idle(int clocks) { while (clocks-- > 0) tick(); }

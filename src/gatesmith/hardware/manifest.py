@@ -4,17 +4,19 @@ import hashlib
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from gatesmith.errors import ExportError, FormatError, SpecError, UnsupportedError
+from gatesmith.fixed.head import HeadPlan, HeadWeights
 from gatesmith.fixed.plan import CellPlan, Plan
 from gatesmith.fixed.weights import CellWeights
 from gatesmith.hardware.handover import handover_paths
-from gatesmith.hardware.memfile import read_weights
+from gatesmith.hardware.memfile import HEAD_BIAS, HEAD_WEIGHT, read_head, read_weights
 from gatesmith.hardware.names import require_identifier
-from gatesmith.hardware.options import Options
+from gatesmith.hardware.options import HEAD_OUTPUTS, Options
 from gatesmith.hardware.verilator import Parameter
 from gatesmith.spec import LSTMSpec
 
@@ -96,10 +98,28 @@ def load_export(folder: str | Path) -> Export:
     if not isinstance(sources, list) or not all(isinstance(s, str) and SOURCE.fullmatch(s) for s in sources):  # type: ignore[arg-type]
         raise ExportError(f"{folder / MANIFEST} has a source that is no rtl/name.sv; export it again")
     sources = tuple(cast("list[str]", sources))
-    memories = (path for cell in cells for path in cell.files.values())
+    memories = memory_files(cells, options)
     expected = {*sources, FILE_LIST, *handover_paths(name), *memories}
     _check_hashes(folder, manifest["sha256"], expected)
     return Export(folder=folder, name=name, spec=spec, plan=plan, options=options, cells=cells, sources=sources)
+
+
+def memory_files(cells: Sequence[ExportedCell], options: Options) -> tuple[str, ...]:
+    """Every memory file of an export, relative to its folder."""
+    head = (HEAD_WEIGHT, HEAD_BIAS) if options.output in HEAD_OUTPUTS else ()
+    return (*(path for cell in cells for path in cell.files.values()), *head)
+
+
+def read_export_head(folder: str | Path) -> HeadWeights | None:
+    """The integer weights of the head, from the memory files of an export; None where it has no head.
+
+    Raises:
+        ExportError: as :func:`read_export_weights`.
+    """
+    exported = load_export(folder)
+    if exported.plan.head is None or exported.options.output not in HEAD_OUTPUTS:
+        return None
+    return read_head(exported.plan.head, *((exported.folder / path).read_text() for path in (HEAD_WEIGHT, HEAD_BIAS)))
 
 
 def read_export_weights(folder: str | Path) -> tuple[CellWeights, ...]:
@@ -162,8 +182,9 @@ def stack_parameters(spec: LSTMSpec, plan: Plan, options: Options) -> dict[str, 
         "Layers": spec.num_layers,
         "Direction": DIRECTION_CODES[spec.direction],
         "MaxSteps": options.max_steps,
-        "LastOnly": int(options.output == "last"),
+        "LastOnly": int(options.output != "sequence"),
         "Multipliers": options.multipliers,
+        **head_parameters(plan.head, options.output),
         "XFrac": tuple(cell.x_frac for cell in plan.cells),
         **{name: tuple(cell[name] for cell in cells) for name in cells[0] if name not in SHARED},
         "InElements": pipeline.in_elements,
@@ -171,6 +192,22 @@ def stack_parameters(spec: LSTMSpec, plan: Plan, options: Options) -> dict[str, 
         "LinkElements": pipeline.link_elements,
         **pipeline.stages(),
         "WritableWeights": int(options.writable_weights),
+    }
+
+
+def head_parameters(head: HeadPlan | None, output: str) -> dict[str, Parameter]:
+    """The parameters of ``lstm_stack`` that describe a head; those of a design without one are its defaults."""
+    if head is None or output not in HEAD_OUTPUTS:
+        return {"Head": 0}
+    return {
+        "Head": 1 + HEAD_OUTPUTS.index(output),
+        "Classes": head.classes,
+        "HeadWeightWidth": head.w_width,
+        "HeadBiasWidth": head.b_width,
+        "HeadAccWidth": head.acc_width,
+        "HeadAccFrac": head.acc_frac,
+        "ScoreWidth": head.y_width,
+        "ScoreFrac": head.y_frac,
     }
 
 
@@ -205,7 +242,7 @@ def module_parameters(cell: CellPlan, multipliers: int) -> dict[str, int]:
     }
 
 
-def require_buildable(spec: LSTMSpec, options: Options) -> None:
+def require_buildable(spec: LSTMSpec, plan: Plan, options: Options) -> None:
     """Check what the SystemVerilog would refuse.
 
     Raises:
@@ -214,6 +251,11 @@ def require_buildable(spec: LSTMSpec, options: Options) -> None:
     """
     if spec.num_layers > MAX_LAYERS:
         raise UnsupportedError(f"the hardware has at most {MAX_LAYERS} layers; the specification has {spec.num_layers}")
+    if options.output in HEAD_OUTPUTS:
+        if plan.head is None:
+            raise ExportError(f"output is {options.output!r}, but the plan has no head; calibrate with the head")
+        if options.pipeline.out_elements != 1:
+            raise ExportError(f"out_elements is {options.pipeline.out_elements}; a head takes one element per beat")
     columns = max(1, options.multipliers // (4 * spec.hidden_size))
     units, both = min(columns, spec.hidden_size), spec.direction == "bidirectional"
     pipeline, chained = options.pipeline, spec.num_layers > 1

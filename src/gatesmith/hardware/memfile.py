@@ -5,11 +5,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from gatesmith.errors import ExportError
+from gatesmith.fixed.head import HeadPlan, HeadWeights
 from gatesmith.fixed.plan import CellPlan
 from gatesmith.fixed.qformat import Codes
 from gatesmith.fixed.tables import Table
 from gatesmith.fixed.weights import CellWeights
 
+HEAD_WEIGHT, HEAD_BIAS = "weights/head_weight.hex", "weights/head_bias.hex"
 MAX_WORDS = 1 << 26
 """More words than any memory that these files describe; bounds what an untrusted file makes us read."""
 
@@ -97,6 +99,30 @@ def cell_files(cell: CellPlan, weights: CellWeights, multipliers: int) -> dict[s
         "OutputFile": to_hex(table_words(cell.cell_table, cell.slope_width), entry),
         **(peepholes if cell.peepholes else {}),
     }
+
+
+def head_files(plan: HeadPlan, weights: HeadWeights) -> dict[str, str]:
+    """The text of a head's memory files by path: a weight in a word, element after element, and a bias in a word."""
+    return {
+        HEAD_WEIGHT: to_hex((pack([code], plan.w_width) for code in weights.w.T.ravel().tolist()), plan.w_width),
+        HEAD_BIAS: to_hex((pack([code], plan.b_width) for code in weights.b.tolist()), plan.b_width),
+    }
+
+
+def read_head(plan: HeadPlan, weight_text: str, bias_text: str) -> HeadWeights:
+    """The integer weights in the text of a head's files; undoes :func:`head_files`.
+
+    Raises:
+        ExportError: a file holds too few or too many words, or text that is no word.
+    """
+    weights, biases = from_hex(weight_text, plan.w_width), from_hex(bias_text, plan.b_width)
+    _require_count("head weight", len(weights), plan.input_size * plan.classes)
+    _require_count("head bias", len(biases), plan.classes)
+    w = np.array([unpack(word, plan.w_width, 1)[0] for word in weights], np.int64)
+    return HeadWeights(
+        w=np.ascontiguousarray(w.reshape(plan.input_size, plan.classes).T),
+        b=np.array([unpack(word, plan.b_width, 1)[0] for word in biases], np.int64),
+    )
 
 
 def read_weights(

@@ -8,7 +8,8 @@ from gatesmith.errors import ExportError
 
 MAX_MULTIPLIERS = 1 << 16
 MAX_STEPS = 1 << 16
-OUTPUTS = ("sequence", "last")
+HEAD_OUTPUTS = ("scores", "class")
+OUTPUTS = ("sequence", "last", *HEAD_OUTPUTS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,8 @@ class Options:
     Attributes:
         multipliers: P, products in a clock cycle, for each cell.
         max_steps: longest sequence that a reverse direction can turn around.
-        output: "sequence" for every step, "last" for the last one of each sequence.
+        output: "sequence" for every step, "last" for the last one of each sequence, "scores" of a head on the last
+            one, or the "class" with the largest score.
         writable_weights: weights and biases in RAM that the control bus can load, instead of ROM.
 
     Raises:
@@ -73,7 +75,7 @@ class Options:
         _require("multipliers", self.multipliers, 1, MAX_MULTIPLIERS)
         _require("max_steps", self.max_steps, 1, MAX_STEPS)
         if self.output not in OUTPUTS:
-            raise ExportError(f"output is {self.output!r}; expected {' or '.join(OUTPUTS)}")
+            raise ExportError(f"output is {self.output!r}; expected {', '.join(OUTPUTS)}")
         if not isinstance(self.writable_weights, bool):
             raise ExportError(f"writable_weights is {self.writable_weights!r}; expected true or false")
 

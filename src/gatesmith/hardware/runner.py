@@ -97,6 +97,7 @@ class JobResult:
         saturated: whether a z, c or h was, for every cell.
         protocol_error: whether ``tlast`` came inside a step.
         overflow: whether a sequence was longer than a reverse direction can turn around.
+        head_saturated: whether a score was.
     """
 
     y: Codes
@@ -107,6 +108,7 @@ class JobResult:
     saturated: tuple[bool, ...]
     protocol_error: bool
     overflow: bool = False
+    head_saturated: bool = False
 
 
 def run_jobs(
@@ -188,15 +190,15 @@ class _Shape:
         cells = [{**PIPELINE, **cell} for cell in design.cells or (cast("Mapping[str, int]", design.parameters),)]
         first, last = cells[0], cells[-1]
         direction = _integer(top.get("Direction", 0))
-        stacked = len(cells) > 1 or direction or _integer(top.get("LastOnly", 0))
+        stacked = len(cells) > 1 or direction or _integer(top.get("LastOnly", 0)) or _integer(top.get("Head", 0))
         widest = max(max(cell["HWidth"], cell["CellWidth"]) for cell in cells)
         return cls(
             inputs=first["InputSize"],
-            outputs=last["HiddenSize"] * (2 if direction == 2 else 1),
+            outputs=_outputs(top, last, both=direction == 2),
             in_elements=first["InElements"],
             in_width=first["XWidth"],
             out_elements=last["OutElements"],
-            out_width=last["HWidth"],
+            out_width=_output_width(top, last),
             cells=len(cells),
             hidden=first["HiddenSize"],
             units=timing(first).units,
@@ -226,6 +228,18 @@ class _Shape:
         longest = max((length for job in jobs for length in job.lengths), default=0)
         held = 4 * self.cells * min(longest, self.max_steps or longest)
         return PATIENCE + (10 + held) * self.cycles_per_step
+
+
+def _outputs(top: Mapping[str, Parameter], last: Mapping[str, int], *, both: bool) -> int:
+    """Elements of one step out: h of the last layer, scores, or a class."""
+    features = last["HiddenSize"] * (2 if both else 1)
+    return (features, _integer(top.get("Classes", 0)), 1)[_integer(top.get("Head", 0))]
+
+
+def _output_width(top: Mapping[str, Parameter], last: Mapping[str, int]) -> int:
+    classes = _integer(top.get("Classes", 1))
+    class_width = max(1, (classes - 1).bit_length()) + 1
+    return (last["HWidth"], _integer(top.get("ScoreWidth", 0)), class_width)[_integer(top.get("Head", 0))]
 
 
 def _integer(value: Parameter) -> int:
@@ -298,6 +312,7 @@ def _decode(shape: _Shape, words: Codes, jobs: Iterable[Job], stimulus: Stimulus
                 saturated=tuple(bool(flags >> (3 * at + bit) & 1) for at in range(shape.cells) for bit in (2, 1, 0)),
                 protocol_error=bool(flags >> 60 & 1),
                 overflow=bool(flags >> 61 & 1),
+                head_saturated=bool(flags >> 62 & 1),
             )
         )
     return results

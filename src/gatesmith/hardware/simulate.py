@@ -1,7 +1,7 @@
 """Runs exported SystemVerilog under Verilator on integer codes: a whole model, or one of its cells."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +11,9 @@ import numpy.typing as npt
 from gatesmith.errors import InputError
 from gatesmith.fixed.model import CodeInputs, CodeOutputs
 from gatesmith.hardware import verilator
-from gatesmith.hardware.manifest import Export, load_export
+from gatesmith.hardware.emitted import output_size
+from gatesmith.hardware.manifest import Export, load_export, memory_files
+from gatesmith.hardware.options import HEAD_OUTPUTS
 from gatesmith.hardware.runner import Codes, Design, Job, JobResult, Simulator, Stimulus, run_jobs
 from gatesmith.hardware.verilator import Parameter
 
@@ -62,12 +64,15 @@ class ModelSimulation:
     """What a whole model returned.
 
     Attributes:
-        outputs: as the integer model's; where only last steps come out, y is zero at all others.
+        outputs: as the integer model's; where only last steps come out, y is zero at all others, and zero where a
+            head replaces it.
+        head: [N, elements] scores, or the class, of every sequence; None where the design has no head.
         steps: time steps that went in, over all sequences.
         cycles: clocks that they took, from each sequence's first beat in to its last beat out.
     """
 
     outputs: CodeOutputs
+    head: Codes | None
     steps: int
     cycles: int
 
@@ -125,6 +130,7 @@ def simulate_model(
     folder: str | Path,
     inputs: CodeInputs,
     *,
+    output: str | None = None,
     timeout_s: float = 600.0,
     stimulus: Stimulus | None = None,
     simulator: Simulator = "verilator",
@@ -135,6 +141,7 @@ def simulate_model(
     Args:
         folder: written by :func:`gatesmith.hardware.export.export`.
         inputs: codes of x and of the first states, in order of time.
+        output: what comes out, where it shall be something else than in the export, from the same sources and files.
         stimulus: how the streams behave; None for no waiting.
         timeout_s, simulator, progress: as for :func:`simulate`.
 
@@ -144,7 +151,9 @@ def simulate_model(
         MissingToolError, ToolError: as for :func:`simulate`.
     """
     exported = load_export(folder)
-    spec, last_only = exported.spec, exported.options.output == "last"
+    if output:
+        exported = replace(exported, options=replace(exported.options, output=output))
+    spec, plan, output = exported.spec, exported.plan, exported.options.output
     counts, (steps, batch, _) = np.asarray(inputs.lengths, np.int64), inputs.x.shape
     states = (len(exported.cells), batch, spec.hidden_size)
     _require_shapes(
@@ -159,6 +168,7 @@ def simulate_model(
             f" {exported.options.max_steps}, export it with a larger max_steps"
         )
     y = np.zeros((steps, batch, spec.num_directions * spec.hidden_size), np.int64)
+    head = np.zeros((batch, output_size(plan, output, y.shape[2])), np.int64)
     h_n, c_n, saturated = inputs.h0.copy(), inputs.c0.copy(), np.zeros((*states[:2], 3), np.bool_)
     jobs = {
         int(n): Job(x=inputs.x[: counts[n], n], lengths=(int(counts[n]),), h0=inputs.h0[:, n], c0=inputs.c0[:, n])
@@ -168,12 +178,18 @@ def simulate_model(
     for n, result in _run_in_chunks(
         stack_design(exported), jobs, stimulus or Stimulus(), simulator, timeout_s, progress
     ):
-        y[counts[n] - 1 if last_only else slice(counts[n]), n] = result.y
+        if output in HEAD_OUTPUTS:
+            head[n] = result.y[0]
+        else:
+            y[counts[n] - 1 if output == "last" else slice(counts[n]), n] = result.y
         h_n[:, n], c_n[:, n] = result.h_n, result.c_n
         saturated[:, n] = np.reshape(result.saturated, (-1, 3))
         cycles += result.cycles
     return ModelSimulation(
-        outputs=CodeOutputs(y=y, h_n=h_n, c_n=c_n, saturated=saturated), steps=int(counts.sum()), cycles=cycles
+        head=head if output in HEAD_OUTPUTS else None,
+        outputs=CodeOutputs(y=y, h_n=h_n, c_n=c_n, saturated=saturated),
+        steps=int(counts.sum()),
+        cycles=cycles,
     )
 
 
@@ -194,7 +210,7 @@ def stack_design(exported: Export) -> Design:
         folder=exported.folder,
         sources=tuple(exported.folder / source for source in exported.sources),
         parameters=exported.stack,
-        files={path: path for cell in exported.cells for path in cell.files.values()},
+        files={path: path for path in memory_files(exported.cells, exported.options)},
         cells=tuple(cell.parameters for cell in exported.cells),
     )
 

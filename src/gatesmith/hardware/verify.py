@@ -12,7 +12,9 @@ from gatesmith.errors import MismatchError
 from gatesmith.fixed.model import CodeInputs, CodeOutputs, run
 from gatesmith.fixed.qformat import Codes
 from gatesmith.fixed.weights import CellWeights
-from gatesmith.hardware.manifest import Export, load_export, read_export_weights
+from gatesmith.hardware.emitted import emitted
+from gatesmith.hardware.manifest import Export, load_export, read_export_head, read_export_weights
+from gatesmith.hardware.options import HEAD_OUTPUTS
 from gatesmith.hardware.simulate import ModelSimulation, Simulator, Stimulus, simulate_model
 
 Array = npt.NDArray[Any]
@@ -29,7 +31,8 @@ class Verification:
         first_mismatch: where the first one is, in words; empty where there is none.
         cycles_per_step: clocks per time step, the average over all sequences, one after another.
         mac_utilisation: share of the multipliers' time spent on products, 4H(D + H)T / (P * clocks) over all cells.
-        y: [T, N, directions * H] codes of the hardware's output.
+        y: [T, N, directions * H] codes of the last layer's output.
+        head: [N, elements] codes of the scores, or the class, of every sequence; None where the design has no head.
     """
 
     sequences: int
@@ -41,10 +44,11 @@ class Verification:
     cycles_per_step: float
     mac_utilisation: float
     y: Codes
+    head: Codes | None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, without the codes."""
-        return {name: value for name, value in vars(self).items() if name != "y"}
+        return {name: value for name, value in vars(self).items() if name not in ("y", "head")}
 
     def require_equal(self) -> None:
         """Raise MismatchError where anything differs."""
@@ -68,6 +72,8 @@ def verify(
 ) -> Verification:
     """Stream real sequences through all layers of an export, and compare with the model that the same files describe.
 
+    A design that ends in a head is run twice: as it is, and with every h coming out instead.
+
     Args:
         folder: written by :func:`gatesmith.hardware.export.export`.
         x: [T, N, D] real inputs; lengths [N], all T where None.
@@ -81,10 +87,21 @@ def verify(
     exported = load_export(folder)
     inputs = inputs_of(exported, x, lengths)
     expected = run(exported.spec, exported.plan, weights or read_export_weights(folder), inputs)
-    found = simulate_model(
-        folder, inputs, timeout_s=timeout_s, stimulus=stimulus, simulator=simulator, progress=progress
-    )
-    return _compare(exported, inputs, expected, found)
+
+    def simulated(output: str | None) -> ModelSimulation:
+        return simulate_model(
+            folder,
+            inputs,
+            output=output,
+            timeout_s=timeout_s,
+            stimulus=stimulus,
+            simulator=simulator,
+            progress=progress,
+        )
+
+    if exported.options.output not in HEAD_OUTPUTS:
+        return _compare(exported, inputs, expected, simulated(None), None)
+    return _compare(exported, inputs, expected, simulated("sequence"), simulated(None))
 
 
 def inputs_of(exported: Export, x: Array, lengths: npt.ArrayLike | None) -> CodeInputs:
@@ -113,7 +130,10 @@ def flipped(codes: Codes, lengths: Codes) -> Codes:
     return np.take_along_axis(codes, order[:, :, None], axis=0)
 
 
-def _compare(exported: Export, inputs: CodeInputs, expected: CodeOutputs, found: ModelSimulation) -> Verification:
+def _compare(
+    exported: Export, inputs: CodeInputs, expected: CodeOutputs, found: ModelSimulation, ended: ModelSimulation | None
+) -> Verification:
+    """Hold ``found``, and ``ended`` of a design that ends in a head, against what is expected."""
     spec, theirs, steps = exported.spec, found.outputs, found.steps
     t: Array = np.arange(len(inputs.x))[:, None]  # [T, 1]
     compared_steps = t == inputs.lengths - 1 if exported.options.output == "last" else t < inputs.lengths  # [T, N]
@@ -123,13 +143,14 @@ def _compare(exported: Export, inputs: CodeInputs, expected: CodeOutputs, found:
         "final h": (theirs.h_n, expected.h_n),
         "final c": (theirs.c_n, expected.c_n),
         "saturation flag": (theirs.saturated, expected.saturated),
+        **_of_head(exported, inputs, expected, ended),
     }.items():
         different: Array = np.argwhere(np.not_equal(given, wanted))
         compared += wanted.size
         mismatched += len(different)
         if len(different) and not first:
             where = tuple(int(i) for i in different[0])
-            cell = exported.cells[-1 if name == "h" else where[0]].name
+            cell = "head" if "head" in name else exported.cells[-1 if name == "h" else where[0]].name
             first = f"{name} of cell {cell} at {where}: {given[where]}, expected {wanted[where]}"
     products = 4 * spec.hidden_size * sum(cell.plan.input_size + spec.hidden_size for cell in exported.cells)
     lanes = exported.multipliers * len(exported.cells)
@@ -143,4 +164,20 @@ def _compare(exported: Export, inputs: CodeInputs, expected: CodeOutputs, found:
         cycles_per_step=found.cycles / max(1, steps),
         mac_utilisation=products * steps / max(1, lanes * found.cycles),
         y=theirs.y,
+        head=ended.head if ended else None,
     )
+
+
+def _of_head(
+    exported: Export, inputs: CodeInputs, expected: CodeOutputs, ended: ModelSimulation | None
+) -> dict[str, tuple[Array, Array]]:
+    """Pairs of what the head gave and should have given, for every sequence that has a step, and of the states."""
+    if ended is None or ended.head is None:
+        return {}
+    weights = read_export_head(exported.folder)
+    wanted = emitted(exported.plan, exported.options.output, weights, expected.y, inputs.lengths)
+    present = inputs.lengths > 0
+    return {
+        "output of the head": (ended.head[present], np.concatenate(wanted or [ended.head[:0]])),
+        "final h before the head": (ended.outputs.h_n, expected.h_n),
+    }
