@@ -63,7 +63,7 @@ REGISTERS = (
         name="DESIGN",
         offset=0x008,
         access="read",
-        meaning="parameter Design: the first 32 bits of the SHA-256 of the manifest's `stack`, sorted and compact",
+        meaning="parameter Design: the first 32 bits of the SHA-256 of the manifest's “stack” as compact JSON, sorted",
     ),
     Register(
         name="CONTROL",
