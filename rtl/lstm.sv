@@ -38,7 +38,7 @@ module lstm #(
   parameter int InElements = 1,    // elements of x per beat; divides Multipliers / (4 * HiddenSize) where above 1
   parameter int OutElements = 1,   // elements of h per beat; likewise
   parameter int MemoryStages = 2,  // read latency of memories: 0, 1 or 2
-  parameter int OperandStages = 1, // registers before a multiplier
+  parameter int OperandStages = 2, // registers before a multiplier
   parameter int ProductStages = 3, // registers after a multiplier
   parameter int SumStages = 1,     // registers after an adder: 0 or 1
   parameter bit WritableWeights = 1'b0,  // RAM for weights and biases, with the files as first contents; else ROM

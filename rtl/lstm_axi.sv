@@ -51,7 +51,7 @@ module lstm_axi #(
   parameter int OutElements = 1,
   parameter int LinkElements = 1,
   parameter int MemoryStages = 2,
-  parameter int OperandStages = 1,
+  parameter int OperandStages = 2,
   parameter int ProductStages = 3,
   parameter int SumStages = 1,
   parameter bit WritableWeights = 1'b0,

@@ -37,14 +37,14 @@ module lstm_input #(
     $error("elements per input beat must divide the columns per cycle");
   end
 
-  logic slot_q, padding_q, step_end_q, take, write, broken;
+  logic slot_q, padding_q, step_end_q, ready_q, take, write, broken;
   logic [1:0] full_q, last_q;
   logic [BeatWidth-1:0] beat_q;
   logic [TurnWidth-1:0] turn_q;
   logic [WordWidth-1:0] word_q;
 
-  assign ready_o = !full_q[slot_q] && !padding_q;
-  assign take = valid_i && ready_o;
+  assign ready_o = ready_q;
+  assign take = valid_i && ready_q;
   assign write = take || padding_q;
   assign broken = take && last_i && !step_end_q;
   assign stored_o = write && step_end_q;
@@ -55,10 +55,12 @@ module lstm_input #(
       slot_q <= 1'b0;
       padding_q <= 1'b0;
       full_q <= '0;
+      ready_q <= 1'b0;
       error_o <= 1'b0;
     end else begin
       error_o <= broken;
       full_q <= full_q & ~release_i;
+      ready_q <= !broken && (stored_o ? !full_q[!slot_q] : !padding_q && !full_q[slot_q]);
       if (stored_o) begin
         full_q[slot_q] <= 1'b1;
         slot_q <= !slot_q;

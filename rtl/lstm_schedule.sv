@@ -57,10 +57,10 @@ module lstm_schedule #(
       wrap_d = Lanes >= Rows;
       cross_d = 1'b0;
     end
-    capture_d = last_q ? CaptureBegin == 0 : CaptureBegin == 0 || int'(word_q) >= BeforeBegin;
     begin_d = last_q ? CaptureBegin == 0 : CaptureBegin != 0 && int'(word_q) == BeforeBegin;
+    capture_d = begin_d || (!last_q && capture_q);
     enough_d = last_q ? CaptureEnough == 0 : CaptureEnough != 0 && int'(word_q) == BeforeEnough;
-    fresh_d[1] = last_d || (last_q ? FullWords > 1 : FullWords > 2 && int'(word_q) < BeforeFull);
+    fresh_d[1] = last_d || (last_q ? FullWords > 1 : fresh_q[1] && int'(word_q) != BeforeFull);
     fresh_d[0] = fresh_d[1] || (PartLanes != 0 && (last_q ? FullWords == 1 : FullWords >= 2 && int'(word_q) == BeforeFull));
   end
 

@@ -53,7 +53,7 @@ module lstm_stack #(
   parameter int OutElements = 1,   // elements per beat out
   parameter int LinkElements = 1,  // elements per beat between layers
   parameter int MemoryStages = 2,
-  parameter int OperandStages = 1,
+  parameter int OperandStages = 2,
   parameter int ProductStages = 3,
   parameter int SumStages = 1,
   parameter bit WritableWeights = 1'b0,  // RAM for weights and biases, with the files as first contents; else ROM

@@ -29,22 +29,27 @@ module ram #(
     assign unused_read = read_i;
     always_ff @(posedge clk) if (write_i) memory[write_address_i] <= write_data_i;
     assign read_data_o = memory[read_address_i];
-  end else begin : g_registered
+  end else if (Depth >= BlockDepth) begin : g_block
+    (* no_rw_check, ram_style = "block" *) logic [Width-1:0] memory[0:2**AddressWidth-1];
     logic [Width-1:0] read_q;
-    if (Depth >= BlockDepth) begin : g_block
-      (* no_rw_check, ram_style = "block" *) logic [Width-1:0] memory[0:2**AddressWidth-1];
-      always_ff @(posedge clk) if (write_i) memory[write_address_i] <= write_data_i;
-      always_ff @(posedge clk) if (read_i) read_q <= memory[read_address_i];
-    end else begin : g_small
-      (* no_rw_check *) logic [Width-1:0] memory[0:2**AddressWidth-1];
-      always_ff @(posedge clk) if (write_i) memory[write_address_i] <= write_data_i;
-      always_ff @(posedge clk) if (read_i) read_q <= memory[read_address_i];
-    end
+    always_ff @(posedge clk) if (write_i) memory[write_address_i] <= write_data_i;
+    always_ff @(posedge clk) if (read_i) read_q <= memory[read_address_i];
     if (Latency == 1) begin : g_direct
       assign read_data_o = read_q;
     end else begin : g_output
       always_ff @(posedge clk) if (read_i) read_data_o <= read_q;
     end
+  end else begin : g_small
+    // Memory in cells of logic reads at once: its address waits, which takes fewer registers than the word.
+    (* no_rw_check *) logic [Width-1:0] memory[0:2**AddressWidth-1];
+    logic [AddressWidth-1:0] address;
+    always_ff @(posedge clk) if (write_i) memory[write_address_i] <= write_data_i;
+    if (Latency == 1) begin : g_direct
+      assign address = read_address_i;
+    end else begin : g_wait
+      always_ff @(posedge clk) if (read_i) address <= read_address_i;
+    end
+    always_ff @(posedge clk) if (read_i) read_data_o <= memory[address];
   end
 endmodule
 `default_nettype wire

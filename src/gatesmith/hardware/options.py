@@ -32,7 +32,7 @@ class Pipeline:
     out_elements: int = 1
     link_elements: int = 1
     memory_stages: int = 2
-    operand_stages: int = 1
+    operand_stages: int = 2
     product_stages: int = 3
     sum_stages: int = 1
 

@@ -9,7 +9,7 @@ PIPELINE = {
     "InElements": 1,
     "OutElements": 1,
     "MemoryStages": 2,
-    "OperandStages": 1,
+    "OperandStages": 2,
     "ProductStages": 3,
     "SumStages": 1,
 }
