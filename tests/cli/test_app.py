@@ -74,6 +74,18 @@ def test_ctrl_c_leaves_no_file(
     assert not plan.exists()
 
 
+def test_inspect_tells_what_each_gate_of_the_fixed_point_model_adds(
+    model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = str(tmp_path / "plan.json")
+    assert main(["quantize", str(model), "--data", str(data), "--out", plan]) == 0
+    capsys.readouterr()
+    assert main(["inspect", str(model), "--data", str(data), "--plan", plan, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [row["gate"] for row in found["gate_errors"][0]] == ["i", "f", "g", "o", "all"]
+    assert all(0 < row["output_rms"] < 0.1 for row in found["gate_errors"][0])
+
+
 def test_describe_reads_what_converts(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["convert", str(model), str(tmp_path / "model.onnx")]) == 0
     capsys.readouterr()

@@ -1,13 +1,18 @@
 """Commands that tell what an LSTM costs and what it does: footprint, profile, inspect, report."""
 
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 from rich.console import RenderableType
 
-from gatesmith.cli.console import JsonFlag, out, progress_bar, show, show_json
+from gatesmith.cli.console import JsonFlag, out, progress_bar, read_text, show, show_json
 from gatesmith.cli.operator import spec_of, weights_of
+from gatesmith.weights import Weights
+
+if TYPE_CHECKING:
+    from gatesmith.datasets import Sequences
+    from gatesmith.ops.reference import CellTrace
 
 ModelOrExport = Annotated[Path, typer.Argument(help="A weight file, a specification as .json, or an export folder.")]
 SpecArgument = Annotated[Path, typer.Argument(help="A weight file, or a specification as .json.")]
@@ -81,6 +86,10 @@ def inspect(
         "japanese-vowels"
     ),
     limit: Annotated[int, typer.Option(help="Only the first so many sequences.")] = 50,
+    plan: Annotated[
+        Path | None,
+        typer.Option(help="Plan of `gatesmith quantize`: adds the fixed-point model's gates and errors."),
+    ] = None,
     save: SaveOption = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -91,7 +100,8 @@ def inspect(
 
     weights, sequences = weights_of(model), load(data)[slice(limit)]
     with progress_bar("inspecting", enabled=not as_json) as progress:
-        result = run(weights, sequences.x, lengths=sequences.lengths, progress=progress)
+        fixed = None if plan is None else _fixed_traces(weights, plan, sequences)
+        result = run(weights, sequences.x, lengths=sequences.lengths, fixed=fixed, progress=progress)
     _present(result, inspection_tables(result), model.stem, save, as_json=as_json)
 
 
@@ -105,6 +115,15 @@ def report(
 
     path = write_report(folder, page)
     show({"page": str(path), "bytes": path.stat().st_size}, as_json=as_json)
+
+
+def _fixed_traces(weights: Weights, plan: Path, sequences: "Sequences") -> "tuple[CellTrace, ...]":
+    from gatesmith.fixed import Plan
+    from gatesmith.fixed.trace import trace_fixed
+    from gatesmith.ops.call import make_call
+
+    call = make_call(weights, sequences.x.astype(weights.dtype), lengths=sequences.lengths)
+    return trace_fixed(call, Plan.from_json(read_text(plan)))
 
 
 def _export_footprint(folder: Path, save: Path | None, *, as_json: bool) -> None:

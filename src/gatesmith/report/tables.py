@@ -47,7 +47,9 @@ def inspection_tables(inspection: Inspection) -> RenderableType:
     parts: list[RenderableType] = []
     gates = _table("Gates: share of steps near an end", ("cell",), [f"{gate} {end}" for gate in GATES for end in "↓↑"])
     memory = _table(
-        "Memory", ("cell",), ("time constant (steps): median", "shortest", "longest", "never open", "never forget")
+        "Memory: time constants in steps, and units that never open or never forget",
+        ("cell",),
+        ("median", "shortest", "longest", "never open", "never forget"),
     )
     for cell in inspection.cells:
         shares = [value for gate in GATES for value in (cell.saturation[gate].low, cell.saturation[gate].high)]
@@ -87,6 +89,8 @@ def profile_tables(profile: Profile) -> RenderableType:
     numbers = ("N", "p10", "median", "p90", "p99", "seq/s", "GFLOP/s")
     runs = sorted(point.latency.repeats for point in profile.throughput)
     throughput = _table(f"Throughput, {what}; {runs[0]} to {runs[-1]} runs of each", ("mode",), numbers)
+    for column in throughput.columns:
+        column.no_wrap = True
     for point in profile.throughput:
         latency, gflops = point.latency, point.flops / point.latency.median / 1e9
         times = (human_time(seconds) for seconds in (latency.p10, latency.median, latency.p90, latency.p99))
@@ -140,10 +144,10 @@ def hardware_tables(found: HardwareFootprint) -> RenderableType:
 
 def _table(title: str, text: Iterable[str], numbers: Sequence[str] | Iterable[str]) -> Table:
     table = Table(title=title, title_justify="left")
-    for at, heading in enumerate(text):
-        table.add_column(heading, no_wrap=at == 0 and heading == "mode")
+    for heading in text:
+        table.add_column(heading)
     for heading in numbers:
-        table.add_column(heading, justify="right", no_wrap=heading not in ("multipliers busy", "4H(D + H)/P"))
+        table.add_column(heading, justify="right")
     return table
 
 
