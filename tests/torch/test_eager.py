@@ -118,8 +118,12 @@ def test_a_second_derivative_follows() -> None:
         assert float((a - b).abs().max() / b.abs().max()) <= TOLERANCES["module_float32"]
 
 
-def test_an_output_changed_in_place_is_an_error() -> None:
-    y, _ = gatesmith.torch.LSTM(3, 4)(torch.randn(5, 2, 3))
+@pytest.mark.parametrize("registered", [False, True])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_an_output_changed_in_place_is_an_error(dtype: torch.dtype, registered: bool, only_registered: Any) -> None:
+    if registered:
+        only_registered()
+    y, _ = gatesmith.torch.LSTM(3, 4, dtype=dtype)(torch.randn(5, 2, 3, dtype=dtype))
     scalar = y.mul_(2.0).sum()
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         scalar.backward()
@@ -178,3 +182,29 @@ def test_weight_norm_stays_in_the_graph() -> None:
         module(x)[0].square().sum().backward()
         gradients.append(module.parametrizations.weight_hh_l0.original1.grad)
     assert torch.allclose(gradients[0], gradients[1], atol=TOLERANCES["reference_to_pytorch_float64"])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_under_autocast_a_call_is_computed_in_float32(dtype: torch.dtype) -> None:
+    """Half precision would gain nothing on a processor; what comes in as half precision leaves as it."""
+    torch.manual_seed(0)
+    module = gatesmith.torch.LSTM(3, 4)
+    x = torch.randn(5, 2, 3).to(dtype)
+    expected = results_of(module, x.float().requires_grad_())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        actual = results_of(module, x.clone().requires_grad_())
+    assert [t.dtype for t in actual[:4]] == [dtype] * 4
+    assert {t.dtype for t in actual[4:]} == {torch.float32}
+    tolerance = TOLERANCES["module_float32" if dtype == torch.float32 else "module_bfloat16"]
+    for a, b in zip(actual, expected, strict=True):
+        assert float((a.float() - b).abs().max() / b.abs().max()) <= tolerance
+
+
+def test_an_exported_program_holds_the_operator_and_gives_the_same() -> None:
+    module = gatesmith.torch.LSTM(3, 4, 2, bidirectional=True).eval()
+    x = torch.randn(5, 2, 3)
+    program = torch.export.export(module, (x,), dynamic_shapes=({1: torch.export.Dim("batch", min=1, max=64)},))
+    assert [str(node.target) for node in program.graph.nodes].count("gatesmith.lstm.default") == 1
+    wider = torch.randn(5, 7, 3)
+    assert torch.equal(program.module()(wider)[0], module(wider)[0])
+    assert torch.equal(program.module()(x)[1][1], module(x)[1][1])

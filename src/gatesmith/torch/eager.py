@@ -102,13 +102,14 @@ class _AnyEngine(torch.autograd.Function):
     ) -> tuple[Tensor, ...]:
         weights = add_biases(names, parameters)
         *outputs, token = run_forward(x, h0, c0, lengths, seed, weights, spec, keep_tape=True)
-        ctx.save_for_backward(x, h0, c0, lengths, seed, token, *parameters)
+        # The tape may read y, so that autograd must see where somebody writes over it.
+        ctx.save_for_backward(x, h0, c0, lengths, seed, token, outputs[0], *parameters)
         ctx.names, ctx.spec = names, spec
         return tuple(outputs)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        x, h0, c0, lengths, seed, token, *parameters = ctx.saved_tensors
+        x, h0, c0, lengths, seed, token, _, *parameters = ctx.saved_tensors
         if torch.is_grad_enabled():
             return _registered_backward(grads, token, x, h0, c0, lengths, seed, parameters, ctx.names, ctx.spec)
         weights = add_biases(ctx.names, parameters)

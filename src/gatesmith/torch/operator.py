@@ -114,14 +114,15 @@ def _(
 
 def _keep_for_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     x, h0, c0, lengths, seed, weights, spec, _ = inputs
-    ctx.save_for_backward(x, h0, c0, lengths, seed, output[3], *weights)
+    # The tape may read y, so that autograd must see where somebody writes over it.
+    ctx.save_for_backward(x, h0, c0, lengths, seed, output[3], output[0], *weights)
     ctx.mark_non_differentiable(output[3])
     ctx.spec = spec
     ctx.shapes = [tensor.shape for tensor in output[:3]]
 
 
 def _lstm_gradient(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, ...]:
-    x, h0, c0, lengths, seed, token, *weights = ctx.saved_tensors
+    x, h0, c0, lengths, seed, token, _, *weights = ctx.saved_tensors
     filled = [x.new_zeros(shape) if grad is None else grad for grad, shape in zip(grads[:3], ctx.shapes, strict=True)]
     dx, dh0, dc0, *dweights = lstm_backward(*filled, token, x, h0, c0, lengths, seed, weights, ctx.spec)
     return dx, dh0, dc0, None, None, dweights, None, None
