@@ -12,6 +12,12 @@ constexpr int64_t CHUNK_ROWS = 512;
 
 int64_t layer_inputs(const gatesmith_spec &spec, int64_t layer) { return cell_shape(spec, layer, 1).inputs; }
 
+// Steps that all layers run before any goes on. A reverse direction beside a forward one needs all of the layer below.
+int64_t layered_steps(const gatesmith_run &run) {
+    if (run.tape || run.spec.num_layers == 1 || run.spec.directions == 2) return run.steps;
+    return std::min(run.steps, std::max<int64_t>(16, CHUNK_ROWS / std::max<int64_t>(1, run.batch)));
+}
+
 LayerTape take_layer(Arena &arena, const gatesmith_run &run, int64_t layer) {
     CellShape shape = cell_shape(run.spec, layer, target().lanes);
     int64_t valid = valid_rows(run);
@@ -53,6 +59,8 @@ ForwardMemory forward_memory(const gatesmith_run &run) {
     ForwardMemory memory = {};
     memory.rows = arena.take<int64_t>(run.lengths ? run.batch : 0);
     memory.lengths = arena.take<int64_t>(run.lengths ? run.batch : 0);
+    memory.chunk_steps = layered_steps(run);
+    memory.chunk_lengths = arena.take<int64_t>(run.lengths && memory.chunk_steps < run.steps ? run.batch : 0);
     memory.scratch_bytes = target().forward_scratch_bytes(shape, run.batch);
     memory.scratch = arena.take<char>(memory.scratch_bytes, run.threads);
     for (int64_t direction = 0; direction < spec.directions; ++direction)
@@ -61,7 +69,7 @@ ForwardMemory forward_memory(const gatesmith_run &run) {
         for (int64_t direction = 0; direction < spec.directions; ++direction)
             memory.c[direction] = arena.take<float>(shape.panels(), run.batch, shape.lanes);
         if (spec.num_layers > 1)
-            memory.hidden = arena.take<float>(run.steps, run.batch, spec.directions, spec.hidden_size);
+            memory.hidden = arena.take<float>(memory.chunk_steps, run.batch, spec.directions, spec.hidden_size);
     }
     memory.bytes = arena.bytes();
     return memory;

@@ -52,9 +52,11 @@ int64_t tape_bytes(const gatesmith_run &run);
 
 struct ForwardMemory {
     int64_t *rows, *lengths;  // [N] the sorted sequences
+    int64_t chunk_steps;      // that all layers run before any goes on
+    int64_t *chunk_lengths;   // [N] of the batch's rows within a chunk
     float *c[2];              // running state of one layer, of each direction
     float *h[2][2];           // of each direction, by turns
-    float *hidden;            // output of every other layer below the last
+    float *hidden;            // output of every other layer below the last, a chunk of it
     char *scratch;            // of the threads
     int64_t scratch_bytes;    // of one thread
     int64_t bytes;

@@ -145,6 +145,25 @@ def test_more_weights_than_a_cache_holds() -> None:
         state = (step.h_n, step.c_n)
 
 
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+@pytest.mark.parametrize(("batch", "steps"), [(3, 700), (40, 50)])
+@pytest.mark.parametrize("ragged", [False, True])
+def test_layers_run_chunk_by_chunk_in_bounded_memory(direction: str, batch: int, steps: int, ragged: bool) -> None:
+    """Training runs one layer after the other over all steps, inference a chunk of steps through all layers."""
+    spec = LSTMSpec(4, 9, 3, direction)  # type: ignore[arg-type]
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((steps, batch, 4)).astype(np.float32)
+    state = tuple(rng.standard_normal((3, batch, 9)).astype(np.float32) for _ in range(2))
+    lengths = rng.integers(0, steps, batch, endpoint=True) if ragged else None
+    call = make_call(initialise(spec, seed=1), x, state, lengths=lengths)  # type: ignore[arg-type]
+    whole, _ = cpu.forward_for_training(call)
+    chunked = cpu.forward(call)
+    for name in ("y", "h_n", "c_n"):
+        assert np.array_equal(getattr(chunked, name), getattr(whole, name))
+    twice = make_call(call.weights, np.concatenate([x, x]), state, lengths=lengths)  # type: ignore[arg-type]
+    assert cpu.footprint(twice)["forward_workspace"] == cpu.footprint(call)["forward_workspace"]
+
+
 @st.composite
 def float32_calls(draw: st.DrawFn) -> Call:
     spec = LSTMSpec(
