@@ -120,7 +120,7 @@ module lstm_axi #(
     assign weight_pieces[32*i+:32] = 32'((Lanes * Columns * int'(WeightWidth[32*i+:32]) + 31) / 32);
     assign bias_pieces[32*i+:32] = 32'((4 * int'(BiasWidth[32*i+:32]) + 31) / 32);
     assign constants[32*Constants*i+:32*Constants] = {
-      HShift[32*i+:32], XShift[32*i+:32], bias_pieces[32*i+:32], weight_pieces[32*i+:32], weight_words[32*i+:32],
+      32'(Classes), 32'(Head), bias_pieces[32*i+:32], weight_pieces[32*i+:32], weight_words[32*i+:32],
       SlopeWidth[32*i+:32], TableBits[32*i+:32], CellFrac[32*i+:32], CellWidth[32*i+:32], ActFrac[32*i+:32],
       ActWidth[32*i+:32], ZFrac[32*i+:32], ZWidth[32*i+:32], AccFrac[32*i+:32], AccWidth[32*i+:32],
       BiasWidth[32*i+:32], WeightWidth[32*i+:32], HFrac[32*i+:32], HWidth[32*i+:32], XFrac[32*i+:32],
@@ -132,7 +132,7 @@ module lstm_axi #(
   // Registers
   logic soft_reset, core_reset, enable, keep, start, started, open, idle_q, step, sequence_end;
   logic write, write_error, read, read_error, select, state_write, state_read, load, state_end, load_end;
-  logic length_error, overflow, core_busy, c, biases;
+  logic length_error, overflow, head_saturated, core_busy, c, biases;
   logic [11:2] write_address, read_address;
   logic [31:0] write_data, read_data, state_data;
   logic [CellBits-1:0] cell_selected;
@@ -155,7 +155,7 @@ module lstm_axi #(
     .read_i(read), .read_address_i(read_address), .read_data_o(read_data), .read_error_o(read_error),
     .soft_reset_o(soft_reset), .enable_o(enable), .keep_o(keep), .start_o(start),
     .started_i(started), .idle_i(idle_q), .running_i(core_busy && !core_reset), .step_i(step), .sequence_i(sequence_end),
-    .length_error_i(length_error), .overflow_i(overflow), .saturated_i(saturated),
+    .length_error_i(length_error), .overflow_i(overflow), .head_saturated_i(head_saturated), .saturated_i(saturated),
     .select_o(select), .cell_i(cell_selected), .c_i(c), .biases_i(biases),
     .state_write_o(state_write), .state_read_o(state_read), .load_o(load),
     .state_end_i(state_end), .load_end_i(load_end), .state_data_i(state_data), .constants_i(constants)
@@ -197,7 +197,7 @@ module lstm_axi #(
   );
 
   logic [YBits*OutElements-1:0] y;
-  logic y_last, y_valid, y_ready, unused_done, unused_head_saturated;
+  logic y_last, y_valid, y_ready, unused_done;
   lstm_stack #(
     .InputSize(InputSize), .HiddenSize(HiddenSize), .Layers(Layers), .Direction(Direction), .MaxSteps(MaxSteps),
     .LastOnly(LastOnly), .Multipliers(Multipliers),
@@ -224,7 +224,7 @@ module lstm_axi #(
     .busy_o(core_busy), .done_o(unused_done),
     .clear_i(1'b1),  // its flags are single clocks; the registers keep them
     .saturated_o(saturated), .protocol_error_o(length_error), .overflow_o(overflow),
-    .head_saturated_o(unused_head_saturated)
+    .head_saturated_o(head_saturated)
   );
 
   // The way out: elements into their bytes.

@@ -35,6 +35,7 @@ module lstm_registers #(
   input  wire logic                         sequence_i,
   input  wire logic                         length_error_i,
   input  wire logic                         overflow_i,
+  input  wire logic                         head_saturated_i,
   input  wire logic [3*Cells-1:0]           saturated_i,    // of each cell: z, c, h
   // the selected cell
   output logic                              select_o,
@@ -107,12 +108,12 @@ module lstm_registers #(
   end
 
   // Sticky flags: an event in the clock of its clearing is not lost.
-  logic [3:0] flags_q, events;
+  logic [4:0] flags_q, events;
   logic [3*Cells-1:0] saturated_q, saturated_clear;
-  assign events = {busy_error, overflow_i, length_error_i, sequence_i};
+  assign events = {head_saturated_i, busy_error, overflow_i, length_error_i, sequence_i};
   assign saturated_clear = saturation ? (3 * Cells)'(write_data_i[2:0]) << (3 * int'(cell_i)) : '0;
   always_ff @(posedge clk) begin
-    flags_q <= (flags_q & ~(flags ? write_data_i[3:0] : '0)) | events;
+    flags_q <= (flags_q & ~(flags ? write_data_i[4:0] : '0)) | events;
     saturated_q <= (saturated_q & ~saturated_clear) | saturated_i;
     if (rst || soft_reset_o) {flags_q, saturated_q} <= '0;
   end
@@ -147,7 +148,7 @@ module lstm_registers #(
       DESIGN: read_d = Design;
       CONTROL: read_d = {22'b0, 1'b0, started_i, 6'b0, keep_o, enable_o};
       STATUS: read_d = {28'b0, load_end_i, state_end_i, any_saturated_q, !idle_i};
-      FLAGS: read_d = {28'b0, flags_q};
+      FLAGS: read_d = {27'b0, flags_q};
       SATURATED: read_d = {29'b0, saturated_here_q};
       CYCLES_LOW: read_d = cycles_late_q;
       CYCLES_HIGH: read_d = cycles_caught_q;

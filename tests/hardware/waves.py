@@ -12,7 +12,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "src/gatesmith/hardware/templates
 
 
 def drawn(source: str, name: str) -> str:
-    """SVG with the few shapes that it uses and ids of its own, so that several fit into a page, whose style it takes."""
+    """SVG with the few shapes that it uses and ids of its own, so that several fit into a page, in its style."""
     svg = str(wavedrom.render(source).tostring())
     used = set(re.findall(r'xlink:href="#([^"]+)"', svg))
     definitions, body = svg.split("</defs>")

@@ -5,10 +5,13 @@ from typing import Annotated, Literal
 
 import typer
 
+from gatesmith.classifier import Array, Classifier
 from gatesmith.cli.console import JsonFlag, out, progress_bar, read_text, show, show_json
 from gatesmith.weights import Weights
 
-ModelArgument = Annotated[Path, typer.Argument(help="Weights, as written by `gatesmith train` or `convert`.")]
+ModelArgument = Annotated[
+    Path, typer.Argument(help="Weights, as written by `gatesmith convert`, or the folder of `gatesmith train`.")
+]
 DataOption = Annotated[str, typer.Option("--data", help="japanese-vowels, or a .npz or .npy file with x [T, N, D].")]
 FolderArgument = Annotated[Path, typer.Argument(help="A folder written by `gatesmith export`.")]
 
@@ -38,7 +41,7 @@ def quantize(
     from gatesmith.fixed import calibrate
     from gatesmith.fixed.accuracy import measure_accuracy
 
-    weights, sequences = Weights.load(model), load(data)
+    (weights, head), sequences = _load_model(model), load(data)
     plan = calibrate(
         weights,
         sequences.x,
@@ -47,6 +50,7 @@ def quantize(
         weight_width=weight_width,
         cell_width=cell_width,
         table_bits=table_bits,
+        head=head,
     )
     report = measure_accuracy(weights, plan, sequences.x, sequences.lengths)
     write_atomically(plan_file, plan.to_json() + "\n")
@@ -64,17 +68,22 @@ def export(
     ] = "deep",
     max_steps: Annotated[int, typer.Option(help="Longest sequence that a reverse direction can turn around.")] = 64,
     output: Annotated[
-        str, typer.Option(help="sequence: every step; last: the last step of each sequence.")
+        str,
+        typer.Option(help="sequence: every step; last: the last one; scores or class: of a classifier's head on it."),
     ] = "sequence",
+    writable_weights: Annotated[
+        bool, typer.Option("--writable-weights", help="Weights in RAM that the control bus loads, instead of ROM.")
+    ] = False,
+    device: Annotated[str | None, typer.Option(help="Refuse what an FPGA can't hold, such as lfe5u-25f.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Write SystemVerilog, memory files and a manifest."""
     from gatesmith.fixed import Plan
     from gatesmith.hardware.export import export as run
 
-    plan = Plan.from_json(read_text(plan_file))
+    plan, (weights, head) = Plan.from_json(read_text(plan_file)), _load_model(model)
     exported = run(
-        Weights.load(model),
+        weights,
         plan,
         folder,
         multipliers=multipliers,
@@ -82,6 +91,9 @@ def export(
         pipeline=pipeline,
         max_steps=max_steps,
         output=output,
+        writable_weights=writable_weights,
+        head=head,
+        device=device,
     )
     files = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     values = {
@@ -128,14 +140,25 @@ def synthesize(
     target: Annotated[str, typer.Option(help="ecp5, xc7, ice40, gowin or nexus.")] = "ecp5",
     pnr: Annotated[bool, typer.Option("--pnr", help="Place and route too (ECP5), for the clock frequency.")] = False,
     seeds: Annotated[int, typer.Option(help="How many placements to try.")] = 1,
+    device: Annotated[str | None, typer.Option(help="Fail where an FPGA can't hold it, such as lfe5u-25f.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Map the exported hardware onto an FPGA with open tools."""
+    from gatesmith.hardware.devices import device_named, require_fit, require_predicted_fit
+    from gatesmith.hardware.manifest import load_export
+    from gatesmith.hardware.record import record_synthesis
     from gatesmith.hardware.synthesize import synthesize as run
 
+    chosen = device_named(device) if device else None
+    if chosen:
+        target = chosen.target
+        require_predicted_fit(chosen, [(cell.name, cell.parameters) for cell in load_export(folder).cells])
     with progress_bar("synthesising", enabled=not as_json) as progress:
         result = run(folder, target=target, pnr=pnr, seeds=seeds, progress=progress)
+    record_synthesis(folder, result.to_dict())
     show(result.to_dict(), as_json=as_json, title=f"Synthesised {folder} for {target}")
+    if chosen:
+        require_fit(chosen, result.to_dict())
     if not as_json and not pnr:
         out.print("hint: add --pnr for the clock frequency")
 
@@ -162,3 +185,11 @@ def energy(
         return
     for name, cell in found.items():
         out.print(energy_table(name, cell))
+
+
+def _load_model(path: Path) -> tuple[Weights, tuple[Array, Array] | None]:
+    """The weights in a file, or those of a classifier in a folder with its head."""
+    if not path.is_dir():
+        return Weights.load(path), None
+    classifier = Classifier.load(path)
+    return classifier.lstm, (classifier.head_weight, classifier.head_bias)

@@ -11,6 +11,7 @@ from gatesmith.equations import equations
 from gatesmith.fixed.plan import CellPlan, Plan
 from gatesmith.fixed.qformat import QFormat
 from gatesmith.hardware.blocks import block_diagram
+from gatesmith.hardware.emitted import output_format, output_size
 from gatesmith.hardware.options import Options
 from gatesmith.hardware.registers import CONSTANTS, CONSTANTS_OFFSET, REGISTERS, WINDOW_BYTES
 from gatesmith.hardware.templates import TEMPLATES, filled
@@ -62,6 +63,7 @@ def read_results(folder: Path) -> list[Mapping[str, Any]]:
 def render(sheet: Sheet) -> str:
     """The page as text."""
     pipeline, spec = sheet.options.pipeline, sheet.spec
+    features = output_size(sheet.plan, sheet.options.output, spec.num_directions * spec.hidden_size)
     waves = ("stream_in", "stream_out", "register_write", "register_read")
     return filled(
         "datasheet.html",
@@ -76,8 +78,7 @@ def render(sheet: Sheet) -> str:
             "formats": _formats(sheet),
             "ports": _ports(sheet),
             "in_beats": _counted(-(-spec.input_size // pipeline.in_elements), "beat"),
-            "out_beats": _counted(-(-spec.num_directions * spec.hidden_size // pipeline.out_elements), "beat")
-            + " of h",
+            "out_beats": _counted(-(-features // pipeline.out_elements), "beat") + " out",
             "window": str(WINDOW_BYTES),
             "registers": _registers(),
             "write_clocks": str(WRITE_CLOCKS),
@@ -93,6 +94,12 @@ def render(sheet: Sheet) -> str:
     )
 
 
+OUTPUT_WORDS = {
+    "sequence": "h of every step",
+    "last": "h of the last step of each sequence",
+    "scores": "scores of a linear head on the last step of each sequence",
+    "class": "the class with the largest score, from the last step of each sequence",
+}
 LOAD = (
     "<li>To load weights: SELECT a cell, and write its weight file to LOAD in order, each word in pieces of 32 bits,"
     " lowest first; SELECT it with BIASES = 1, and do the same with its bias file.</li>"
@@ -110,7 +117,7 @@ def _overview(sheet: Sheet) -> str:
         ("Module", f"{sheet.top} in rtl/{sheet.top}.sv"),
         ("Model", f"LSTM, {_counted(spec.num_layers, 'layer')}, {spec.direction}"),
         ("Sizes", f"input D = {spec.input_size}, hidden H = {spec.hidden_size}"),
-        ("Output", "h of every step" if options.output == "sequence" else "h of the last step of each sequence"),
+        ("Output", OUTPUT_WORDS[options.output]),
         ("Multipliers", f"P = {options.multipliers} in each of {_counted(len(sheet.cells), 'cell')}"),
         ("Weights and biases", "RAM, loaded over the control bus" if options.writable_weights else "ROM"),
         ("Throughput", f"a time step every {slowest:,} clocks, in a sequence whose streams never wait"),
@@ -146,7 +153,8 @@ def _cell_formats(names: str, cell: CellPlan) -> str:
 
 def _ports(sheet: Sheet) -> str:
     pipeline = sheet.options.pipeline
-    x, y = (8 * -(-form.width // 8) for form in (sheet.plan.x_format, sheet.plan.y_format))
+    formats = (sheet.plan.x_format, output_format(sheet.plan, sheet.options.output))
+    x, y = (8 * -(-form.width // 8) for form in formats)
     into, out = pipeline.in_elements, pipeline.out_elements
     rows = [
         ("clk", "in", 1, "the one clock; everything happens at its rising edge"),
@@ -154,8 +162,8 @@ def _ports(sheet: Sheet) -> str:
         ("s_axis_tdata", "in", x * into, f"x, {_counted(into, 'element')} of {x} bits in a beat"),
         ("s_axis_tvalid, s_axis_tready", "in, out", 1, "handshake of x"),
         ("s_axis_tlast", "in", 1, "with the last beat of a sequence"),
-        ("m_axis_tdata", "out", y * out, f"h, {_counted(out, 'element')} of {y} bits in a beat"),
-        ("m_axis_tvalid, m_axis_tready", "out, in", 1, "handshake of h"),
+        ("m_axis_tdata", "out", y * out, f"output, {_counted(out, 'element')} of {y} bits in a beat"),
+        ("m_axis_tvalid, m_axis_tready", "out, in", 1, "handshake of the output"),
         ("m_axis_tlast", "out", 1, "with the last beat of a sequence"),
         ("s_axil_awaddr, s_axil_araddr", "in", 12, "byte addresses"),
         ("s_axil_wdata, s_axil_rdata", "in, out", 32, "words; s_axil_wstrb has to be all ones"),

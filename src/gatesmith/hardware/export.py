@@ -13,6 +13,7 @@ from gatesmith.errors import ExportError, UnsupportedError
 from gatesmith.fixed.head import HeadWeights, quantise_head
 from gatesmith.fixed.plan import Plan, unsupported_feature
 from gatesmith.fixed.weights import quantise_weights
+from gatesmith.hardware.devices import device_named, require_predicted_fit
 from gatesmith.hardware.handover import Handover, handover_files, top_module
 from gatesmith.hardware.manifest import (
     FILE_LIST,
@@ -53,6 +54,7 @@ def export(
     output: str = "sequence",
     writable_weights: bool = False,
     head: tuple[Array, Array] | None = None,
+    device: str | None = None,
 ) -> Export:
     """Write SystemVerilog, memory files, a file list and a manifest into ``folder``; beside, then renamed.
 
@@ -68,11 +70,13 @@ def export(
             head on the last step, or the "class" with the largest score.
         head: weight [K, features] and bias [K] of a classifier's head, where the output asks for it.
         writable_weights: weights and biases in RAM that the control bus can load, instead of ROM.
+        device: refuse what this FPGA can't hold; one of ``gatesmith.hardware.devices.DEVICES``.
 
     Raises:
         UnsupportedError: the hardware can't express the spec; nothing is written.
         FormatError: the plan doesn't belong to the spec.
-        ExportError: the name, an option or the folder can't be used.
+        ExportError: the name, an option or the folder can't be used, or the device is too small.
+        InputError: the device is unknown.
     """
     weights = lstm.weights if isinstance(lstm, LSTM) else lstm
     feature = unsupported_feature(weights.spec)
@@ -109,6 +113,8 @@ def export(
         memories=memory_files(cells, options),
         sources=source_files(),
     )
+    if device:
+        require_predicted_fit(device_named(device), design.cells)
     contents |= {path: text.encode() for path, text in handover_files(design).items()}
     manifest = {
         "format": FORMAT,

@@ -102,6 +102,7 @@ REGISTERS = (
             Field(
                 name="BUSY_ERROR", low=3, meaning="a state, weight or bias was written while busy, and was not taken"
             ),
+            Field(name="HEAD_SATURATED", low=4, meaning="a score of a classifier's head was saturated"),
         ),
     ),
     Register(
@@ -182,8 +183,8 @@ CONSTANTS = (
     ("WeightWords", "words of the weight memory"),
     ("WeightPieces", "writes of LOAD for each of them"),
     ("BiasPieces", "writes of LOAD for the biases of a unit"),
-    ("XShift", "left shift of x before its products are summed"),
-    ("HShift", "left shift of h"),
+    ("Head", "0: h comes out, 1: scores of a classifier's head, 2: a class"),
+    ("Classes", "of the head"),
 )
 """Name and meaning of each constant of the selected cell, in the order of their addresses; names are parameters."""
 

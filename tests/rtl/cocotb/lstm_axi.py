@@ -52,12 +52,13 @@ async def identity_and_constants_read_back(dut) -> None:
             "OutElements": pipeline.out_elements,
             "WritableWeights": 1,
             "XFrac": plan.x_frac,
+            "Head": 0,
         }
         found = {name: await bench.constant(name) for name, _ in CONSTANTS}
         assert {name: found[name] for name in wanted if name in found} == {
             name: value & 0xFFFFFFFF for name, value in wanted.items() if name in found
         }
-        assert set(found) - set(wanted) == {"WeightWords", "WeightPieces", "BiasPieces"}  # held in weights_are_replaced
+        assert set(found) - set(wanted) == {"WeightWords", "WeightPieces", "BiasPieces", "Classes"}
 
 
 @cocotb.test()

@@ -1,0 +1,125 @@
+"""Real FPGAs and what they have, and whether a design fits: predicted from its parameters, and after synthesis."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from gatesmith.analysis import hardware_footprint
+from gatesmith.errors import ExportError, InputError
+from gatesmith.hardware.timing import timing
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """One part of a family.
+
+    Attributes:
+        target: the family, as in ``gatesmith.hardware.synthesize.TARGETS``.
+        luts, ffs, dsps, brams: how many look-up tables, flip-flops, multipliers and block RAMs it has.
+        bram_bits: of one block.
+    """
+
+    name: str
+    target: str
+    luts: int
+    ffs: int
+    dsps: int
+    brams: int
+    bram_bits: int
+
+
+def _ecp5(name: str, luts: int, dsps: int, brams: int) -> Device:
+    return Device(name=name, target="ecp5", luts=luts, ffs=luts, dsps=dsps, brams=brams, bram_bits=18432)
+
+
+def _xilinx7(name: str, luts: int, dsps: int, brams: int) -> Device:
+    """Block RAMs of 36 Kbit count as the two halves that they are."""
+    return Device(name=name, target="xc7", luts=luts, ffs=2 * luts, dsps=dsps, brams=2 * brams, bram_bits=18432)
+
+
+def _ice40(name: str, luts: int, dsps: int, brams: int) -> Device:
+    return Device(name=name, target="ice40", luts=luts, ffs=luts, dsps=dsps, brams=brams, bram_bits=4096)
+
+
+DEVICES = {
+    device.name: device
+    for device in (
+        # Lattice FPGA-DS-02012, with the look-up tables that nextpnr reports
+        _ecp5("lfe5u-12f", 12144, 28, 32),
+        _ecp5("lfe5u-25f", 24288, 28, 56),
+        _ecp5("lfe5u-45f", 43848, 72, 108),
+        _ecp5("lfe5u-85f", 83640, 156, 208),
+        # Xilinx DS180, DS190
+        _xilinx7("xc7a35t", 20800, 90, 50),
+        _xilinx7("xc7a100t", 63400, 240, 135),
+        _xilinx7("xc7a200t", 134600, 740, 365),
+        _xilinx7("xc7z020", 53200, 220, 140),
+        # Lattice FPGA-DS-02029, FPGA-DS-02008
+        _ice40("ice40hx1k", 1280, 0, 16),
+        _ice40("ice40hx8k", 7680, 0, 32),
+        _ice40("ice40up5k", 5280, 8, 30),
+    )
+}
+WORDS = {"luts": "look-up tables", "ffs": "flip-flops", "dsps": "multipliers", "brams": "block RAMs"}
+HALVES = {"RAMB36E1": 2}
+"""Cells that take more than one of what a device counts."""
+
+
+def device_named(name: str) -> Device:
+    """The device of that name, in either case.
+
+    Raises:
+        InputError: it is not in the table.
+    """
+    device = DEVICES.get(name.lower())
+    if device is None:
+        raise InputError(f"the device {name!r} is unknown; expected one of {', '.join(DEVICES)}")
+    return device
+
+
+def require_predicted_fit(device: Device, cells: Iterable[tuple[str, Mapping[str, int]]]) -> None:
+    """Refuse a design of which the parameters alone tell that it is too large.
+
+    Block RAMs are predicted exactly for ECP5, and from below by their bits elsewhere; of the multipliers those of the
+    lanes alone are counted.
+
+    Raises:
+        ExportError: it needs more than the device has; the sentence says how much.
+    """
+    parameters = dict(cells)
+    clocks = [timing(one).cycles_per_step for one in parameters.values()]
+    footprint = hardware_footprint(parameters, predicted_cycles=clocks)
+    if device.target == "ecp5":
+        blocks = footprint.predicted_blocks
+    else:
+        in_blocks = (memory for memory in footprint.memories if memory.kind == "block RAM")
+        blocks = ceil(sum(memory.bits for memory in in_blocks) / device.bram_bits)
+    needed = {"brams": blocks}
+    if device.target != "ice40":  # whose products are built from look-up tables
+        lanes = [timing(one) for one in parameters.values()]
+        needed["dsps"] = sum(one.lanes * one.columns_per_cycle for one in lanes)
+    _require(device, needed, "at least ")
+
+
+def require_fit(device: Device, found: Mapping[str, Any]) -> None:
+    """Refuse a design that synthesis found too large; ``found`` is ``Synthesis.to_dict()``.
+
+    Raises:
+        ExportError: it needs more than the device has; the sentence says how much.
+    """
+    needed = {what: int(found[what]) for what in WORDS}
+    kinds: Mapping[str, int] = found["cells"]
+    needed["brams"] += sum((halves - 1) * kinds.get(kind, 0) for kind, halves in HALVES.items())
+    _require(device, needed, "")
+
+
+def _require(device: Device, needed: Mapping[str, int], bound: str) -> None:
+    lacking = [what for what in needed if needed[what] > getattr(device, what)]
+    if lacking:
+        needs = " and ".join(f"{bound}{needed[what]:,} {WORDS[what]}" for what in lacking)
+        has = " and ".join(f"{getattr(device, what):,}" for what in lacking)
+        raise ExportError(
+            f"the design needs {needs}, the device {device.name} has {has};"
+            " choose a larger device, fewer multipliers or narrower weights"
+        )
