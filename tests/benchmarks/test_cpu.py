@@ -27,4 +27,4 @@ def test_quick_mode(tmp_path: Path) -> None:
     assert len(report["points"]) == 6
     assert {row["mode"] for row in report["points"]} == {"inference", "training"}
     assert all(row["seconds"]["gatesmith"] > 0 and "PyTorch" in row["seconds"] for row in report["points"])
-    assert (tmp_path / "cpu.svg").read_text().startswith("<svg")
+    assert "<svg" in (tmp_path / "cpu.svg").read_text()

@@ -123,6 +123,7 @@ void compare(const char *name, const Floats &got, const naive::Doubles &want, bo
 const Case CASES[] = {
     {5, 3, 4, 6, false, false}, {7, 9, 17, 33, true, true}, {40, 1, 20, 130, false, false}, {3, 14, 70, 65, false, true},
     {1, 1, 1, 1, false, false}, {0, 4, 3, 5, false, false}, {4, 0, 3, 5, true, false},      {600, 2, 2, 3, true, true},
+    {5, 70, 5, 20, false, true},
 };
 
 void test_against_naive() {
