@@ -127,3 +127,26 @@ def test_broken_files_are_errors(tmp_path: Path) -> None:
         (tmp_path / "cut.npz").write_bytes(content[:size])
         with pytest.raises(WeightsError):
             load_flax(tmp_path / "cut.npz")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("cell", ["OptimizedLSTMCell", "LSTMCell"])
+def test_flax_itself_computes_the_same(cell: str) -> None:
+    """Where Flax is installed: its modules' parameters are read, and ours are taken by its modules."""
+    linen, jax = pytest.importorskip("flax.linen"), pytest.importorskip("jax")
+    make = getattr(linen, cell)
+    model = linen.Sequential(
+        [
+            linen.Bidirectional(linen.RNN(make(4)), linen.RNN(make(4))),
+            linen.Bidirectional(linen.RNN(make(4)), linen.RNN(make(4))),
+        ]
+    )
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
+    params = model.init(jax.random.key(0), x)
+    lstm = from_flax(jax.tree.map(np.asarray, params))
+    assert lstm.spec == LSTMSpec(3, 4, 2, "bidirectional")
+    y, _ = LSTM(lstm.weights, device="reference", batch_first=True)(x)
+    assert np.abs(y - np.asarray(model.apply(params, x))).max() <= TOLERANCES["module_float32"]
+    ours = LSTM(LSTMSpec(3, 4), seed=1, device="reference", batch_first=True)
+    theirs = linen.RNN(make(4)).apply({"params": {"cell": to_flax(ours)["layer_0"]["cell"]}}, x)
+    assert np.abs(ours(x)[0] - np.asarray(theirs)).max() <= TOLERANCES["module_float32"]
