@@ -12,9 +12,10 @@ from gatesmith.classifier import Classifier
 from gatesmith.datasets import Sequences, japanese_vowels
 from gatesmith.errors import MismatchError, OutputError
 from gatesmith.files import make_folder, write_atomically, write_json
-from gatesmith.fixed import CellPlan, Plan, calibrate
-from gatesmith.fixed.model import CellCodes, CodeOutputs, quantise_inputs
+from gatesmith.fixed import Plan, calibrate
+from gatesmith.fixed.model import CodeOutputs, quantise_inputs
 from gatesmith.fixed.model import run as run_fixed
+from gatesmith.fixed.trace import real_trace
 from gatesmith.fixed.weights import CellWeights, quantise_weights
 from gatesmith.hardware.export import Export, export
 from gatesmith.hardware.footprint import export_footprint
@@ -22,10 +23,8 @@ from gatesmith.hardware.synthesize import Synthesis, synthesize
 from gatesmith.hardware.verify import Verification, verify
 from gatesmith.ops import LSTM, run_on_device
 from gatesmith.ops.call import make_call
-from gatesmith.ops.reference import CellTrace
 from gatesmith.report import write_report
 from gatesmith.report.pictures import draw_gates
-from gatesmith.spec import GATES
 from gatesmith.train import Recipe, train
 
 STAGES = ("data", "train", "quantise", "export", "simulate", "synthesise", "inspect", "report")
@@ -185,17 +184,6 @@ def _measure(run: _Run, lstm: LSTM, test: Sequences, verification: Verification,
     profile(lstm.weights, steps, seconds=PROFILE_SECONDS).save(run.folder / "profile.json", title=TITLE)
     found = export_footprint(run.folder / "export", verification=verification, synthesis=synthesis)
     found.save(run.folder / "hardware.json", title=TITLE)
-
-
-def real_trace(cell: CellPlan, codes: CellCodes, some: slice) -> CellTrace:
-    """What happened inside a cell of the integer model, as real values, of some of the sequences."""
-    values = {name: cell.a_format.dequantise(getattr(codes, name)[:, some]) for name in GATES}
-    return CellTrace(
-        x=cell.x_format.dequantise(codes.x[:, some]),
-        c=cell.c_format.dequantise(codes.c[:, some]),
-        h=cell.h_format.dequantise(codes.h[:, some]),
-        **values,
-    )
 
 
 def _summary(
