@@ -4,7 +4,8 @@ The input projection is one product over all steps and directions; so are dW and
 lengths stay there, and shapes alone decide what is launched, so that a CUDA graph can capture a call. Every sum has one
 order, so equal calls give equal bits.
 
-Letters: T N D H as everywhere, R lanes of a stack (there is no projection here, so an h has H features).
+Letters: T N D H as everywhere, R lanes of a stack. Where there is a projection, the kernels run on what ``projection``
+makes of it.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from math import prod
 import torch
 from torch import Tensor
 
+from gatesmith.ops.cuda import projection
 from gatesmith.ops.cuda.problem import Problem, Stack
 from gatesmith.spec import LSTMSpec
 
@@ -32,15 +34,29 @@ def forward(problem: Problem, *, keep: bool) -> tuple[Tensor, Tensor, Tensor, Te
         h = x.new_empty((steps, batch, len(stack.suffixes), spec.hidden_size)) if kept is None else kept.h
         if problem.padded:
             h.zero_()
+        initial, running = problem.h0[stack.rows], h_n[stack.rows]
+        if spec.proj_size:
+            initial, running = (h.new_zeros((len(stack.suffixes), batch, spec.hidden_size)) for _ in range(2))
         if problem.flat:
             z = _project(problem, stack, below, None if kept is None else kept.z)
-            problem.recurrence(stack, h).run_forward(
-                z, h, None if kept is None else kept.c, problem.h0[stack.rows], h_n[stack.rows], c_n[stack.rows]
-            )
+            if spec.proj_size:
+                projection.add_what_e_lacks(problem, stack, z)
+            recurrence = problem.recurrence(stack, recurrent_weights(problem, stack), h)
+            recurrence.run_forward(z, h, None if kept is None else kept.c, initial, running, c_n[stack.rows])
+        if spec.proj_size:
+            h_n[stack.rows] = projection.project_last(problem, stack, running)
+            h = projection.project(problem, stack, h)
         below = problem.output(stack, h, below)
     # The tape's memory is not handed out as the result: a caller may write into that.
     y = below.clone(memory_format=torch.contiguous_format) if keep else below.contiguous()
     return y, problem.reported(h_n), problem.reported(c_n.to(x.dtype)), tape
+
+
+def recurrent_weights(problem: Problem, stack: Stack) -> Tensor:
+    """What the kernels take as W_hh, [R, 4, H, H] or as flat."""
+    if problem.spec.proj_size:
+        return projection.fused_weights(problem, stack)
+    return problem.stacked("weight_hh", stack.suffixes)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

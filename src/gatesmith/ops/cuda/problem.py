@@ -19,7 +19,10 @@ def unsupported_feature(spec: LSTMSpec) -> str | None:
     """The first feature of a spec that the kernels can't run, or None; ``ops/formulation.py`` runs those."""
     features = {
         "layer normalisation": spec.layer_norm != "none",
-        "a projection (proj_size)": bool(spec.proj_size),
+        "a projection (proj_size) with proj_clip": spec.proj_clip is not None,
+        "a projection (proj_size) with zoneout_h or recurrent_dropout": bool(
+            spec.proj_size and (spec.zoneout_h or spec.recurrent_dropout)
+        ),
         "full_peepholes": bool(spec.full_peepholes),
         "zoneout_c with a peephole of o": bool(spec.zoneout_c and "o" in spec.peepholes),
     }
@@ -79,6 +82,10 @@ class Problem:
         """T * N, the rows of every product over all steps."""
         return self.x.shape[0] * self.x.shape[1]
 
+    def runs_backwards(self, lane: int) -> bool:
+        """Whether a lane does; all lanes of a wave run in the one direction there is."""
+        return self.spec.directions[lane % self.spec.num_directions] == "reverse"
+
     def stacked(self, name: str, suffixes: Sequence[str]) -> Tensor:
         """[R, ...], a parameter of all lanes; a view where there is one."""
         parts = [self.params[f"{name}_{suffix}"] for suffix in suffixes]
@@ -97,7 +104,7 @@ class Problem:
             return state
         return torch.where((self.lengths == len(self.x))[:, None], state, 0.0)
 
-    def recurrence(self, stack: Stack, like: Tensor) -> Recurrence:
+    def recurrence(self, stack: Stack, w_hh: Tensor, like: Tensor) -> Recurrence:
         """What both kernels need of a stack; ``like`` is its h, [T, N, R, H]."""
         spec, hidden = self.spec, self.spec.hidden_size
         peepholes = w_below = None
@@ -114,7 +121,7 @@ class Problem:
         return Recurrence(
             spec=spec,
             steps=len(self.x),
-            w_hh=self.stacked("weight_hh", stack.suffixes),
+            w_hh=w_hh,
             w_below=w_below,
             lengths=self.lengths,
             order=self.order,
@@ -126,7 +133,7 @@ class Problem:
         )
 
     def output(self, stack: Stack, h: Tensor, below: Tensor) -> Tensor:
-        """What a stack hands up from its h [T, N, R, H]: with its input where the spec is residual, and dropout."""
+        """What a stack hands up from its h [T, N, R, H or P]: with its input where that is residual, and dropout."""
         out = h[:, :, -1] if stack.is_wave else h.flatten(2)
         if self.spec.residual and stack.layers[0] > 0:
             out = out + below
@@ -194,11 +201,12 @@ def make_problem(
 
 
 def can_be_a_wave(spec: LSTMSpec, *, training: bool) -> bool:
-    """Whether a layer needs of the one below no more than the h that this has just written, as it is.
+    """Whether a layer needs of the one below no more than what its kernel has just written, as it is.
 
     The layers of a bidirectional LSTM can't: the reverse direction's first output comes last.
     """
-    return spec.num_layers > 1 and spec.num_directions == 1 and not spec.residual and not (training and spec.dropout)
+    more_than_h = spec.residual or spec.proj_size or (training and spec.dropout)
+    return spec.num_layers > 1 and spec.num_directions == 1 and not more_than_h
 
 
 def _stacks(spec: LSTMSpec, *, wave: bool) -> tuple[Stack, ...]:
