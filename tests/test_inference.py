@@ -112,6 +112,17 @@ def test_a_bad_record_stops_or_has_an_output_that_says_so(place: Path) -> None:
     assert "1 numbers; expected D = 2" in rows[1]["error"]
 
 
+def test_a_run_that_a_bad_record_stopped_goes_on_when_asked_to_skip_it(place: Path) -> None:
+    x = pa.array([[[1.0, 2.0]], [[1.0]]], type=pa.list_(pa.list_(pa.float32())))
+    pq.write_table(pa.table({"x": x}), place / "in" / "zz-bad.parquet")
+    with pytest.raises(InputError, match="ask for bad records to be skipped"):
+        run_over_files(job(place), [place / "in"], place / "out", workers=1)
+    summary = run_over_files(job(place, on_bad="skip"), [place / "in"], place / "out", workers=1)
+    assert (summary.files, summary.resumed, summary.records, summary.bad) == (4, 3, 2, 1)
+    with pytest.raises(OutputError, match="of another model, input or option"):
+        run_over_files(job(place), [place / "in"], place / "out", workers=1)
+
+
 def test_inputs_that_would_share_an_output_are_named(place: Path) -> None:
     (place / "twin").mkdir()
     (place / "twin" / "part-00000.parquet").write_bytes((place / "in" / "part-00000.parquet").read_bytes())

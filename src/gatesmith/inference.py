@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from multiprocessing import get_context, parent_process
 from pathlib import Path
@@ -198,7 +198,8 @@ def _is_done(job: Job, digest: str, source: Path, target: Path) -> bool:
         found = cast("dict[bytes, bytes]", cast("Any", pq).read_schema(target).metadata or {}).get(RUN_KEY)
     except (OSError, cast("Any", pa).ArrowException):
         found = None
-    if found == _made_of(job, digest, source):
+    # A file that was finished where bad records stop has none, so it is what skipping them would have given too.
+    if found in (_made_of(job, digest, source), _made_of(replace(job, on_bad="stop"), digest, source)):
         return True
     raise OutputError(
         f"{target} is of another model, input or option; expected an empty folder, or the one of this very run"
