@@ -21,6 +21,7 @@ module dense #(
   parameter int OperandStages = 1,
   parameter int ProductStages = 3,
   parameter int SumStages = 1,
+  parameter bit WritableWeights = 1'b0,
   localparam int IndexWidth = Outputs > 1 ? $clog2(Outputs) : 1
 ) (
   input  wire logic                  clk,
@@ -37,7 +38,12 @@ module dense #(
   output logic                       end_o,        // the last output of a vector
   output logic                       last_o,
   output logic                       saturated_o,
-  output logic                       busy_o
+  output logic                       busy_o,
+  // Weights and biases, for the host while nothing is under way.
+  input  wire logic                  weight_write_i,
+  input  wire logic                  bias_write_i,
+  input  wire logic [31:0]           weight_address_i,  // {word, piece of 32 bits}
+  input  wire logic [31:0]           weight_data_i
 );
   localparam int Turns = (Outputs + Lanes - 1) / Lanes;  // words of weights per element
   localparam int Words = Inputs * Turns;
@@ -80,8 +86,11 @@ module dense #(
   logic step, clear, caught, last_at_sums;
   logic [TurnWidth-1:0] caught_turn;
   logic [Lanes*AccWidth-1:0] sums, sums_q, earlier;
-  rom #(.Width(Lanes * WeightWidth), .Depth(Words), .Latency(MemoryStages), .File(WeightFile)) u_weights (
-    .clk, .address_i(word_q), .data_o(weights), .write_i(1'b0), .write_address_i('0), .write_data_i('0)
+  rom #(
+    .Width(Lanes * WeightWidth), .Depth(Words), .Latency(MemoryStages), .File(WeightFile), .Writable(WritableWeights)
+  ) u_weights (
+    .clk, .address_i(word_q), .data_o(weights),
+    .write_i(weight_write_i), .write_address_i(weight_address_i), .write_data_i(weight_data_i)
   );
   delay #(.Width(InWidth), .Stages(MemoryStages + OperandStages)) u_operand (
     .clk, .rst(1'b0), .data_i, .data_o(operand)
@@ -156,8 +165,11 @@ module dense #(
     .read_address_i(read_turn_q),
     .read_data_o(lanes)
   );
-  rom #(.Width(BiasWidth), .Depth(Outputs), .Latency(MemoryStages), .File(BiasFile)) u_bias (
-    .clk, .address_i(index_q), .data_o(bias), .write_i(1'b0), .write_address_i('0), .write_data_i('0)
+  rom #(
+    .Width(BiasWidth), .Depth(Outputs), .Latency(MemoryStages), .File(BiasFile), .Writable(WritableWeights)
+  ) u_bias (
+    .clk, .address_i(index_q), .data_o(bias),
+    .write_i(bias_write_i), .write_address_i(weight_address_i), .write_data_i(weight_data_i)
   );
   delay #(.Width(LaneWidth), .Stages(MemoryStages)) u_lane (.clk, .rst(1'b0), .data_i(lane_q), .data_o(lane_read));
   select #(.Width(AccWidth), .Count(Lanes)) u_select (.words_i(lanes), .index_i(lane_read), .word_o(sum));
@@ -184,7 +196,7 @@ module dense #(
   logic busy_q;
   always_ff @(posedge clk) begin
     if (rst) busy_q <= 1'b0;
-    else busy_q <= issue || (busy_q && !(caught_end && word_q == '0)) || word_q != '0 || hold_q;
+    else busy_q <= issue || (busy_q && !(caught_end && word_q == '0));
   end
   assign busy_o = busy_q;
 endmodule

@@ -21,6 +21,7 @@ module dense_head #(
   parameter int OperandStages = 1,
   parameter int ProductStages = 3,
   parameter int SumStages = 1,
+  parameter bit WritableWeights = 1'b0,
   localparam int IndexWidth = Classes > 1 ? $clog2(Classes) : 1,
   localparam int OutWidth = Argmax ? IndexWidth + 1 : ScoreWidth  // a class is never negative
 ) (
@@ -35,7 +36,12 @@ module dense_head #(
   output logic                     m_valid_o,
   input  wire logic                m_ready_i,
   output logic                     saturated_o,  // a score was, in this clock
-  output logic                     busy_o
+  output logic                     busy_o,
+  // Weights and biases, for the host while nothing is under way.
+  input  wire logic                weight_write_i,
+  input  wire logic                bias_write_i,
+  input  wire logic [31:0]         weight_address_i,  // {word, piece of 32 bits}
+  input  wire logic [31:0]         weight_data_i
 );
   localparam int SumWidth = Argmax ? AccWidth : ScoreWidth;
   logic room, start, valid, last_of_vector, last, saturated, sums_busy, out_busy;
@@ -56,10 +62,15 @@ module dense_head #(
     .MemoryStages(MemoryStages),
     .OperandStages(OperandStages),
     .ProductStages(ProductStages),
-    .SumStages(SumStages)
+    .SumStages(SumStages),
+    .WritableWeights(WritableWeights)
   ) u_dense (
     .clk,
     .rst,
+    .weight_write_i,
+    .bias_write_i,
+    .weight_address_i,
+    .weight_data_i,
     .data_i(s_data_i),
     .last_i(s_last_i),
     .valid_i(s_valid_i),

@@ -72,7 +72,7 @@ module lstm #(
   output logic      [StateWidth-1:0]           state_data_o,     // MemoryStages + 2 clocks after the address
   // weights and biases: write while not busy
   input  wire logic                            weight_write_i,
-  input  wire logic                            weight_memory_i,  // 0: weights, 1: biases
+  input  wire logic [1:0]                      weight_memory_i,  // 0: weights, 1: biases, 2: peepholes
   input  wire logic [31:0]                     weight_address_i, // {word, piece of 32 bits: 12 bits}
   input  wire logic [31:0]                     weight_data_i,
   input  wire logic                            keep_i,           // sequences go on from the last states, not from h0 and c0
@@ -122,7 +122,8 @@ module lstm #(
     host_data_q <= state_data_i;
   end
 
-  logic weight_write_q, weight_memory_q;
+  logic weight_write_q;
+  logic [1:0] weight_memory_q;
   logic [31:0] weight_address_q, weight_data_q;
   always_ff @(posedge clk) begin
     weight_write_q <= weight_write_i && !busy_o;

@@ -110,17 +110,24 @@ module lstm_axi #(
   assign unused_protection = ^{s_axil_awprot, s_axil_arprot};
 
   // What the bus may read of each cell, in the order of README.md.
+  localparam int HeadWords = Directions * HiddenSize * ((Classes + HeadLanes - 1) / HeadLanes);
   logic [32*Constants*Cells-1:0] constants;
-  logic [32*Cells-1:0] weight_words, weight_pieces, bias_pieces;
+  logic [256*Cells-1:0] words, pieces;  // of each cell, by the number of the memory
   for (genvar i = 0; i < Cells; i++) begin : g_constants
     localparam int Size = i < Directions ? InputSize : Directions * HiddenSize;
     localparam int Words = Columns > 1 ? (Size + HiddenSize + Columns - 1) / Columns
                                        : (Rows * (Size + HiddenSize) + Lanes - 1) / Lanes;
-    assign weight_words[32*i+:32] = 32'(Words);
-    assign weight_pieces[32*i+:32] = 32'((Lanes * Columns * int'(WeightWidth[32*i+:32]) + 31) / 32);
-    assign bias_pieces[32*i+:32] = 32'((4 * int'(BiasWidth[32*i+:32]) + 31) / 32);
+    assign words[256*i+:256] = {
+      96'b0, 32'(Head == 0 ? 0 : Classes), 32'(Head == 0 ? 0 : HeadWords),
+      32'(Peepholes[32*i+:32] == '0 ? 0 : HiddenSize), 32'(HiddenSize), 32'(Words)
+    };
+    assign pieces[256*i+:256] = {
+      96'b0, 32'((HeadBiasWidth + 31) / 32), 32'((HeadLanes * HeadWeightWidth + 31) / 32),
+      32'((3 * int'(PeepholeWidth[32*i+:32]) + 31) / 32), 32'((4 * int'(BiasWidth[32*i+:32]) + 31) / 32),
+      32'((Lanes * Columns * int'(WeightWidth[32*i+:32]) + 31) / 32)
+    };
     assign constants[32*Constants*i+:32*Constants] = {
-      32'(Classes), 32'(Head), bias_pieces[32*i+:32], weight_pieces[32*i+:32], weight_words[32*i+:32],
+      32'(Classes), 32'(Head), CellClip[32*i+:32], GateClip[32*i+:32], Peepholes[32*i+:32],
       SlopeWidth[32*i+:32], TableBits[32*i+:32], CellFrac[32*i+:32], CellWidth[32*i+:32], ActFrac[32*i+:32],
       ActWidth[32*i+:32], ZFrac[32*i+:32], ZWidth[32*i+:32], AccFrac[32*i+:32], AccWidth[32*i+:32],
       BiasWidth[32*i+:32], WeightWidth[32*i+:32], HFrac[32*i+:32], HWidth[32*i+:32], XFrac[32*i+:32],
@@ -132,7 +139,9 @@ module lstm_axi #(
   // Registers
   logic soft_reset, core_reset, enable, keep, start, started, open, idle_q, step, sequence_end;
   logic write, write_error, read, read_error, select, state_write, state_read, load, state_end, load_end;
-  logic length_error, overflow, head_saturated, core_busy, c, biases;
+  logic length_error, overflow, head_saturated, core_busy, c;
+  logic [2:0] memory;
+  logic [31:0] memory_words, memory_pieces;
   logic [11:2] write_address, read_address;
   logic [31:0] write_data, read_data, state_data;
   logic [CellBits-1:0] cell_selected;
@@ -156,7 +165,7 @@ module lstm_axi #(
     .soft_reset_o(soft_reset), .enable_o(enable), .keep_o(keep), .start_o(start),
     .started_i(started), .idle_i(idle_q), .running_i(core_busy && !core_reset), .step_i(step), .sequence_i(sequence_end),
     .length_error_i(length_error), .overflow_i(overflow), .head_saturated_i(head_saturated), .saturated_i(saturated),
-    .select_o(select), .cell_i(cell_selected), .c_i(c), .biases_i(biases),
+    .select_o(select), .cell_i(cell_selected), .c_i(c), .memory_i(memory), .words_i(memory_words), .pieces_i(memory_pieces),
     .state_write_o(state_write), .state_read_o(state_read), .load_o(load),
     .state_end_i(state_end), .load_end_i(load_end), .state_data_i(state_data), .constants_i(constants)
   );
@@ -166,9 +175,9 @@ module lstm_axi #(
   logic [31:0] host_weight_address, host_data;
   lstm_host #(.Cells(Cells), .HiddenSize(HiddenSize), .Units(Units)) u_host (
     .clk, .rst(rst || soft_reset),
-    .weight_words_i(weight_words), .weight_pieces_i(weight_pieces), .bias_pieces_i(bias_pieces),
-    .select_i(select), .cell_i(write_data[CellBits-1:0]), .c_i(write_data[8]), .biases_i(write_data[9]),
-    .cell_o(cell_selected), .c_o(c), .biases_o(biases),
+    .words_i(words), .pieces_i(pieces),
+    .select_i(select), .cell_i(write_data[CellBits-1:0]), .c_i(write_data[8]), .memory_i(write_data[11:9]),
+    .cell_o(cell_selected), .c_o(c), .memory_o(memory), .words_o(memory_words), .pieces_o(memory_pieces),
     .state_write_i(state_write), .state_read_i(state_read), .load_i(load), .data_i(write_data),
     .state_end_o(state_end), .load_end_o(load_end),
     .state_address_o(state_address), .state_write_o(host_state_write),
@@ -219,7 +228,7 @@ module lstm_axi #(
     .m_axis_tdata(y), .m_axis_tvalid(y_valid), .m_axis_tlast(y_last), .m_axis_tready(y_ready),
     .state_cell_i(cell_selected), .state_address_i(state_address), .state_select_i(c),
     .state_write_i(host_state_write), .state_data_i(host_data), .state_data_o(state_data),
-    .weight_write_i(host_weight_write), .weight_cell_i(cell_selected), .weight_memory_i(biases),
+    .weight_write_i(host_weight_write), .weight_cell_i(cell_selected), .weight_memory_i(memory),
     .weight_address_i(host_weight_address), .weight_data_i(host_data), .keep_i(keep),
     .busy_o(core_busy), .done_o(unused_done),
     .clear_i(1'b1),  // its flags are single clocks; the registers keep them

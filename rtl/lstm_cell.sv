@@ -74,7 +74,7 @@ module lstm_cell #(
   output logic      [2:0]                 saturated_o,        // z, c, h
   // Weights and biases, for the host likewise.
   input  wire logic                       weight_write_i,
-  input  wire logic                       weight_memory_i,    // 0: weights, 1: biases
+  input  wire logic [1:0]                 weight_memory_i,    // 0: weights, 1: biases, 2: peepholes
   input  wire logic [31:0]                weight_address_i,   // {word, piece of 32 bits}
   input  wire logic [31:0]                weight_data_i
 );
@@ -151,7 +151,7 @@ module lstm_cell #(
     .front_i(operand_front_i),
     .next_i(operand_next_i),
     .sums_o(sums),
-    .weight_write_i(weight_write_i && !weight_memory_i),
+    .weight_write_i(weight_write_i && weight_memory_i == 2'd0),
     .weight_address_i,
     .weight_data_i
   );
@@ -248,7 +248,8 @@ module lstm_cell #(
       .host_group_i,
       .host_data_i,
       .host_data_o(host_data_o[i*CellWidth+:CellWidth]),
-      .bias_write_i(weight_write_i && weight_memory_i),
+      .bias_write_i(weight_write_i && weight_memory_i == 2'd1),
+      .peephole_write_i(weight_write_i && weight_memory_i == 2'd2),
       .bias_address_i(weight_address_i),
       .bias_data_i(weight_data_i),
       .h_valid_o(h_present_o[i]),

@@ -1,6 +1,6 @@
-// Walks through the states, weights and biases of one cell at a time, word after word, for a bus with few addresses.
+// Walks through the states and memories of one cell at a time, word after word, for a bus with few addresses.
 //
-// Selecting a cell goes back to its unit 0, and to the first 32 bits of its memory. Latency from an access to the
+// Selecting goes back to unit 0, and to the first 32 bits of the memory. Latency from an access to the
 // stack's ports: 1.
 `default_nettype none
 module lstm_host #(
@@ -15,16 +15,17 @@ module lstm_host #(
 ) (
   input  wire logic                    clk,
   input  wire logic                    rst,
-  input  wire logic [32*Cells-1:0]     weight_words_i,    // of each cell, constant: depth of its weight memory
-  input  wire logic [32*Cells-1:0]     weight_pieces_i,   // 32-bit pieces of a word
-  input  wire logic [32*Cells-1:0]     bias_pieces_i,     // likewise of the biases of a unit
+  input  wire logic [256*Cells-1:0]    words_i,           // of each cell and its 8 memories, constant: depth, 0 for none
+  input  wire logic [256*Cells-1:0]    pieces_i,          // 32-bit pieces of a word
   input  wire logic                    select_i,          // one clock: choose
   input  wire logic [CellBits-1:0]     cell_i,
   input  wire logic                    c_i,               // state c instead of h
-  input  wire logic                    biases_i,          // biases instead of weights
+  input  wire logic [2:0]              memory_i,          // as weight_memory_i of the stack
   output logic      [CellBits-1:0]     cell_o,
   output logic                         c_o,
-  output logic                         biases_o,
+  output logic [2:0]                   memory_o,
+  output logic [31:0]                  words_o,           // of the memory
+  output logic [31:0]                  pieces_o,
   input  wire logic                    state_write_i,     // one clock each
   input  wire logic                    state_read_i,      // the state at hand was taken
   input  wire logic                    load_i,
@@ -69,20 +70,21 @@ module lstm_host #(
     end
   end
 
-  logic [PieceWidth-1:0] piece_q, last_piece_q;
-  logic [LoadWidth-1:0] word_q, last_word_q;
-  logic piece_last, word_last;
-  assign piece_last = piece_q == last_piece_q;
-  assign word_last = word_q == last_word_q;
+  logic [PieceWidth-1:0] piece_q;
+  logic [LoadWidth-1:0] word_q;
+  logic piece_last, word_last, end_q;
+  assign piece_last = 32'(piece_q) + 32'd1 == pieces_o;
+  assign word_last = 32'(word_q) + 32'd1 == words_o;
+  assign load_end_o = end_q || words_o == '0;
   always_ff @(posedge clk) begin
-    last_piece_q <= PieceWidth'(biases_o ? bias_pieces_i[32*int'(cell_o)+:32] : weight_pieces_i[32*int'(cell_o)+:32]) - PieceWidth'(1);
-    last_word_q <= LoadWidth'(biases_o ? 32'(HiddenSize) : weight_words_i[32*int'(cell_o)+:32]) - LoadWidth'(1);
+    words_o <= words_i[32*(8*int'(cell_o)+int'(memory_o))+:32];
+    pieces_o <= pieces_i[32*(8*int'(cell_o)+int'(memory_o))+:32];
     if (rst || select_i) begin
       piece_q <= '0;
       word_q <= '0;
-      load_end_o <= 1'b0;
+      end_q <= 1'b0;
     end else if (load_i && !load_end_o) begin
-      load_end_o <= piece_last && word_last;
+      end_q <= piece_last && word_last;
       piece_q <= piece_last ? '0 : piece_q + PieceWidth'(1);
       if (piece_last) word_q <= word_q + LoadWidth'(1);
     end
@@ -90,10 +92,10 @@ module lstm_host #(
 
   always_ff @(posedge clk) begin
     if (rst) begin
-      {cell_o, c_o, biases_o} <= '0;
+      {cell_o, c_o, memory_o} <= '0;
       {state_write_o, weight_write_o} <= '0;
     end else begin
-      if (select_i) {cell_o, c_o, biases_o} <= {cell_i, c_i, biases_i};
+      if (select_i) {cell_o, c_o, memory_o} <= {cell_i, c_i, memory_i};
       state_write_o <= state_write_i && !state_end_o;
       weight_write_o <= load_i && !load_end_o;
     end

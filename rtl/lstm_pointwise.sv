@@ -51,8 +51,9 @@ module lstm_pointwise #(
   input  wire logic [GroupWidth-1:0] host_group_i,
   input  wire logic [CellWidth-1:0]  host_data_i,
   output logic      [CellWidth-1:0]  host_data_o,    // c, MemoryStages after host_group_i
-  // Biases, for the host likewise.
+  // Biases and peephole weights, for the host likewise.
   input  wire logic                  bias_write_i,
+  input  wire logic                  peephole_write_i,
   input  wire logic [31:0]           bias_address_i,  // {unit, piece}
   input  wire logic [31:0]           bias_data_i,
   output logic                       h_valid_o,
@@ -110,10 +111,15 @@ module lstm_pointwise #(
   logic unused_peepholes;  // of gates that have none
   assign unused_peepholes = &{1'b0, peepholes, cell_early};
   if (Peepholes != 0) begin : g_peepholes
-    rom #(.Width(3 * PeepholeWidth), .Depth(Units), .Latency(MemoryStages), .File(PeepholeFile)) u_weights (
-      .clk, .address_i(unit), .data_o(peepholes), .write_i(1'b0), .write_address_i('0), .write_data_i('0)
+    rom #(
+      .Width(3 * PeepholeWidth), .Depth(Units), .Latency(MemoryStages), .File(PeepholeFile), .Writable(WritableWeights)
+    ) u_weights (
+      .clk, .address_i(unit), .data_o(peepholes),
+      .write_i(peephole_write_i), .write_address_i(bias_address_i), .write_data_i(bias_data_i)
     );
   end else begin : g_no_peepholes
+    logic unused_write;
+    assign unused_write = peephole_write_i;
     assign peepholes = '0;
   end
 

@@ -41,7 +41,9 @@ module lstm_registers #(
   output logic                              select_o,
   input  wire logic [CellBits-1:0]          cell_i,
   input  wire logic                         c_i,
-  input  wire logic                         biases_i,
+  input  wire logic [2:0]                   memory_i,
+  input  wire logic [31:0]                  words_i,        // of the selected memory
+  input  wire logic [31:0]                  pieces_i,
   output logic                              state_write_o,
   output logic                              state_read_o,
   output logic                              load_o,
@@ -64,6 +66,8 @@ module lstm_registers #(
   localparam logic [11:0] SELECT = 12'h02c;
   localparam logic [11:0] STATE = 12'h030;
   localparam logic [11:0] LOAD = 12'h034;
+  localparam logic [11:0] WORDS = 12'h038;
+  localparam logic [11:0] PIECES = 12'h03c;
   localparam logic [11:0] CONSTANTS = 12'h200;
   localparam logic [31:0] IDENTITY_VALUE = 32'h4c53544d;  // "LSTM"
   localparam logic [31:0] VERSION_VALUE = 32'h00010000;   // of this map
@@ -86,7 +90,7 @@ module lstm_registers #(
   assign select = write_i && write_address == SELECT;
   assign state = write_i && write_address == STATE;
   assign load = write_i && write_address == LOAD;
-  assign select_exists = int'(write_data_i[7:0]) < Cells;
+  assign select_exists = int'(write_data_i[7:0]) < Cells && write_data_i[11:9] < 3'd5;
   assign state_allowed = idle_i && !state_end_i;
   assign load_allowed = WritableWeights && idle_i && !load_end_i;
   assign busy_error = (state || (load && WritableWeights)) && !idle_i;
@@ -154,7 +158,9 @@ module lstm_registers #(
       CYCLES_HIGH: read_d = cycles_caught_q;
       STEPS: read_d = steps_q;
       SEQUENCES: read_d = sequences_q;
-      SELECT: read_d = {22'b0, biases_i, c_i, 8'(cell_i)};
+      SELECT: read_d = {20'b0, memory_i, c_i, 8'(cell_i)};
+      WORDS: read_d = words_i;
+      PIECES: read_d = pieces_i;
       STATE: begin
         read_d = state_data_i;
         error_d = !state_allowed;

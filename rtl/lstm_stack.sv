@@ -85,10 +85,10 @@ module lstm_stack #(
   input  wire logic                    state_write_i,
   input  wire logic [31:0]             state_data_i,
   output logic      [31:0]             state_data_o,     // MemoryStages + 3 clocks after the address
-  // weights and biases of every cell: write while not busy
+  // weights and biases of every cell, and of the head: write while not busy
   input  wire logic                    weight_write_i,
   input  wire logic [CellBits-1:0]     weight_cell_i,
-  input  wire logic                    weight_memory_i,  // 0: weights, 1: biases
+  input  wire logic [2:0]              weight_memory_i,  // 0: weights, 1: biases, 2: peepholes; 3, 4: weights, biases of the head
   input  wire logic [31:0]             weight_address_i, // {word, piece of 32 bits: 12 bits}
   input  wire logic [31:0]             weight_data_i,
   input  wire logic                    keep_i,           // forward cells go on from the last states, not from h0 and c0
@@ -227,8 +227,8 @@ module lstm_stack #(
         .state_write_i(state_write_i && (Cells == 1 || (int'(state_cell_i) == Cell && !busy_o))),
         .state_data_i(state_data_i[StateWidth-1:0]),
         .state_data_o(state),
-        .weight_write_i(weight_write_i && (Cells == 1 || (int'(weight_cell_i) == Cell && !busy_o))),
-        .weight_memory_i,
+        .weight_write_i(weight_write_i && weight_memory_i < 3'd3 && (Cells == 1 || (int'(weight_cell_i) == Cell && !busy_o))),
+        .weight_memory_i(weight_memory_i[1:0]),
         .weight_address_i,
         .weight_data_i,
         .keep_i(keep_i && !Reverse),
@@ -307,7 +307,8 @@ module lstm_stack #(
     .MemoryStages(MemoryStages),
     .OperandStages(OperandStages),
     .ProductStages(ProductStages),
-    .SumStages(SumStages)
+    .SumStages(SumStages),
+    .WritableWeights(WritableWeights)
   ) u_output (
     .clk,
     .rst,
@@ -320,7 +321,11 @@ module lstm_stack #(
     .m_valid_o(m_axis_tvalid),
     .m_ready_i(m_axis_tready),
     .saturated_o(score_saturated),
-    .busy_o(out_busy)
+    .busy_o(out_busy),
+    .weight_write_i(weight_write_i && weight_memory_i == 3'd3 && !busy_o),
+    .bias_write_i(weight_write_i && weight_memory_i == 3'd4 && !busy_o),
+    .weight_address_i,
+    .weight_data_i
   );
 
   // Status: a single forward layer answers for itself.

@@ -23,6 +23,7 @@ module stack_output #(
   parameter int OperandStages = 1,
   parameter int ProductStages = 3,
   parameter int SumStages = 1,
+  parameter bit WritableWeights = 1'b0,
   localparam int OutWidth = Head == 0 ? Width : Head == 1 ? ScoreWidth : Classes > 1 ? $clog2(Classes) + 1 : 2
 ) (
   input  wire logic             clk,
@@ -36,7 +37,12 @@ module stack_output #(
   output logic                  m_valid_o,
   input  wire logic             m_ready_i,
   output logic                  saturated_o,  // a score was, in this clock
-  output logic                  busy_o
+  output logic                  busy_o,
+  // The head's weights and biases, for the host while nothing is under way.
+  input  wire logic             weight_write_i,
+  input  wire logic             bias_write_i,
+  input  wire logic [31:0]      weight_address_i,  // {word, piece of 32 bits}
+  input  wire logic [31:0]      weight_data_i
 );
   logic [Width-1:0] data, cut;
   logic last, valid, ready, cut_last, cut_valid, cut_ready, turn_busy, last_busy, head_busy;
@@ -96,10 +102,15 @@ module stack_output #(
       .MemoryStages(MemoryStages),
       .OperandStages(OperandStages),
       .ProductStages(ProductStages),
-      .SumStages(SumStages)
+      .SumStages(SumStages),
+      .WritableWeights(WritableWeights)
     ) u_head (
       .clk,
       .rst,
+      .weight_write_i,
+      .bias_write_i,
+      .weight_address_i,
+      .weight_data_i,
       .s_data_i(cut),
       .s_last_i(cut_last),
       .s_valid_i(cut_valid),
@@ -116,6 +127,8 @@ module stack_output #(
     assign cut_ready = m_ready_i;
     assign head_busy = 1'b0;
     assign saturated_o = 1'b0;
+    logic unused_write;
+    assign unused_write = ^{weight_write_i, bias_write_i, weight_address_i, weight_data_i};
   end
   if (Direction != 1 && !LastOnly && Head == 0) begin : g_wire
     logic unused_clocking;

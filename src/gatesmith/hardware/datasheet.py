@@ -102,7 +102,7 @@ OUTPUT_WORDS = {
 }
 LOAD = (
     "<li>To load weights: SELECT a cell, and write its weight file to LOAD in order, each word in pieces of 32 bits,"
-    " lowest first; SELECT it with BIASES = 1, and do the same with its bias file.</li>"
+    " lowest first; do the same with every other MEMORY for which WORDS is not 0.</li>"
 )
 REVERSE_LIMITS = (
     "<li>A reverse direction holds whole sequences, of at most {} steps (MaxSteps).</li>\n"

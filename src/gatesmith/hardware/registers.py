@@ -133,7 +133,12 @@ REGISTERS = (
         fields=(
             Field(name="CELL", low=0, width=8, meaning="layer 0 forward, layer 0 reverse, layer 1 forward, …"),
             Field(name="C", low=8, meaning="STATE is c instead of h"),
-            Field(name="BIASES", low=9, meaning="LOAD goes to the biases instead of the weights"),
+            Field(
+                name="MEMORY",
+                low=9,
+                width=3,
+                meaning="where LOAD goes: 0 weights, 1 biases, 2 peephole weights; 3 weights, 4 biases of the head",
+            ),
         ),
     ),
     Register(
@@ -148,6 +153,8 @@ REGISTERS = (
         access="write",
         meaning="the next 32 bits of the memory: words in order, of each the lowest bits first",
     ),
+    Register(name="WORDS", offset=0x038, access="read", meaning="how many words the selected memory has, 0 for none"),
+    Register(name="PIECES", offset=0x03C, access="read", meaning="how many writes of LOAD make one of its words"),
 )
 """Every address beside these and the constants answers SLVERR."""
 
@@ -180,9 +187,9 @@ CONSTANTS = (
     ("CellFrac", "its fraction"),
     ("TableBits", "2^TableBits segments in a table of activations"),
     ("SlopeWidth", "bits of a slope in it"),
-    ("WeightWords", "words of the weight memory"),
-    ("WeightPieces", "writes of LOAD for each of them"),
-    ("BiasPieces", "writes of LOAD for the biases of a unit"),
+    ("Peepholes", "gates that see c: 1 for i, 2 for f, 4 for o, added up"),
+    ("GateClip", "1: the pre-activations are clipped by the tables"),
+    ("CellClip", "bound of c as a code, 0 for none"),
     ("Head", "0: h comes out, 1: scores of a classifier's head, 2: a class"),
     ("Classes", "of the head"),
 )
