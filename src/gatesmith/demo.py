@@ -13,12 +13,14 @@ from gatesmith.datasets import Sequences, japanese_vowels
 from gatesmith.errors import MismatchError, OutputError
 from gatesmith.files import make_folder, write_atomically, write_json
 from gatesmith.fixed import Plan, calibrate
+from gatesmith.fixed.head import classes_of, last_steps, quantise_head
 from gatesmith.fixed.model import CodeOutputs, quantise_inputs
 from gatesmith.fixed.model import run as run_fixed
 from gatesmith.fixed.trace import real_trace
 from gatesmith.fixed.weights import CellWeights, quantise_weights
 from gatesmith.hardware.export import Export, export
 from gatesmith.hardware.footprint import export_footprint
+from gatesmith.hardware.manifest import memory_files
 from gatesmith.hardware.synthesize import Synthesis, synthesize
 from gatesmith.hardware.verify import Verification, verify
 from gatesmith.ops import LSTM, run_on_device
@@ -87,13 +89,15 @@ def run_demo(folder: Path, watcher: Watcher, *, recipe: Recipe | None = None) ->
     classifier = _train(run, training_data, recipe or Recipe())
     lstm = LSTM(classifier.lstm)
     with run.stage("quantise") as outcome:
-        plan = calibrate(lstm, training_data.x, training_data.lengths)
+        head = (classifier.head_weight, classifier.head_bias)
+        plan = calibrate(lstm, training_data.x, training_data.lengths, head=head)
         weights = quantise_weights(lstm.weights, plan)
         write_atomically(folder / "plan.json", plan.to_json() + "\n")
         outcome(f"x {plan.x_format}, c {plan.cells[0].c_format}, h {plan.y_format}, w_ih {plan.cells[0].w_ih_format}")
     with run.stage("export") as outcome:
-        exported = export(lstm, plan, folder / "export", multipliers=MULTIPLIERS)
-        outcome(f"{len(exported.sources)} SystemVerilog files and {len(exported.cells[0].files)} memory files")
+        exported = export(lstm, plan, folder / "export", multipliers=MULTIPLIERS, output="class", head=head)
+        memories = memory_files(exported.cells, exported.options)
+        outcome(f"{len(exported.sources)} SystemVerilog files and {len(memories)} memory files: the class comes out")
     verification = _simulate(run, test, weights)
     synthesis = _synthesise(run)
     with run.stage("inspect") as outcome:
@@ -156,14 +160,18 @@ def _synthesise(run: _Run) -> Synthesis:
 def _accuracies(
     classifier: Classifier, lstm: LSTM, plan: Plan, test: Sequences, fixed: CodeOutputs, rtl: Verification
 ) -> dict[str, float]:
-    """Test accuracy with the float operator, the integer model and the simulated hardware under the same head."""
+    """Test accuracy: the float classifier, its integer model, and the class that the simulated hardware gave."""
     assert test.labels is not None
-    outputs = {
-        "float_accuracy": run_on_device(lstm, test.x, lengths=test.lengths)[0],
-        "fixed_accuracy": plan.y_format.dequantise(fixed.y),
-        "rtl_accuracy": plan.y_format.dequantise(rtl.y),
+    assert plan.head is not None
+    assert rtl.head is not None
+    y = run_on_device(lstm, test.x, lengths=test.lengths)[0]
+    head = quantise_head(plan.head, classifier.head_weight, classifier.head_bias)
+    classes = {
+        "float_accuracy": classifier.classify(y, test.lengths),
+        "fixed_accuracy": classes_of(head, last_steps(fixed.y, test.lengths)),
+        "rtl_accuracy": rtl.head[:, 0],
     }
-    return {name: classifier.accuracy(y, test.lengths, test.labels) for name, y in outputs.items()}
+    return {name: float((given == test.labels).mean()) for name, given in classes.items()}
 
 
 def _inspect(run: _Run, lstm: LSTM, plan: Plan, test: Sequences, fixed: CodeOutputs) -> None:

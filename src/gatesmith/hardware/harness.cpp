@@ -163,13 +163,18 @@ class Bench {
     for (int i = 0; i < 4; ++i) tick();  // through the registers before the memory
   }
 
-  void read_states(Words& into) {
-    for (int64_t wait = 0; top_->busy_o && wait <= set_.patience; ++wait) tick();
+  // Returns false where the design stays busy for `patience` clocks.
+  bool read_states(Words& into) {
+    for (int64_t wait = 0; top_->busy_o; ++wait) {
+      if (wait > set_.patience) return false;
+      tick();
+    }
     for (int64_t at = 0; at < states() + set_.read_latency; ++at) {
       if (at >= set_.read_latency) into.push_back(field(top_->state_data_o, 0, static_cast<int>(set_.state_width)));
       point_at(at < states() ? at : 0);
       tick();
     }
+    return true;
   }
   int64_t states() const { return 2 * set_.cells * set_.hidden; }
 
@@ -265,13 +270,13 @@ Words run(const Words& request) {
     }
     if (set.move_states) bench.write_states(job);
     bench.clear_flags();
-    if (!bench.stream(job, data, last, first_clock, last_clock, INT64_MAX)) {
+    if (!bench.stream(job, data, last, first_clock, last_clock, INT64_MAX) ||
+        (set.move_states && !bench.read_states(states))) {
       response[0] = 1;
       response.push_back(index);
       return response;
     }
-    if (set.move_states) bench.read_states(states);
-    else bench.idle(4);
+    if (!set.move_states) bench.idle(4);
     response.insert(response.end(), {first_clock, last_clock, bench.flags()});
     for (const Words* part : {&data, &last, &states}) response.insert(response.end(), part->begin(), part->end());
   }

