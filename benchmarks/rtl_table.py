@@ -10,9 +10,10 @@ import argparse
 import hashlib
 import importlib.metadata
 import json
+import re
 import statistics
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import numpy as np
 
 from gatesmith.files import make_folder, write_atomically, write_json
 from gatesmith.fixed import calibrate
+from gatesmith.fixed.plan import Plan
 from gatesmith.hardware import ecp5, energy, synthesize
 from gatesmith.hardware.consumption import measure_energy
 from gatesmith.hardware.export import export, source_files
@@ -102,41 +104,48 @@ def measure(shape: Shape, seeds: int, kept: Path) -> Row:
     """The figures of one shape; what is in ``kept`` is not measured again."""
     work = kept / _key(shape)
     make_folder(work)
-    figures = work / "figures.json"
-    if not figures.exists():
-        write_json(figures, _simulate_and_map(shape, work))
-    found: dict[str, Any] = json.loads(figures.read_text())
-    placed = seeds > 0 and shape.multipliers <= LARGEST_PLACED
-    placement = synthesize.place_and_route(work, seeds) if placed else None
+    with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
+        folder, plan = Path(scratch, "export"), _export(shape, Path(scratch, "export"))
+        design = exported_design(load_export(folder), 0)
+        cells = _once(work / "cells.json", lambda: _map(design, shape, work))
+        placed = seeds > 0 and shape.multipliers <= LARGEST_PLACED
+        placement = synthesize.place_and_route(work, seeds) if placed else None
+        run = _once(work / "run.json", lambda: _simulate(shape, folder, design, plan))
     products = 4 * shape.hidden_size * (shape.input_size + shape.hidden_size)
     return Row(
         input_size=shape.input_size,
         hidden_size=shape.hidden_size,
         steps=shape.steps,
         multipliers=shape.multipliers,
-        cycles_per_step=found["cycles"] / shape.steps,
-        mac_utilisation=products * shape.steps / (shape.multipliers * found["cycles"]),
+        cycles_per_step=run["cycles"] / shape.steps,
+        mac_utilisation=products * shape.steps / (shape.multipliers * run["cycles"]),
         logic_cells=placement.logic_cells if placement else None,
         mhz=statistics.median(placement.mhz) if placement else None,
         mhz_per_seed=placement.mhz if placement else (),
-        joules_per_step=found["joules"],
-        **found["cells"],
+        joules_per_step=run["joules"],
+        **cells,
     )
 
 
-def _simulate_and_map(shape: Shape, work: Path) -> dict[str, Any]:
-    """Clocks, joules and cells; leaves the netlist in ``work``."""
+def _once(path: Path, find: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """What a file holds, or what it will hold from now on."""
+    if not path.exists():
+        write_json(path, find())
+    return json.loads(path.read_text())
+
+
+def _export(shape: Shape, folder: Path) -> Plan:
     generator = np.random.default_rng(0)
     lstm = LSTM(LSTMSpec(shape.input_size, shape.hidden_size), seed=0)
-    data = generator.normal(size=(20, 8, shape.input_size))
-    plan = calibrate(lstm, data, np.full(8, 20))
-    with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
-        folder = Path(scratch, "export")
-        export(lstm, plan, folder, multipliers=shape.multipliers, pipeline=shape.pipeline)
-        design = exported_design(load_export(folder), 0)
-        cycles = count_cycles(design, plan.x_format.quantise(generator.normal(size=(shape.steps, shape.input_size))))
-        (spent,) = measure_energy(folder, data[:ENERGY_STEPS, :1]).values()
-        return {"cycles": cycles, "joules": spent.joules_per_step, "cells": _map(design, shape, work)}
+    plan = calibrate(lstm, generator.normal(size=(20, 8, shape.input_size)), np.full(8, 20))
+    export(lstm, plan, folder, multipliers=shape.multipliers, pipeline=shape.pipeline)
+    return plan
+
+
+def _simulate(shape: Shape, folder: Path, design: Design, plan: Plan) -> dict[str, float]:
+    x = np.random.default_rng(1).normal(size=(shape.steps, shape.input_size))
+    (spent,) = measure_energy(folder, x[:ENERGY_STEPS, None]).values()
+    return {"cycles": count_cycles(design, plan.x_format.quantise(x)), "joules": spent.joules_per_step}
 
 
 def count_cycles(design: Design, x: np.ndarray) -> int:
@@ -160,10 +169,20 @@ def _key(shape: Shape) -> str:
     """Hash of what a row depends on: its shape, the sources, the tools."""
     tools = [importlib.metadata.version(name.replace("_", "-")) for name in (synthesize.YOSYS, synthesize.NEXTPNR)]
     digest = hashlib.sha256(json.dumps([asdict(shape), tools]).encode())
-    modules = (synthesize, ecp5, energy)
-    for path in (*source_files(), *(Path(str(module.__file__)) for module in modules)):
+    for path in (*_sources(synthesize.TOP), *(Path(str(module.__file__)) for module in (synthesize, ecp5, energy))):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:20]
+
+
+def _sources(top: str) -> list[Path]:
+    """The files of a module and of all that are instantiated below it."""
+    known = {source.stem: source for source in source_files()}
+    found, waiting = set[str](), {top}
+    while waiting:
+        found |= waiting
+        used = {name for stem in waiting for name in re.findall(r"^ *(\w+) #\(", known[stem].read_text(), re.MULTILINE)}
+        waiting = (used & set(known)) - found
+    return [known[stem] for stem in sorted(found)]
 
 
 def to_markdown(rows: list[Row]) -> str:

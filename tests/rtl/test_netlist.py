@@ -17,7 +17,7 @@ GENERIC = Target(name="generic", command="synth -flatten", luts=(), ffs=(), carr
 FAMILIES = {
     "ice40": ("", "ice40/cells_sim.v"),
     "xc7": (" -nobram", "xilinx/cells_sim.v"),
-    "gowin": (" -nodsp", "gowin/cells_sim.v"),
+    "gowin": (" -nobram -nodsp", "gowin/cells_sim.v"),
     "nexus": (" -nobram", "lattice/cells_sim_nexus.v"),
 }
 
