@@ -193,7 +193,7 @@ class LSTM(nn.Module):
         spec = self.spec
         seed = None
         if self.training and (spec.dropout or spec.recurrent_dropout or spec.zoneout_h or spec.zoneout_c):
-            seed = torch.randint(2**62, ())
+            seed = torch.randint(2**62, (), device="cpu")  # where its numbers are drawn
         y, h_n, c_n = _call_operator(self, self._names, x, h0, c0, lengths, seed, self._spec_text)
         return y, (h_n, c_n)
 
