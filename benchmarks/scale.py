@@ -20,6 +20,8 @@ import numpy as np
 RESULTS = Path(__file__).parent / "results"
 SIZES = {"sequences": 256, "steps": 50, "features": 16, "hidden": 96, "batch": 64, "epochs": 5}
 LIMIT_SECONDS = 600
+ROUNDS = 2
+"""Of turns; the best of them counts, since what disturbs the machine only takes time."""
 
 
 def main() -> int:
@@ -32,7 +34,8 @@ def main() -> int:
         job()
         return 0
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    rates = {count: rate(count) for count in options.processes}
+    taken = [{count: rate(count) for count in options.processes} for _ in range(ROUNDS)]
+    rates = {count: max(round[count] for round in taken) for count in options.processes}
     one = rates[min(rates)] / min(rates)
     report = {
         "machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count(), "load": load},
