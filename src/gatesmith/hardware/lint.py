@@ -41,6 +41,12 @@ STACKS: tuple[Mapping[str, int], ...] = (
 )
 """The same for whole models."""
 
+BUSES: tuple[Mapping[str, int], ...] = (
+    {"InputSize": 3, "HiddenSize": 4, "Layers": 2, "Direction": 2, "Multipliers": 40, "WritableWeights": 1},
+    {"Head": 2, "Classes": 3, "Peepholes": 7, "WritableWeights": 1},
+)
+"""The same for whole models behind their buses."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Linted:
@@ -73,7 +79,7 @@ def lint(sources: Sequence[Path] | None = None, *, progress: Progress | None = N
     tools = {"verilator": verilator_says, "slang": slang_says}
     sources = source_files() if sources is None else sources
     tops: list[tuple[str, Mapping[str, int]]] = [(source.stem, {}) for source in sources]
-    for top, sizes in (("lstm", SIZES), ("lstm_stack", STACKS)):
+    for top, sizes in (("lstm", SIZES), ("lstm_stack", STACKS), ("lstm_axi", BUSES)):
         tops += [(top, parameters) for parameters in sizes if any(source.stem == top for source in sources)]
     linted: list[Linted] = []
     for at, (top, parameters) in enumerate(tops):

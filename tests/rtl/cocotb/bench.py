@@ -1,7 +1,6 @@
 """What the cocotb tests share: bus masters, a watcher of the protocol, and sequences to and from codes."""
 
 import os
-from collections.abc import Iterable
 
 import cocotb
 import numpy as np
@@ -16,11 +15,11 @@ from cocotbext.axi import (
     AxiStreamSink,
     AxiStreamSource,
 )
-from tests.rtl.cocotb.design import DESIGNS, BusDesign
+from tests.rtl.cocotb.design import DESIGNS, BusDesign, Model
 
+from gatesmith.fixed.model import CodeOutputs
 from gatesmith.fixed.qformat import Codes
-from gatesmith.fixed.weights import CellWeights
-from gatesmith.hardware.memfile import bias_words, weight_words
+from gatesmith.hardware.memfile import cell_files, head_files
 from gatesmith.hardware.registers import constant_offset, register
 
 CHANNELS = {
@@ -38,6 +37,7 @@ class Bench:
         self.dut = dut
         self.design: BusDesign = DESIGNS[os.environ["GATESMITH_BUS_DESIGN"]]
         self.plan = self.design.plan()
+        self.model = self.design.model()
         self.generator = np.random.default_rng(7)
         cocotb.start_soon(Clock(dut.clk, 10, unit="ns").start())
         self.master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.clk, dut.rst)
@@ -111,8 +111,9 @@ class Bench:
 
     # States and weights
 
-    async def select(self, cell: int, *, c: bool = False, biases: bool = False) -> None:
-        await self.set("SELECT", cell | c * bit("SELECT", "C") | biases * bit("SELECT", "BIASES"))
+    async def select(self, cell: int, *, c: bool = False, memory: int = 0) -> None:
+        low = register("SELECT").field("MEMORY").low
+        await self.set("SELECT", cell | c * bit("SELECT", "C") | memory << low)
 
     async def write_states(self, h0: Codes, c0: Codes) -> None:
         """[cells, H] each."""
@@ -132,20 +133,25 @@ class Bench:
                 found[c].append([word - (word >> 31 << 32) for word in words])
         return np.array(found[0]), np.array(found[1])
 
-    async def load(self, weights: Iterable[CellWeights]) -> None:
-        """Every weight and bias of every cell, in pieces of 32 bits."""
-        for cell, (plan, codes) in enumerate(zip(self.plan.cells, weights, strict=True)):
-            await self.select(cell)
-            words = weight_words(codes, plan.w_width, self.design.multipliers)
-            assert len(words) == await self.constant("WeightWords")
-            await self._load(words, await self.constant("WeightPieces"))
-            await self.select(cell, biases=True)
-            await self._load(bias_words(codes, plan.b_width), await self.constant("BiasPieces"))
+    async def load(self, model: Model) -> None:
+        """Every memory, its file's words in order, in pieces of 32 bits; memories that there are none of stay empty."""
+        for cell, (plan, codes) in enumerate(zip(self.plan.cells, model.cells, strict=True)):
+            files = cell_files(plan, codes, self.design.multipliers)
+            for memory, name in enumerate(("WeightFile", "BiasFile", "PeepholeFile")):
+                await self._load(cell, memory, files.get(name, ""))
+        if model.head:
+            for memory, text in enumerate(head_files(self.plan.head, model.head).values(), start=3):
+                await self._load(0, memory, text)
 
-    async def _load(self, words: list[int], pieces: int) -> None:
+    async def _load(self, cell: int, memory: int, text: str) -> None:
+        await self.select(cell, memory=memory)
+        words = [int(line, 16) for line in text.split()]
+        assert await self.get("WORDS") == len(words)
+        pieces = await self.get("PIECES")
         for word in words:
             for piece in range(pieces):
                 await self.set("LOAD", word >> (32 * piece) & 0xFFFFFFFF)
+            assert word >> (32 * pieces) == 0
         assert await self.get("STATUS") & bit("STATUS", "LOAD_END")
 
     # Sequences
@@ -177,18 +183,21 @@ class Bench:
         await self.source.send(AxiStreamFrame(b"".join(int(v).to_bytes(width, "little", signed=True) for v in sent)))
 
     async def receive(self) -> Codes:
-        """[steps, directions * H] of the next sequence."""
-        elements = await self.receive_elements()
-        return elements.reshape(-1, self.design.spec.num_directions * self.design.spec.hidden_size)
+        """[steps out, elements] of the next sequence."""
+        return (await self.receive_elements()).reshape(-1, self.design.output_size)
 
     async def receive_elements(self) -> Codes:
         """Everything up to the next tlast."""
-        frame = await self.sink.recv()
-        width = -(-self.plan.y_format.width // 8)
-        data = bytes(frame.tdata)
+        data, width = bytes((await self.sink.recv()).tdata), self.design.element_bytes
         return np.array(
             [int.from_bytes(data[at : at + width], "little", signed=True) for at in range(0, len(data), width)]
         )
+
+    async def check(self, model: Model, x: Codes, h0: Codes | None = None, c0: Codes | None = None) -> CodeOutputs:
+        """Compare the next sequence out with the model's of x; returns what else the model says."""
+        y, outputs = self.design.expected(model, x, h0, c0)
+        np.testing.assert_array_equal(await self.receive(), y)
+        return outputs
 
     def pause(self, source: float, sink: float) -> None:
         """Hesitate in this fraction of clocks."""

@@ -1,15 +1,18 @@
 """The designs of the bus tests: small, with odd sizes and widths; made alike inside and outside the simulator."""
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from gatesmith.fixed import calibrate
+from gatesmith.fixed.head import HeadWeights, quantise_head
 from gatesmith.fixed.model import CodeInputs, CodeOutputs, run
 from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.qformat import Codes
 from gatesmith.fixed.weights import CellWeights, quantise_weights
+from gatesmith.hardware.emitted import emitted, output_format, output_size
 from gatesmith.hardware.export import export
 from gatesmith.hardware.manifest import Export
 from gatesmith.hardware.options import Pipeline
@@ -19,11 +22,20 @@ from gatesmith.spec import LSTMSpec
 DESIGN_WORD = 0xC0FFEE12
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Model:
+    """Everything that can be loaded: integer weights of every cell, and of the head."""
+
+    cells: tuple[CellWeights, ...]
+    head: HeadWeights | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class BusDesign:
     """A model in hardware behind its buses.
 
     Attributes:
+        classes: of a head, 0 for none.
         data_width: bits of x and h; not a whole number of bytes, so that padding is seen.
     """
 
@@ -31,19 +43,56 @@ class BusDesign:
     spec: LSTMSpec
     multipliers: int
     pipeline: Pipeline
+    output: str = "sequence"
+    classes: int = 0
     max_steps: int = 8
     data_width: int = 12
+
+    @property
+    def output_size(self) -> int:
+        """Elements of a step out."""
+        return output_size(self.plan(), self.output, self.spec.num_directions * self.spec.hidden_size)
 
     def lstm(self, seed: int = 1) -> LSTM:
         return LSTM(self.spec, seed=seed)
 
+    def head(self, seed: int = 1) -> tuple[np.ndarray, np.ndarray] | None:
+        generator = np.random.default_rng(seed)
+        features = self.spec.num_directions * self.spec.hidden_size
+        weight, bias = generator.uniform(-1, 1, size=(self.classes, features)), generator.uniform(-1, 1, self.classes)
+        return (weight, bias) if self.classes else None
+
+    @cache  # noqa: B019 - a handful of designs, for the life of a test run
     def plan(self) -> Plan:
         x = np.random.default_rng(0).normal(size=(6, 4, self.spec.input_size))
-        return calibrate(self.lstm(), x, data_width=self.data_width)
+        return calibrate(self.lstm(), x, data_width=self.data_width, head=self.head())
 
-    def weights(self, seed: int = 1) -> tuple[CellWeights, ...]:
+    def model(self, seed: int = 1) -> Model:
         """Integer weights; every seed but 1 is a retrained model in the same formats."""
-        return quantise_weights(self.lstm(seed).weights, self.plan())
+        plan, head = self.plan(), self.head(seed)
+        return Model(
+            cells=quantise_weights(self.lstm(seed).weights, plan),
+            head=quantise_head(plan.head, *head) if plan.head and head else None,
+        )
+
+    def expected(
+        self, model: Model, x: Codes, h0: Codes | None = None, c0: Codes | None = None
+    ) -> tuple[Codes, CodeOutputs]:
+        """[steps out, elements], and what else the model says of x [T, D] from states [cells, H], zero where None."""
+        zero = np.zeros((len(model.cells), self.spec.hidden_size), np.int64)
+        inputs = CodeInputs(
+            x=x[:, None],
+            h0=(zero if h0 is None else h0)[:, None],
+            c0=(zero if c0 is None else c0)[:, None],
+            lengths=np.array([len(x)]),
+        )
+        outputs = run(self.spec, self.plan(), model.cells, inputs)
+        return emitted(self.plan(), self.output, model.head, outputs.y, inputs.lengths)[0], outputs
+
+    @property
+    def element_bytes(self) -> int:
+        """Of an element out."""
+        return -(-output_format(self.plan(), self.output).width // 8)
 
     def export(self, folder: Path) -> Export:
         return export(
@@ -53,28 +102,18 @@ class BusDesign:
             multipliers=self.multipliers,
             pipeline=self.pipeline,
             max_steps=self.max_steps,
+            output=self.output,
+            head=self.head(),
         )
 
 
-SINGLE = BusDesign(name="single", spec=LSTMSpec(3, 5), multipliers=7, pipeline=Pipeline())
+SINGLE = BusDesign(name="single", spec=LSTMSpec(3, 5, peepholes="ifo"), multipliers=7, pipeline=Pipeline())
 STACK = BusDesign(
     name="stack",
     spec=LSTMSpec(2, 3, 2, direction="bidirectional"),
     multipliers=24,
     pipeline=Pipeline(in_elements=2, memory_stages=1, operand_stages=0, product_stages=1, sum_stages=1),
+    output="scores",
+    classes=4,
 )
 DESIGNS = {design.name: design for design in (SINGLE, STACK)}
-
-
-def expected(
-    design: BusDesign, weights: tuple[CellWeights, ...], x: Codes, h0: Codes | None = None, c0: Codes | None = None
-) -> CodeOutputs:
-    """What the integer model makes of one sequence x [T, D] from states [cells, H], zero where None."""
-    zero = np.zeros((len(weights), design.spec.hidden_size), np.int64)
-    inputs = CodeInputs(
-        x=x[:, None],
-        h0=(zero if h0 is None else h0)[:, None],
-        c0=(zero if c0 is None else c0)[:, None],
-        lengths=np.array([len(x)]),
-    )
-    return run(design.spec, design.plan(), weights, inputs)
