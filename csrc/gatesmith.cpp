@@ -209,30 +209,11 @@ void run_layers(const gatesmith_run &run, const ForwardMemory &memory) {
     }
 }
 
-// The steps start .. start + steps - 1 of a run, which go on from its final state unless they are the first to run.
-gatesmith_run part_of(const gatesmith_run &run, int64_t start, int64_t steps, bool is_first, int64_t *lengths) {
-    gatesmith_run part = run;
-    part.steps = steps;
-    part.x += start * run.x_step;
-    part.y += start * run.y_step;
-    if (!is_first) part.h0 = run.h_n, part.c0 = run.c_n;
-    if (run.lengths) {
-        for (int64_t n = 0; n < run.batch; ++n) lengths[n] = std::clamp<int64_t>(run.lengths[n] - start, 0, steps);
-        part.lengths = lengths;
-    }
-    return part;
-}
-
 // A chunk of steps through all layers, then the next: what one layer leaves for the next is small and near.
 void run_forward(const gatesmith_run &run) {
     ForwardMemory memory = forward_memory(run);
-    if (memory.chunk_steps == run.steps) return run_layers(run, memory);
-    int64_t chunks = ceil_div(run.steps, memory.chunk_steps);
-    for (int64_t k = 0; k < chunks; ++k) {
-        int64_t start = (run.spec.reverse ? chunks - 1 - k : k) * memory.chunk_steps;
-        int64_t steps = std::min(memory.chunk_steps, run.steps - start);
-        run_layers(part_of(run, start, steps, k == 0, memory.chunk_lengths), memory);
-    }
+    for_chunks(run, memory.chunk_steps, memory.chunk_lengths,
+               [&](const gatesmith_run &part) { run_layers(part, memory); });
 }
 
 void run_backward(const gatesmith_run &run) {

@@ -12,12 +12,6 @@ constexpr int64_t CHUNK_ROWS = 512;
 
 int64_t layer_inputs(const gatesmith_spec &spec, int64_t layer) { return cell_shape(spec, layer, 1).inputs; }
 
-// Steps that all layers run before any goes on. A reverse direction beside a forward one needs all of the layer below.
-int64_t layered_steps(const gatesmith_run &run) {
-    if (run.tape || run.spec.num_layers == 1 || run.spec.directions == 2) return run.steps;
-    return std::min(run.steps, std::max<int64_t>(16, CHUNK_ROWS / std::max<int64_t>(1, run.batch)));
-}
-
 LayerTape take_layer(Arena &arena, const gatesmith_run &run, int64_t layer) {
     CellShape shape = cell_shape(run.spec, layer, target().lanes);
     int64_t valid = valid_rows(run);
@@ -32,6 +26,12 @@ LayerTape take_layer(Arena &arena, const gatesmith_run &run, int64_t layer) {
 }
 
 }  // namespace
+
+// A reverse direction beside a forward one needs all of the layer below; noise is of a whole run.
+int64_t layered_steps(const gatesmith_run &run) {
+    if (run.tape || run.noise || run.spec.num_layers == 1 || run.spec.directions == 2) return run.steps;
+    return std::min(run.steps, std::max<int64_t>(16, CHUNK_ROWS / std::max<int64_t>(1, run.batch)));
+}
 
 int64_t valid_rows(const gatesmith_run &run) {
     if (!run.lengths) return run.steps * run.batch;

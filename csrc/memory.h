@@ -39,6 +39,9 @@ private:
 
 int64_t valid_rows(const gatesmith_run &run);
 
+// Steps that all layers of an inference run before any goes on.
+int64_t layered_steps(const gatesmith_run &run);
+
 // What forward leaves for backward, one layer of it.
 struct LayerTape {
     float *c[2];

@@ -35,6 +35,19 @@ void deal_rows(const Sequences &sequences, int64_t group, int64_t groups, Share 
     }
 }
 
+gatesmith_run part_of(const gatesmith_run &run, int64_t start, int64_t steps, bool is_first, int64_t *lengths) {
+    gatesmith_run part = run;
+    part.steps = steps;
+    part.x += start * run.x_step;
+    part.y += start * run.y_step;
+    if (!is_first) part.h0 = run.h_n, part.c0 = run.c_n;
+    if (run.lengths) {
+        for (int64_t n = 0; n < run.batch; ++n) lengths[n] = std::clamp<int64_t>(run.lengths[n] - start, 0, steps);
+        part.lengths = lengths;
+    }
+    return part;
+}
+
 void addition_job(void *context, int index, int count) {
     auto *add = static_cast<Addition *>(context);
     for (int64_t t = add->steps * index / count; t < add->steps * (index + 1) / count; ++t) {

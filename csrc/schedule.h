@@ -28,6 +28,20 @@ void for_cells(int64_t cells, int index, int count, const F &run) {
     index < first ? run(0, index, first) : run(1, index - first, count - first);
 }
 
+// The steps start .. start + steps - 1 of a run, which go on from its final state unless they are the first to run.
+gatesmith_run part_of(const gatesmith_run &run, int64_t start, int64_t steps, bool is_first, int64_t *lengths);
+
+// Calls f on the run, or on one chunk of its steps after the other, in the order of its direction.
+template <class F>
+void for_chunks(const gatesmith_run &run, int64_t chunk_steps, int64_t *chunk_lengths, const F &f) {
+    if (chunk_steps == run.steps) return f(run);
+    int64_t chunks = ceil_div(run.steps, chunk_steps);
+    for (int64_t k = 0; k < chunks; ++k) {
+        int64_t start = (run.spec.reverse ? chunks - 1 - k : k) * chunk_steps;
+        f(part_of(run, start, run.steps - start < chunk_steps ? run.steps - start : chunk_steps, k == 0, chunk_lengths));
+    }
+}
+
 // dx += the reverse direction's part, which lies in a dense [T, N, D] array.
 struct Addition {
     float *to;

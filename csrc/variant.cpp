@@ -116,6 +116,12 @@ Strided dense(const gatesmith_run &run, float *data) {
     return {data, run.batch * features, features};
 }
 
+// Of an array that may be null.
+template <class T>
+T *offset(T *array, int64_t elements) {
+    return array ? array + elements : nullptr;
+}
+
 VariantForward forward_cell(const gatesmith_run &run, const Sequences &sequences, int64_t layer, int64_t direction,
                             Strided x, Strided y) {
     const gatesmith_spec &spec = run.spec;
@@ -132,7 +138,7 @@ VariantForward forward_cell(const gatesmith_run &run, const Sequences &sequences
     if (run.dropout && layer + 1 < spec.num_layers) work.dropout = run.dropout[layer] + direction * outputs;
     work.dropout_row = spec.directions * outputs;
     work.h0 = run.h0 + h, work.c0 = run.c0 + c;
-    work.h_n = run.h_n + h, work.c_n = run.c_n + c;
+    work.h_n = offset(run.h_n, h), work.c_n = offset(run.c_n, c);
     if (run.noise) work.noise = run.noise[cell];
     work.chunk_steps = variant_chunk_steps(run);
     work.skip = run.skip;
@@ -166,28 +172,8 @@ void residual_job(void *context, int index, int count) {
                     pass->dy.data[t * pass->dy.step + n * pass->dy.row + k];
 }
 
-}  // namespace
-
-int64_t variant_packed_bytes(const gatesmith_spec &spec, bool backward) {
-    Arena arena(nullptr);
-    for (int64_t layer = 0; layer < spec.num_layers; ++layer) {
-        for (int64_t k = 0; k < spec.directions; ++k) {
-            VariantShape shape = variant_shape(spec, layer, k, target().lanes);
-            backward ? void(take_transposed(arena, shape)) : void(take_weights(arena, shape));
-        }
-    }
-    return arena.bytes();
-}
-
-void variant_pack(const gatesmith_spec &spec, const gatesmith_cell *cells, void *packed, bool backward) {
-    PackJob job{&spec, cells, packed, backward};
-    bool small = weights_of(variant_shape(spec, 0, 0, target().lanes)) < 1 << 14;
-    run_parallel(small ? 1 : num_threads(), pack_job, &job);
-}
-
 // As for the plain cell: layers write to the tape, or by turns to y and to one other array.
-void variant_run_forward(const gatesmith_run &run) {
-    VariantForwardMemory memory = variant_forward_memory(run);
+void run_layers(const gatesmith_run &run, const VariantForwardMemory &memory) {
     Sequences sequences = sort_sequences(run, memory.rows, memory.lengths);
     Strided x = {const_cast<float *>(run.x), run.x_step, run.x_row};
     for (int64_t layer = 0; layer < run.spec.num_layers; ++layer) {
@@ -209,6 +195,31 @@ void variant_run_forward(const gatesmith_run &run) {
         run_parallel(useful_threads(run, work.cells[0].shape), forward_job, &work);
         x = y;
     }
+}
+
+}  // namespace
+
+int64_t variant_packed_bytes(const gatesmith_spec &spec, bool backward) {
+    Arena arena(nullptr);
+    for (int64_t layer = 0; layer < spec.num_layers; ++layer) {
+        for (int64_t k = 0; k < spec.directions; ++k) {
+            VariantShape shape = variant_shape(spec, layer, k, target().lanes);
+            backward ? void(take_transposed(arena, shape)) : void(take_weights(arena, shape));
+        }
+    }
+    return arena.bytes();
+}
+
+void variant_pack(const gatesmith_spec &spec, const gatesmith_cell *cells, void *packed, bool backward) {
+    PackJob job{&spec, cells, packed, backward};
+    bool small = weights_of(variant_shape(spec, 0, 0, target().lanes)) < 1 << 14;
+    run_parallel(small ? 1 : num_threads(), pack_job, &job);
+}
+
+void variant_run_forward(const gatesmith_run &run) {
+    VariantForwardMemory memory = variant_forward_memory(run);
+    for_chunks(run, memory.chunk_steps, memory.chunk_lengths,
+               [&](const gatesmith_run &part) { run_layers(part, memory); });
 }
 
 void variant_run_backward(const gatesmith_run &run) {
@@ -250,8 +261,8 @@ void variant_run_backward(const gatesmith_run &run) {
             Strided part = k == 0 || !dx.data ? dx : Strided{memory.dx_reverse, run.batch * shape.inputs, shape.inputs};
             back.dx = part.data, back.dx_step = part.step, back.dx_row = part.row;
             back.dy = dy.data + k * shape.outputs, back.dy_step = dy.step, back.dy_row = dy.row;
-            back.dh_n = run.dh_n ? run.dh_n + outputs : nullptr;
-            back.dc_n = run.dc_n ? run.dc_n + state : nullptr;
+            back.dh_n = offset(run.dh_n, outputs);
+            back.dc_n = offset(run.dc_n, state);
             back.dh0 = run.dh0 + outputs, back.dc0 = run.dc0 + state;
             back.gradients = run.gradients[cell];
         }

@@ -174,11 +174,13 @@ int64_t variant_chunk_steps(const gatesmith_run &run);
 
 struct VariantForwardMemory {
     int64_t *rows, *lengths;  // [N] the sorted sequences
+    int64_t chunk_steps;      // that all layers run before any goes on
+    int64_t *chunk_lengths;   // [N] of the batch's rows within a chunk
     char *scratch;            // of the threads
     int64_t scratch_bytes;    // of one thread
     float *hidden[2][2];      // of each direction, by turns: h after recurrent dropout
     Trace traces[2];          // of one step, where the tape keeps none
-    float *y;                 // of every other layer below the last
+    float *y;                 // of every other layer below the last, a chunk of it
     int64_t bytes;
 };
 

@@ -126,6 +126,9 @@ VariantForwardMemory variant_forward_memory(const gatesmith_run &run) {
     VariantForwardMemory memory = {};
     memory.rows = arena.take<int64_t>(run.lengths ? run.batch : 0);
     memory.lengths = arena.take<int64_t>(run.lengths ? run.batch : 0);
+    // Whose states are reported hangs on the whole run's T.
+    memory.chunk_steps = run.spec.variant->drop_states ? run.steps : layered_steps(run);
+    memory.chunk_lengths = arena.take<int64_t>(run.lengths && memory.chunk_steps < run.steps ? run.batch : 0);
     for (int64_t k = 0; k < run.spec.directions; ++k) {
         VariantShape shape = variant_shape(run.spec, 0, k, target().lanes);
         memory.scratch_bytes = target().variant_scratch_bytes(shape, run.batch);
@@ -135,7 +138,7 @@ VariantForwardMemory variant_forward_memory(const gatesmith_run &run) {
     memory.scratch = arena.take<char>(memory.scratch_bytes, run.threads);
     if (!run.tape && run.spec.num_layers > 1) {
         int64_t outputs = variant_shape(run.spec, 0, 0, target().lanes).outputs;
-        memory.y = arena.take<float>(run.steps, run.batch, run.spec.directions, outputs);
+        memory.y = arena.take<float>(memory.chunk_steps, run.batch, run.spec.directions, outputs);
     }
     memory.bytes = arena.bytes();
     return memory;

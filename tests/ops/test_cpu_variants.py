@@ -205,6 +205,19 @@ def test_bits_depend_on_neither_threads_nor_recomputation(variant: str, size: tu
             assert_same(run(call, recompute=recompute), expected, f"{threads} threads, recompute={recompute}")
 
 
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_layers_run_chunk_by_chunk_in_bounded_memory(variant: str, direction: str, ragged: bool) -> None:
+    call = random_call(variant, (60, 20, 4, 9, 3, direction), ragged=ragged)
+    whole, chunked = cpu.forward_for_training(call)[0], cpu.forward(call)
+    for name in ("y", "h_n", "c_n"):
+        np.testing.assert_array_equal(getattr(chunked, name), getattr(whole, name))
+    twice = replace(call, x=np.concatenate([call.x, call.x]))
+    if not call.spec.drop_states:
+        assert cpu.footprint(twice)["forward_workspace"] == cpu.footprint(call)["forward_workspace"]
+
+
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_a_sequence_does_not_depend_on_its_company(variant: str) -> None:
     call = random_call(variant, (5, 9, 6, 20, 2, "bidirectional"))

@@ -11,7 +11,7 @@ from tests.strategies import calls, deterministic, specs
 from tests.tolerances import TOLERANCES
 
 import gatesmith.torch
-from gatesmith.ops import reference
+from gatesmith.ops import cpu, reference
 from gatesmith.ops.call import Call
 from gatesmith.ops.formulation import formulate
 from gatesmith.spec import LSTMSpec
@@ -118,6 +118,70 @@ def check_formulation(call: Call) -> None:
         difference = (ours - torch.tensor(theirs)).abs()
         error = float(difference.max() / max(1.0, float(ours.abs().max()))) if ours.numel() else 0.0
         assert error <= TOLERANCES["reference_to_pytorch_float64"], f"differs by {error:.2e}"
+
+
+@pytest.mark.skipif(cpu.missing() is not None, reason=f"device 'cpu': {cpu.missing()}")
+@pytest.mark.parametrize("through", ["module", "compiled", "operator"])
+@pytest.mark.parametrize(
+    "variant",
+    [
+        {"peepholes": "ifo", "coupled_gates": "f=1-i", "cell_clip": 0.5},
+        {"full_peepholes": "io", "proj_size": 4, "num_layers": 2, "residual": True},
+        {"layer_norm": "gates_and_cell", "zoneout_h": 0.3, "zoneout_c": 0.2},
+        {"recurrent_dropout": 0.4, "dropout": 0.3, "num_layers": 2, "direction": "bidirectional"},
+    ],
+    ids=lambda variant: "-".join(variant),
+)
+def test_variants_in_float32_train_on_the_kernel(
+    variant: dict[str, Any], through: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outputs and gradients are those of PyTorch's operations in float64, with the same noise."""
+    spec = LSTMSpec(3, 7, **variant)
+    torch.manual_seed(0)
+    module = gatesmith.torch.LSTM.from_spec(spec).train()
+    x = torch.randn(5, 4, 3, requires_grad=True)
+    lengths, ran = torch.tensor([5, 0, 3, 2]), []
+    kernel = cpu.backward
+    monkeypatch.setattr(cpu, "backward", lambda *args, **options: ran.append(1) or kernel(*args, **options))
+    monkeypatch.setattr(torch, "randint", lambda *_, **__: torch.tensor(7))
+    noisy = spec.dropout or spec.recurrent_dropout or spec.zoneout_h or spec.zoneout_c
+    seed = torch.tensor(7) if noisy else None
+    if through == "operator":
+        weights = [parameter for _, parameter in sorted_weights(module)]
+        states = (torch.zeros(len(spec.cells()), 4, spec.output_size), torch.zeros(len(spec.cells()), 4, 7))
+        y = gatesmith.torch.lstm(x, *states, lengths, seed, weights, spec.to_json(), True)[0]
+    else:
+        call = torch.compile(module, backend="eager", fullgraph=True) if through == "compiled" else module
+        y = call(x, lengths=lengths)[0]
+    y.sin().sum().backward()
+    assert ran == [1]
+    wide = {name: parameter.detach().double().requires_grad_() for name, parameter in sorted_weights(module)}
+    wide_x = x.detach().double().requires_grad_()
+    states = [torch.zeros(len(spec.cells()), 4, size, dtype=torch.float64) for size in (spec.output_size, 7)]
+    want = formulate(spec, wide, wide_x, *states, lengths, seed)[0]
+    want.sin().sum().backward()
+    assert (y - want).abs().max() <= TOLERANCES["module_float32"]
+    assert x.grad is not None
+    assert wide_x.grad is not None
+    assert (x.grad - wide_x.grad).abs().max() <= TOLERANCES["module_float32"]
+    grads = {name: parameter.grad for name, parameter in module.named_parameters()}
+    for name, parameter in wide.items():
+        ours = grads[name.replace("bias_l", "bias_ih_l")]
+        theirs = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad  # a derived gate's
+        assert ours is not None
+        assert (ours - theirs).abs().max() <= TOLERANCES["module_float32"], name
+
+
+def sorted_weights(module: gatesmith.torch.LSTM) -> list[tuple[str, torch.Tensor]]:
+    """The parameters by the spec's names and in its order; the two biases as their sum."""
+    given = dict(module.named_parameters())
+
+    def weight(name: str) -> torch.Tensor:
+        if not name.startswith("bias_l"):
+            return given[name]
+        return given[name.replace("bias_", "bias_ih_")] + given[name.replace("bias_", "bias_hh_")]
+
+    return [(name, weight(name)) for name in module.spec.parameter_shapes()]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inductor's own use of torch.jit
