@@ -168,8 +168,9 @@ def _map(design: Design, shape: Shape, work: Path) -> Mapping[str, int | None]:
 def _key(shape: Shape) -> str:
     """Hash of what a row depends on: its shape, the sources, the tools."""
     tools = [importlib.metadata.version(name.replace("_", "-")) for name in (synthesize.YOSYS, synthesize.NEXTPNR)]
-    digest = hashlib.sha256(json.dumps([asdict(shape), tools]).encode())
-    for path in (*_sources(synthesize.TOP), *(Path(str(module.__file__)) for module in (synthesize, ecp5, energy))):
+    how = [asdict(one) for one in (shape, synthesize.TARGETS["ecp5"], synthesize.Board())]
+    digest = hashlib.sha256(json.dumps([how, tools]).encode())
+    for path in (*_sources("lstm"), Path(ecp5.__file__), Path(energy.__file__)):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:20]
 

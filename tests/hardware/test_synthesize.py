@@ -1,5 +1,6 @@
 """Synthesis of an export: counts, refusals, and tools that fail."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,29 @@ def test_place_and_route(folder: Path) -> None:
     assert result.mhz == sorted(result.mhz_per_seed)[1]
     assert result.mhz > 100
     assert result.logic_cells is not None
+
+
+def report(mhz: float) -> str:
+    """What nextpnr writes."""
+    return json.dumps({"fmax": {"clk": {"achieved": mhz}}, "utilization": {"TRELLIS_COMB": {"used": 7}}})
+
+
+def test_place_and_route_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report of the first seed is there; only the second is run."""
+    (tmp_path / "netlist.json").write_text('{"modules": {}}')
+    (tmp_path / "report-1.json").write_text(report(210.5))
+    runs: list[list[str]] = []
+
+    def run(_tool: str, arguments: list[str], work: Path, _timeout_s: float) -> str:
+        runs.append(arguments)
+        (work / "report.json").write_text(report(190.25))
+        return ""
+
+    monkeypatch.setattr(module, "_run", run)
+    found = module.place_and_route(tmp_path, 2)
+    assert found.mhz == (210.5, 190.25)
+    assert found.logic_cells == 7
+    assert [arguments[arguments.index("--seed") + 1] for arguments in runs] == ["2"]
 
 
 def test_wrong_requests_are_refused(folder: Path) -> None:

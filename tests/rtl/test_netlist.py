@@ -33,7 +33,8 @@ def models(name: str, work: Path) -> Path:
         return re.sub(r'`include "(\w+\.vh)"', lambda found: expanded(path.parent / found[1]), path.read_text())
 
     cells = work / f"{Path(name).stem}.v"
-    cells.write_text(expanded(share / name))
+    # Under Verilator the defaults of iCE40's inputs hold although the pins are connected: nothing ever moves.
+    cells.write_text("`define NO_ICE40_DEFAULT_ASSIGNMENTS\n" + expanded(share / name))
     return cells
 
 
