@@ -147,14 +147,15 @@ def test_the_reverse_direction_alone(tmp_path: Path) -> None:
     assert compared(file.bytes(entry, y), tmp_path / "reverse.tflite", x) <= TOLERANCES["module_float32"]
 
 
-def test_the_old_kernel_with_one_matrix(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ignored", [{}, {"cellClip": 0.125}, {"projClip": 0.125}, {"activation": "RELU"}])
+def test_the_old_kernel_with_one_matrix(ignored: dict[str, Any], tmp_path: Path) -> None:
     file, rng = ModelFile(), np.random.default_rng(0)
     x = rng.normal(size=(BATCH, FEATURES)).astype(np.float32)
     entry = file.tensor(x.shape)
     both = file.tensor(values=rng.normal(size=(4 * HIDDEN, FEATURES + HIDDEN)).astype(np.float32))
     bias = file.tensor(values=rng.normal(size=4 * HIDDEN).astype(np.float32))
     h, c = (file.tensor((BATCH, HIDDEN), variable=True) for _ in range(2))
-    basic = options_of("LSTM", kernelType=1)
+    basic = options_of("LSTM", kernelType=1, **ignored)
     file.operator("LSTM", [entry, h, both, bias, c], (BATCH, HIDDEN), basic, 1, extra=3)
     outputs = file.operators[-1].outputs
     file.tensors[outputs[2]].shape = [BATCH, FEATURES + HIDDEN]

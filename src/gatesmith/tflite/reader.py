@@ -261,7 +261,18 @@ def _basic_cell(graph: Graph, operator: Operator) -> Cell:
         "weight_hh": np.ascontiguousarray(both[:, split:]),
         "bias": bias,
     }
-    kind = _kind(operator, hidden_size=hidden, coupled=False, peepholes="", proj_size=0, proj_bias=False)
+    # This kernel takes tanh and no clip, whatever its options say.
+    kind = Kind(
+        hidden_size=hidden,
+        coupled=False,
+        peepholes="",
+        proj_size=0,
+        proj_bias=False,
+        activation=TANH,
+        cell_clip=None,
+        proj_clip=None,
+        batch_first=False,
+    )
     return Cell(kind=kind, arrays=arrays)
 
 
