@@ -10,7 +10,12 @@ namespace {
 // written once for each chunk, cost little beside it.
 constexpr int64_t CHUNK_ROWS = 512;
 
-int64_t layer_inputs(const gatesmith_spec &spec, int64_t layer) { return cell_shape(spec, layer, 1).inputs; }
+// The layer that reads most.
+CellShape widest_shape(const gatesmith_spec &spec) {
+    CellShape shape = cell_shape(spec, 0, target().lanes);
+    if (spec.num_layers > 1) shape.inputs = std::max(shape.inputs, cell_shape(spec, 1, target().lanes).inputs);
+    return shape;
+}
 
 LayerTape take_layer(Arena &arena, const gatesmith_run &run, int64_t layer) {
     CellShape shape = cell_shape(run.spec, layer, target().lanes);
@@ -54,7 +59,7 @@ int64_t tape_bytes(const gatesmith_run &run) {
 
 ForwardMemory forward_memory(const gatesmith_run &run) {
     const gatesmith_spec &spec = run.spec;
-    CellShape shape = cell_shape(spec, 0, target().lanes);
+    CellShape shape = widest_shape(spec);
     Arena arena(run.workspace);
     ForwardMemory memory = {};
     memory.rows = arena.take<int64_t>(run.lengths ? run.batch : 0);
@@ -82,9 +87,8 @@ BackwardMemory backward_memory(const gatesmith_run &run) {
     memory.rows = arena.take<int64_t>(run.lengths ? run.batch : 0);
     memory.lengths = arena.take<int64_t>(run.lengths ? run.batch : 0);
     memory.chunk_steps = std::clamp<int64_t>(CHUNK_ROWS / std::max<int64_t>(1, run.batch), 1, std::max<int64_t>(1, run.steps));
-    int64_t rows = memory.chunk_steps * run.batch, inputs = 0, tile = target().tile_rows;
-    for (int64_t layer = 0; layer < spec.num_layers; ++layer) inputs = std::max(inputs, layer_inputs(spec, layer));
-    CellShape shape = {inputs, spec.hidden_size, target().lanes};
+    int64_t rows = memory.chunk_steps * run.batch, tile = target().tile_rows;
+    CellShape shape = widest_shape(spec);
     for (int64_t k = 0; k < spec.directions; ++k) {
         DirectionMemory &direction = memory.directions[k];
         direction.dc = arena.take<float>(shape.panels(), run.batch, shape.lanes);
@@ -94,7 +98,7 @@ BackwardMemory backward_memory(const gatesmith_run &run) {
         if (run.recompute) direction.gates = arena.take<float>(shape.panels(), rows, shape.block());
         direction.dpacked = arena.take<float>(shape.panels(), shape.features(), shape.block());
     }
-    if (spec.directions > 1) memory.dx_reverse = arena.take<float>(run.steps, run.batch, inputs);
+    if (spec.directions > 1) memory.dx_reverse = arena.take<float>(run.steps, run.batch, shape.inputs);
     for (int64_t k = 0; k < std::min<int64_t>(2, spec.num_layers - 1); ++k)
         memory.dhidden[k] = arena.take<float>(run.steps, run.batch, spec.directions, spec.hidden_size);
     memory.bytes = arena.bytes();

@@ -145,6 +145,14 @@ def test_more_weights_than_a_cache_holds() -> None:
         state = (step.h_n, step.c_n)
 
 
+def test_more_weights_in_an_upper_layer_than_in_the_first() -> None:
+    call = make_call(initialise(LSTMSpec(6, 1000, 2)), np.ones((2, 16, 6), np.float32))
+    call.x[...] = np.random.default_rng(0).standard_normal(call.x.shape)
+    outputs = cpu.forward(call)
+    alone = cpu.forward(make_call(call.weights, call.x[:, 5:6]))
+    np.testing.assert_array_equal(outputs.y[:, 5], alone.y[:, 0])
+
+
 @pytest.mark.parametrize("direction", ["forward", "reverse"])
 @pytest.mark.parametrize(("batch", "steps"), [(3, 700), (40, 50)])
 @pytest.mark.parametrize("ragged", [False, True])

@@ -17,6 +17,12 @@ FLOAT, POINTER = 4, 8
 HOISTED_TILES = 8
 """Tiles of rows whose input projection is one product where the batch is small."""
 
+HOIST_ABOVE_WEIGHTS, HOISTED_STEPS = 1 << 22, 4
+"""Floats of packed weights beyond which the input projection of so many steps is one product too."""
+
+SHORT_FLOATS = 64
+"""Rows of x and y of at most so many floats are moved between the order of the batch and that of lengths."""
+
 H_PADDING = 16
 """Floats between the rows of h, so that they don't fall on the same lines of a cache."""
 
@@ -24,7 +30,10 @@ ROW_BYTES = 48
 """What a thread keeps for each sequence of a variant: its rank, row and time, and where its x, h and y lie."""
 
 CHUNK_ROWS = 512
-"""Rows of dz that one product of the backward pass takes, at least."""
+"""Rows of dz that one product of the backward pass takes, at least; and of a chunk that all layers run, about."""
+
+LAYERED_STEPS = 16
+"""The fewest steps of such a chunk."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,8 +128,11 @@ def _variant_forward_workspace(
         count += traces
         parts.append(formula)
     if not training and spec.num_layers > 1:
-        count += steps * batch * spec.num_directions * spec.output_size * FLOAT
-        parts.append(f"T·N·{_width(spec)}·s")
+        layered = steps if spec.drop_states else _layered_steps(spec, batch, steps)
+        count += layered * batch * spec.num_directions * spec.output_size * FLOAT + (
+            8 * batch if layered < steps else 0
+        )
+        parts.append(_layered(layered, steps, spec))
     return " + ".join(parts) + ("" if keeps_steps else ", S = 2N, Z = N"), count
 
 
@@ -174,6 +186,15 @@ def _over(cells: list[Sizes], terms: Callable[[Sizes], Terms]) -> tuple[str, int
     return (formula if len(cells) == 1 else f"Σ over {len(cells)} cells {formula}"), count
 
 
+def _layered_steps(spec: LSTMSpec, batch: int, steps: int) -> int:
+    """Steps that all layers run before any goes on, where no reverse direction needs the whole of the layer below."""
+    return steps if spec.num_directions == 2 else min(steps, max(LAYERED_STEPS, CHUNK_ROWS // max(1, batch)))
+
+
+def _layered(layered: int, steps: int, spec: LSTMSpec) -> str:
+    return f"T·N·{_width(spec)}·s" if layered == steps else f"{layered}·N·{_width(spec)}·s + 8·N"
+
+
 def _chunk_steps(batch: int, steps: int) -> int:
     return min(max(CHUNK_ROWS // max(1, batch), 1), max(1, steps))
 
@@ -199,16 +220,24 @@ def _tape(spec: LSTMSpec, batch: int, steps: int, kernel: Kernel, *, recompute: 
 
 def _forward_workspace(spec: LSTMSpec, batch: int, steps: int, kernel: Kernel, *, training: bool) -> tuple[str, int]:
     """A chunk of hoisted input projections for each thread, h of two steps, and running c where there is no tape."""
-    hidden, hoisted, both = _padded(spec.hidden_size, kernel), HOISTED_TILES * kernel.tile_rows, spec.num_directions
+    hidden, both = _padded(spec.hidden_size, kernel), spec.num_directions
+    inputs = max(spec.layer_input_size(layer) for layer in range(spec.num_layers))
+    hoisted, floor = HOISTED_TILES * kernel.tile_rows, kernel.tile_rows
+    if batch < floor or 4 * hidden * (1 + inputs + spec.hidden_size) > HOIST_ABOVE_WEIGHTS:
+        hoisted = max(hoisted, HOISTED_STEPS * batch)
+    short = SHORT_FLOATS if spec.hidden_size <= SHORT_FLOATS else 0
     scratch = (3 * batch + hoisted) * POINTER + hoisted * 4 * hidden * FLOAT
+    scratch += (batch * 32 + (batch + 2) * short * FLOAT) if short else 0
     count = 16 * batch + kernel.threads * scratch + both * 2 * batch * (hidden + H_PADDING) * FLOAT
-    symbols = [f"16·N + P·({hoisted}·(4⌈H⌉·s + 8) + 24·N)", f"{2 * both}·N·(⌈H⌉ + {H_PADDING})·s"]
+    rows = f"{short}·(N + 2)·s + 56·N" if short else "24·N"
+    symbols = [f"16·N + P·({hoisted}·(4⌈H⌉·s + 8) + {rows})", f"{2 * both}·N·(⌈H⌉ + {H_PADDING})·s"]
     if not training:
         count += both * hidden * batch * FLOAT
         symbols.append(f"{'2·' if both == 2 else ''}N·⌈H⌉·s")
     if not training and spec.num_layers > 1:
-        count += steps * batch * both * spec.hidden_size * FLOAT
-        symbols.append(f"T·N·{_width(spec)}·s")
+        layered = _layered_steps(spec, batch, steps)
+        count += layered * batch * both * spec.hidden_size * FLOAT + (8 * batch if layered < steps else 0)
+        symbols.append(_layered(layered, steps, spec))
     return " + ".join(symbols), count
 
 
