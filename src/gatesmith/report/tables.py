@@ -88,7 +88,8 @@ def profile_tables(profile: Profile) -> RenderableType:
         return Text(profile.not_measured)
     numbers = ("N", "p10", "median", "p90", "p99", "seq/s", "GFLOP/s")
     runs = sorted(point.latency.repeats for point in profile.throughput)
-    throughput = _table(f"Throughput, {what}; {runs[0]} to {runs[-1]} runs of each", ("mode",), numbers)
+    repeats = f"{runs[0]:,}" if runs[0] == runs[-1] else f"{runs[0]:,} to {runs[-1]:,}"
+    throughput = _table(f"Throughput, {what}; {repeats} runs of each", ("mode",), numbers)
     for column in throughput.columns:
         column.no_wrap = True
     for point in profile.throughput:
