@@ -62,7 +62,7 @@ lock: ## renew requirements.lock from pyproject.toml (needs the package index)
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install -q --upgrade pip
 	build/lock/bin/python -m pip install -q torch==2.13.0
-	build/lock/bin/python -m pip install -q '.[torch,cuda,scale,onnx,keras,data,plot,report,rtl]' \
+	build/lock/bin/python -m pip install -q '.[torch,cuda,scale,onnx,keras,tflite,data,plot,report,rtl]' \
 		--group build --group check --group test --group peers
 	build/lock/bin/python -m pip freeze --exclude gatesmith --exclude pip | sed 's/+cpu$$//' > build/requirements.lock
 	mv build/requirements.lock requirements.lock
