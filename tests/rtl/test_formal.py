@@ -41,7 +41,9 @@ def operands(*, given: bool = False) -> Bound:
         "stored": "u_stored.count_q",
         "unread": "u_unread.count_q",
     }
-    return bound("lstm_operands", "InputSize HiddenSize Banks Units MemoryStages Ahead", given=given, **inside)
+    return bound(
+        "lstm_operands", "InputSize HiddenSize Banks Units MemoryStages SumStages Ahead", given=given, **inside
+    )
 
 
 def output(*, given: bool = False) -> Bound:
@@ -98,8 +100,8 @@ def prove_sums(rows: int, columns: int, lanes: int, missing_bits: int = 0) -> Pr
 ARITHMETIC = ("lstm_mac", "activation", "saturate_round", "rom", "ram", "select", "peephole")
 
 
-def prove_engine(size: int, hidden: int, multipliers: int, *, depth: int = 30) -> Proof:
-    """The whole engine without its arithmetic and memories, from reset."""
+def prove_engine(size: int, hidden: int, multipliers: int, *, depth: int, inside: bool) -> Proof:
+    """The whole engine without its arithmetic and memories, from reset; seen from outside, or by its parts' rules."""
     sizes = {"InputSize": size, "HiddenSize": hidden, "Multipliers": multipliers}
     narrow = {"XWidth": 2, "HWidth": 2, "HFrac": 1, "WeightWidth": 2, "BiasWidth": 2, "AccWidth": 6, "AccFrac": 2}
     narrower = {"ZWidth": 5, "ZFrac": 2, "ActWidth": 4, "ActFrac": 2, "CellWidth": 3, "CellFrac": 1, "TableBits": 1}
@@ -120,7 +122,7 @@ def prove_engine(size: int, hidden: int, multipliers: int, *, depth: int = 30) -
     return Proof(
         top="lstm",
         parameters={**sizes, **narrow, **narrower, **stages},
-        properties=[rules, *parts],
+        properties=parts if inside else [rules],
         depth=depth,
         bounded=True,
         cut=ARITHMETIC,
@@ -157,7 +159,8 @@ MORE: Mapping[str, Proof] = {
     },
     **{f"lstm_output-{sizes}": prove_output(*sizes) for sizes in ((3, 1, 1, 0), (4, 2, 2, 2), (1, 1, 1, 2))},
     **{f"sums-{sizes}": prove_sums(*sizes) for sizes in ((4, 5, 4), (8, 3, 5))},
-    "lstm": prove_engine(1, 1, 4),
+    "lstm": prove_engine(1, 1, 4, depth=26, inside=False),
+    "lstm, its parts together": prove_engine(1, 1, 4, depth=16, inside=True),
 }
 
 

@@ -7,6 +7,7 @@ module lstm_operands_properties #(
   parameter int Units = 1,
   parameter int MemoryStages = 2,
   parameter int Ahead = 5,
+  parameter int SumStages = 1,
   parameter bit Given = 1'b0,
   localparam int Groups = (HiddenSize + Units - 1) / Units,
   localparam int GroupWidth = Groups > 1 ? $clog2(Groups) : 1,
@@ -88,7 +89,7 @@ module lstm_operands_properties #(
   // How many operands are fetched and not taken, in the queue or on their way to it.
   localparam int TakenWidth = $clog2(Ahead + 2);
   logic [TakenWidth-1:0] taken;
-  localparam int Stages = MemoryStages + 1;
+  localparam int Stages = MemoryStages + SumStages;
   logic [Stages:0] flight, flight_q;  // fetches of the last clocks
   assign flight = (flight_q << 1) | (Stages + 1)'(fetch_q);
   always_ff @(posedge clk) flight_q <= rst ? '0 : flight;
