@@ -143,7 +143,23 @@ inline void multiply_columns(const Code<V> *weights, const V *operands, int64_t 
     }
 }
 
-// The pre-activations of a block of units, rounded and not yet saturated.
+constexpr int OUTPUT_GATE = 3;
+
+// Whether a gate sees c; the narrow version never does.
+template <class V>
+inline bool sees(const Formats<V> &formats, int gate) {
+    return !is_narrow<V> && formats.peepholes >> gate & 1;
+}
+
+// The exact sum of a gate that sees c, with its peephole, rounded and not yet saturated.
+template <class V>
+inline V with_peephole(const Formats<V> &formats, int64_t block, int gate, int at, V sum, V c) {
+    int64_t p = formats.p[(block * GATE_COUNT + gate) * UNITS + at / VECTORS];
+    V product = join(multiply(V{} + (Code<V>)p, c));
+    return formats.z_seen((sum << formats.sum_shift) + (product << formats.product_shift));
+}
+
+// The pre-activations of a block of units, rounded and not yet saturated; of an output gate that sees c the exact sum.
 template <class V>
 inline void preactivate(
     const Formats<V> &formats, const Scratch<V> &scratch, Seen<V> &seen, int64_t block, V (&z)[GATE_COUNT][TILE]
@@ -154,6 +170,7 @@ inline void preactivate(
     const int64_t *bias = formats.bias + block * GATE_COUNT * UNITS;
     const bool h_first = formats.h_shift > 0;  // shifted products come first, so that one set of sums serves both
     const int shift = formats.x_shift + formats.h_shift;
+    const V *c = scratch.c + block * TILE;
     V first[GATE_COUNT][TILE];
     for (auto &row : z) std::fill(row, row + TILE, V{});
     if (h_first) multiply_columns(h_weights, scratch.h, h_words, z);
@@ -172,6 +189,18 @@ inline void preactivate(
     }
     if (h_first) multiply_columns(x_weights, scratch.x, x_words, z);
     else multiply_columns(h_weights, scratch.h, h_words, z);
+    if constexpr (!is_narrow<V>) {
+        for (int at = 0; formats.peepholes && at < GATE_COUNT * TILE; ++at) {
+            const int gate = at / TILE;
+            V &sum = z[gate][at % TILE];
+            if (!formats.short_sum) sum += (first[gate][at % TILE] << shift) + bias[at / VECTORS];
+            if (!sees(formats, gate)) sum = formats.z(sum);
+            else if (gate == OUTPUT_GATE) continue;
+            else sum = with_peephole(formats, block, gate, at % TILE, sum, c[at % TILE]);
+            if (!formats.z_clipped) see(seen.z[at % VECTORS], sum, formats.z_high);
+        }
+        if (formats.peepholes) return;
+    }
     if (!formats.short_sum) {
         for (int at = 0; at < GATE_COUNT * TILE; ++at) {
             V &sum = z[at / TILE][at % TILE];
@@ -183,7 +212,7 @@ inline void preactivate(
     for (int at = 0; at < GATE_COUNT * TILE; ++at) {
         V &sum = z[at / TILE][at % TILE];
         if (formats.short_sum) sum = formats.z(sum);
-        see(seen.z[at % VECTORS], sum, formats.z_high);
+        if (!formats.z_clipped) see(seen.z[at % VECTORS], sum, formats.z_high);
     }
 }
 
@@ -219,11 +248,13 @@ inline void activate(const Formats<V> &formats, const Curve<V> &curve, V (&z)[TI
 // From the pre-activations of a block to its c in place and its h.
 template <class V>
 inline void update(
-    const Formats<V> &formats, const Scratch<V> &scratch, Seen<V> &seen, V (&gates)[GATE_COUNT][TILE], V *c,
-    V (&h)[TILE]
+    const Formats<V> &formats, const Scratch<V> &scratch, Seen<V> &seen, int64_t block, V (&gates)[GATE_COUNT][TILE],
+    V *c, V (&h)[TILE]
 ) {
+    const bool late = sees(formats, OUTPUT_GATE);
     for (int gate = 0; gate < GATE_COUNT; ++gate) {
-        activate(formats, gate == 2 ? formats.cell : formats.gate, gates[gate]);
+        if (gate == OUTPUT_GATE && late) continue;
+        activate(formats, gate == 2 ? formats.candidate : formats.gate, gates[gate]);
     }
     V zc[TILE];
     for (int at = 0; at < TILE; ++at) {
@@ -231,11 +262,22 @@ inline void update(
         if (formats.f_times_c) kept = kept << formats.f_times_c;
         if (formats.i_times_g) added = added << formats.i_times_g;
         V wide = join(formats.c(kept + added)), next = saturate(wide, formats.c_high);
-        see(seen.c[at % VECTORS], wide, formats.c_high);
+        if (formats.c_clip) {
+            V bound = V{} + (Code<V>)formats.c_clip;
+            next = next > bound ? bound : next < -bound ? -bound : next;
+        } else {
+            see(seen.c[at % VECTORS], wide, formats.c_high);
+        }
+        if (late) {
+            V &sum = gates[OUTPUT_GATE][at];
+            sum = with_peephole(formats, block, OUTPUT_GATE, at, sum, next);
+            if (!formats.z_clipped) see(seen.z[at % VECTORS], sum, formats.z_high);
+        }
         zc[at] = formats.zc(next);
         see(seen.z[at % VECTORS], zc[at], formats.z_high);
         c[at] = scratch.valid[at % VECTORS] ? next : c[at];
     }
+    if (late) activate(formats, formats.gate, gates[OUTPUT_GATE]);
     activate(formats, formats.cell, zc);
     for (int at = 0; at < TILE; ++at) {
         V wide = join(formats.h(multiply(gates[3][at], zc[at])));
@@ -251,7 +293,7 @@ void step(const Formats<V> &formats, Scratch<V> &scratch) {
     for (int64_t block = 0; block < formats.packed.blocks; ++block) {
         V gates[GATE_COUNT][TILE], h[TILE];
         preactivate(formats, scratch, seen, block, gates);
-        update(formats, scratch, seen, gates, scratch.c + block * TILE, h);
+        update(formats, scratch, seen, block, gates, scratch.c + block * TILE, h);
         for (int vector = 0; vector < VECTORS; ++vector) {
             const V &valid = scratch.valid[vector];
             if constexpr (is_narrow<V>) {

@@ -46,10 +46,10 @@ bool fits_short_sum(const gatesmith_fixed_cell &cell) {
 }
 
 // Whether every operand fits 16 bits and everything but the accumulator and the products for c and h 32, so that the
-// narrow version is exact. Gates are at most 1, so c is less than 2 bits wider before it is saturated.
+// narrow version is exact. Peepholes are left to the wide version. Gates are at most 1, so c is less than 2 bits wider before it is saturated.
 bool fits_narrow(const gatesmith_fixed_cell &cell) {
     int64_t segment_bits = cell.z_width - 1 - cell.table_bits;
-    return cell.x_width <= 16 && cell.h_width <= 16 && cell.w_width <= 16 && cell.a_width + cell.slope_width <= 32 &&
+    return !cell.peepholes && cell.x_width <= 16 && cell.h_width <= 16 && cell.w_width <= 16 && cell.a_width + cell.slope_width <= 32 &&
         cell.x_sum_width <= 32 && cell.h_sum_width <= 32 &&
         cell.c_width + 2 <= SHORT_BITS &&
         bits_in_round_shift(cell.c_width, cell.c_frac - cell.z_frac) <= SHORT_BITS &&
@@ -82,11 +82,14 @@ struct Packed {
     int64_t rows() const { return blocks * GATE_COUNT * UNITS; }
     int64_t bias() const { return 0; }                        // [blocks][GATE_COUNT][UNITS] int64_t
     int64_t weights() const { return bias() + rows() * 8; }   // [blocks][x_words + h_words][GATE_COUNT][UNITS]
-    int64_t gate() const { return weights() + rows() * (x_words + h_words) * CODE; }  // [entries]
+    int64_t peepholes() const { return weights() + rows() * (x_words + h_words) * CODE; }  // as bias
+    int64_t gate() const { return peepholes() + rows() * 8; }                              // [entries]
     int64_t cell() const { return gate() + entries * CODE; }
-    int64_t gate_planes() const { return cell() + entries * CODE; }  // [4][PLANE_ENTRIES]
+    int64_t candidate() const { return cell() + entries * CODE; }
+    int64_t gate_planes() const { return candidate() + entries * CODE; }  // [4][PLANE_ENTRIES]
     int64_t cell_planes() const { return gate_planes() + 4 * PLANE_ENTRIES; }
-    int64_t bytes() const { return cell_planes() + 4 * PLANE_ENTRIES; }
+    int64_t candidate_planes() const { return cell_planes() + 4 * PLANE_ENTRIES; }
+    int64_t bytes() const { return candidate_planes() + 4 * PLANE_ENTRIES; }
 };
 
 // Everything constant over a run.
@@ -100,10 +103,14 @@ struct Formats {
     RoundingRight rest, c, h;
     int f_times_c, i_times_g;  // left shifts that bring both terms of c to one fraction
     int64_t z_high, c_high, h_high;
+    int64_t peepholes, c_clip;
+    bool z_clipped;
+    int sum_shift, product_shift;  // left shifts that bring a sum and its peephole to one fraction
+    Rounding z_seen;               // of a sum with its peephole
     int segment_bits, value_bits;
     const Code<V> *weights;
-    const int64_t *bias;
-    Curve<V> gate, cell;
+    const int64_t *bias, *p;
+    Curve<V> gate, cell, candidate;
 
     Formats(const gatesmith_fixed_cell &from, const void *memory)
         : packed(from),
@@ -122,11 +129,21 @@ struct Formats {
           z_high(((int64_t)1 << (from.z_width - 1)) - 1),
           c_high(((int64_t)1 << (from.c_width - 1)) - 1),
           h_high(((int64_t)1 << (from.h_width - 1)) - 1),
+          peepholes(from.peepholes),
+          c_clip(from.c_clip),
+          z_clipped(from.z_clip > 0),
+          sum_shift((int)std::max<int64_t>(0, from.p_frac + from.c_frac - from.acc_frac)),
+          product_shift((int)std::max<int64_t>(0, from.acc_frac - from.p_frac - from.c_frac)),
+          z_seen(std::max(from.acc_frac, from.p_frac + from.c_frac) - from.z_frac),
           segment_bits((int)(from.z_width - 1 - from.table_bits)),
           value_bits((int)from.a_width) {
         auto bytes = static_cast<const uint8_t *>(memory);
         bias = reinterpret_cast<const int64_t *>(bytes + packed.bias());
         weights = reinterpret_cast<const Code<V> *>(bytes + packed.weights());
+        p = reinterpret_cast<const int64_t *>(bytes + packed.peepholes());
+        candidate.entries = reinterpret_cast<const Code<V> *>(bytes + packed.candidate());
+        candidate.planes = packed.planes ? bytes + packed.candidate_planes() : nullptr;
+        candidate.offset = 0;
         gate.entries = reinterpret_cast<const Code<V> *>(bytes + packed.gate());
         cell.entries = reinterpret_cast<const Code<V> *>(bytes + packed.cell());
         gate.planes = packed.planes ? bytes + packed.gate_planes() : nullptr;
@@ -169,12 +186,14 @@ void pack_as(const gatesmith_fixed_cell &cell, void *memory) {
     auto bytes = static_cast<uint8_t *>(memory);
     auto bias = reinterpret_cast<int64_t *>(bytes + packed.bias());
     auto weight = reinterpret_cast<Code<V> *>(bytes + packed.weights());
+    auto p = reinterpret_cast<int64_t *>(bytes + packed.peepholes());
     for (int64_t block = 0; block < packed.blocks; ++block) {
         for (int64_t word = -1; word < packed.x_words + packed.h_words; ++word) {  // -1 is the bias
             for (int64_t gate = 0; gate < GATE_COUNT; ++gate) {
                 for (int64_t unit = block * UNITS; unit < (block + 1) * UNITS; ++unit) {
                     int64_t row = unit * GATE_COUNT + gate, h_word = word - packed.x_words;
                     bool there = unit < cell.hidden_size;  // a last odd unit stands beside one of zeros
+                    if (word < 0) *p++ = there && cell.p ? cell.p[row] : 0;
                     if (word < 0) *bias++ = there ? cell.b[row] : 0;
                     else if (!there) *weight++ = 0;
                     else if (h_word < 0) *weight++ = column_word<V>(cell.w_ih, row, cell.input_size, word);
@@ -188,6 +207,7 @@ void pack_as(const gatesmith_fixed_cell &cell, void *memory) {
     };
     pack_curve(cell.gate_value, cell.gate_slope, packed.gate(), packed.gate_planes());
     pack_curve(cell.cell_value, cell.cell_slope, packed.cell(), packed.cell_planes());
+    pack_curve(cell.candidate_value, cell.candidate_slope, packed.candidate(), packed.candidate_planes());
 }
 
 }  // namespace

@@ -26,11 +26,15 @@ typedef struct {
     int64_t a_width, a_frac;
     int64_t c_width, c_frac;
     int64_t table_bits, slope_width;
+    int64_t peepholes, p_frac; /* gates that see c: bit k for gate k in the order i, f, g, o */
+    int64_t z_clip, c_clip;    /* codes, 0 for none; that of z is in the tables already */
     const int64_t *w_ih; /* [4H, D], row 4u + k is gate k of unit u */
     const int64_t *w_hh; /* [4H, H] */
     const int64_t *b;    /* [4H] */
     const int64_t *gate_value, *gate_slope; /* [2^table_bits] of i, f, o */
-    const int64_t *cell_value, *cell_slope; /* [2^table_bits] of g and c */
+    const int64_t *cell_value, *cell_slope; /* [2^table_bits] of c in the output */
+    const int64_t *candidate_value, *candidate_slope; /* [2^table_bits] of g */
+    const int64_t *p;                       /* [4H] peepholes, row 4u + k; null where there are none */
 } gatesmith_fixed_cell;
 
 /* One run of a cell over whole sequences. */

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.fixed.plans import RAILS, RANDOM, cell_weights, plans, random_inputs
+from tests.fixed.plans import RAILS, RANDOM, cell_weights, plans, random_inputs, variants
 
 from gatesmith.errors import FormatError, InputError
 from gatesmith.fixed import calibrate, model, native
@@ -59,12 +59,8 @@ def calibrated(
 )
 @given(data=st.data())
 def test_any_plan(data: st.DataObject) -> None:
-    spec = LSTMSpec(
-        data.draw(st.integers(1, 7), "D"),
-        data.draw(st.integers(1, 7), "H"),
-        data.draw(st.integers(1, 3), "L"),
-        data.draw(st.sampled_from(DIRECTIONS)),
-    )
+    sizes = (data.draw(st.integers(1, most), name) for name, most in (("D", 7), ("H", 7), ("L", 3)))
+    spec = data.draw(variants(*sizes, data.draw(st.sampled_from(DIRECTIONS))))
     plan = data.draw(plans(spec))
     generator = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     kinds = [data.draw(st.sampled_from([RANDOM, RAILS])) for _ in range(2)]

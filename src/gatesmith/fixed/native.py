@@ -13,14 +13,16 @@ from gatesmith.fixed.qformat import Codes, QFormat
 from gatesmith.fixed.weights import CellWeights
 from gatesmith.ops.call import Array
 from gatesmith.ops.library import aligned, library
-from gatesmith.spec import LSTMSpec
+from gatesmith.spec import GATES, LSTMSpec
 
 _FORMATS = """
 input_size hidden_size x_width x_shift h_width h_shift h_frac w_width x_sum_width h_sum_width acc_width acc_frac
-z_width z_frac a_width a_frac c_width c_frac table_bits slope_width
+z_width z_frac a_width a_frac c_width c_frac table_bits slope_width peepholes p_frac
+z_clip c_clip
 """
 FORMATS = tuple(_FORMATS.split())
-ARRAYS = ("w_ih", "w_hh", "b", "gate_value", "gate_slope", "cell_value", "cell_slope")
+_ARRAYS = "w_ih w_hh b gate_value gate_slope cell_value cell_slope candidate_value candidate_slope p"
+ARRAYS = tuple(_ARRAYS.split())
 
 
 class CCell(Structure):
@@ -64,11 +66,6 @@ def missing() -> str | None:
     except (OSError, AttributeError) as error:
         return str(error)
     return None
-
-
-def covers(plan: Plan) -> bool:
-    """Whether the compiled core has every part of the plan."""
-    return not any(cell.peepholes or cell.z_clip or cell.c_clip for cell in plan.cells)
 
 
 def run(
@@ -155,13 +152,16 @@ def _formats(cell: CellPlan, weights: CellWeights) -> dict[str, int]:
     sums = {
         name: 1 + n.bit_length() for name, n in (("x_sum_width", x_sum), ("h_sum_width", h_sum), ("acc_width", total))
     }
-    own = {"table_bits": min(cell.table_bits, cell.z_width - 1), **sums}
+    seeing = sum(1 << GATES.index(gate) for gate in cell.peepholes)
+    own = {"table_bits": min(cell.table_bits, cell.z_width - 1), "peepholes": seeing, **sums}
     return own | {name: getattr(cell, name) for name in FORMATS if name not in own}
 
 
 def _cell_arrays(cell: CellPlan, weights: CellWeights) -> dict[str, Codes]:
-    gate, candidate = cell.gate_table, cell.cell_table
-    arrays = (weights.w_ih, weights.w_hh, weights.b, gate.value, gate.slope, candidate.value, candidate.slope)
+    tables = (cell.gate_table, cell.cell_table, cell.candidate_table)
+    entries = [array for table in tables for array in (table.value, table.slope)]
+    p = np.zeros_like(weights.b) if weights.p is None else weights.p
+    arrays = (weights.w_ih, weights.w_hh, weights.b, *entries, p)
     return {name: np.ascontiguousarray(array, np.int64) for name, array in zip(ARRAYS, arrays, strict=True)}
 
 
