@@ -24,8 +24,8 @@ class LSTM:
     Args:
         spec: what to compute; or weights, which carry their spec.
         seed: of the initial weights (:func:`gatesmith.weights.initialise`), and of dropout in training.
-        device: where calls run by default; None for the compiled kernel where x is float32 and the kernel can run
-            the spec, else the reference.
+        device: where calls run by default; None for the compiled kernel where x is float32 and the kernel is built,
+            else the reference.
         batch_first: sequences are (N, T, D) instead of (T, N, D).
     """
 

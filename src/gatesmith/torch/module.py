@@ -24,7 +24,7 @@ class LSTM(nn.Module):
     Beyond it: ``lengths=`` in the call (0 to T per sequence, no packing needed), every variant of
     :class:`gatesmith.LSTMSpec` through :meth:`from_spec`, and learned initial states.
 
-    Float32 tensors on the CPU run on the compiled kernel where it can run the spec, float64 ones on the reference;
+    Float32 tensors on the CPU run on the compiled kernel, whatever the spec, float64 ones on the reference;
     half-precision ones are computed in float32. CUDA tensors run on the Triton kernels, in their own precision, and
     what those can't run, as other devices, in a formulation in PyTorch operations.
     """
