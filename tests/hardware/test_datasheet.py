@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.hardware.waves import FOLDER, drawn
-from tests.rtl.cocotb.design import DESIGNS, SINGLE
+from tests.rtl.cocotb.design import DESIGNS, SINGLE, STACK
 
 from gatesmith.hardware.registers import CONSTANTS, REGISTERS
 from gatesmith.hardware.timing import timing
@@ -76,6 +76,16 @@ def test_its_numbers_are_those_of_the_design(tmp_path: Path) -> None:
     assert "ROM" in text
     assert "To load weights" not in text
     assert "a read 9 clocks after its address" in text
+
+
+def test_it_describes_every_layer_and_the_head(tmp_path: Path) -> None:
+    exported = STACK.export(tmp_path / "out")
+    text = (exported.folder / "datasheet.html").read_text()
+    head = exported.plan.head
+    assert head
+    assert f'<th scope="row">scores</th><td>{head.y_format}</td><td class="number">{head.y_width}</td>' in text
+    for part in ("layer 1, reverse", "last step", "Formats of l0, l0_reverse", "a sequence of more than 8 steps"):
+        assert part in text
 
 
 def test_the_waves_are_those_of_their_sources() -> None:

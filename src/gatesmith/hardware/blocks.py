@@ -1,6 +1,6 @@
 """The block diagram of a design as SVG: streams from left to right, the control bus above."""
 
-from gatesmith.hardware.options import Options
+from gatesmith.hardware.options import HEAD_OUTPUTS, Options
 from gatesmith.spec import LSTMSpec
 
 BOX, GAP, ROW = 128, 34, 58  # width of a box, between boxes, height of a row
@@ -19,8 +19,10 @@ def block_diagram(spec: LSTMSpec, options: Options) -> str:
         columns.append([(f"layer {layer}, {direction}", size) for direction in spec.directions])
     if turned:
         columns.append([("reverser", f"up to {options.max_steps} steps")])
-    if options.output == "last":
+    if options.output != "sequence":
         columns.append([("last step", "of a sequence")])
+    if options.output in HEAD_OUTPUTS:
+        columns.append([("head", options.output)])
     height, width = ROW * (2 if both else 1), len(columns) * (BOX + GAP) + GAP
     middle, right = TOP + height / 2, 90 + width
     parts = [

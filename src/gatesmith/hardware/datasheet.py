@@ -12,7 +12,7 @@ from gatesmith.fixed.plan import CellPlan, Plan
 from gatesmith.fixed.qformat import QFormat
 from gatesmith.hardware.blocks import block_diagram
 from gatesmith.hardware.emitted import output_format, output_size
-from gatesmith.hardware.options import Options
+from gatesmith.hardware.options import HEAD_OUTPUTS, Options
 from gatesmith.hardware.registers import CONSTANTS, CONSTANTS_OFFSET, REGISTERS, WINDOW_BYTES
 from gatesmith.hardware.templates import TEMPLATES, filled
 from gatesmith.hardware.timing import timing
@@ -94,6 +94,7 @@ def render(sheet: Sheet) -> str:
     )
 
 
+FORMAT_COLUMNS = ("tensor", "format", "bits", "fraction", "range")
 OUTPUT_WORDS = {
     "sequence": "h of every step",
     "last": "h of the last step of each sequence",
@@ -131,7 +132,12 @@ def _formats(sheet: Sheet) -> str:
     names: dict[CellPlan, list[str]] = {}
     for (name, _), cell in zip(sheet.cells, sheet.plan.cells, strict=True):
         names.setdefault(cell, []).append(name)
-    return "\n".join(_cell_formats(", ".join(cells), cell) for cell, cells in names.items())
+    tables = [_cell_formats(", ".join(cells), cell) for cell, cells in names.items()]
+    head = sheet.plan.head
+    if head and sheet.options.output in HEAD_OUTPUTS:
+        named = [("weights", head.w_format), ("biases", head.b_format), ("scores", head.y_format)]
+        tables.append(table("Formats of the head", FORMAT_COLUMNS, [_format_row(*one) for one in named]))
+    return "\n".join(tables)
 
 
 def _cell_formats(names: str, cell: CellPlan) -> str:
@@ -146,9 +152,13 @@ def _cell_formats(names: str, cell: CellPlan) -> str:
         ("i, f, g, o, gates", cell.a_format),
         *([("peephole weights", cell.p_format)] if cell.peepholes else []),
     ]
-    rows: list[Row] = [(what, form, form.width, form.fraction, _range(form)) for what, form in named]
+    rows: list[Row] = [_format_row(*one) for one in named]
     rows.append(("sums", "exact", cell.acc_width, cell.acc_frac, "can't overflow"))
-    return table(f"Formats of {names}", ("tensor", "format", "bits", "fraction", "range"), rows)
+    return table(f"Formats of {names}", FORMAT_COLUMNS, rows)
+
+
+def _format_row(what: str, form: QFormat) -> Row:
+    return what, form, form.width, form.fraction, _range(form)
 
 
 def _ports(sheet: Sheet) -> str:
