@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gatesmith.analysis import hardware_footprint, load_result
-from gatesmith.analysis.hardware_cost import blocks_for
+from gatesmith.analysis.hardware_cost import NEEDED, blocks_for
 from gatesmith.errors import InputError
 from gatesmith.fixed import calibrate
 from gatesmith.hardware.export import Export, export
@@ -92,3 +92,13 @@ def test_wrong_parameters_are_refused() -> None:
         hardware_footprint({"l0": {"InputSize": 3}})
     with pytest.raises(InputError, match="2 numbers of cycles are given; expected one for each of 0 cells"):
         hardware_footprint({}, predicted_cycles=[1, 2])
+
+
+def test_what_the_formulas_leave_out_is_said() -> None:
+    parameters = {**dict.fromkeys(NEEDED, 8), "TableBits": 4}
+    found = hardware_footprint({"l0": parameters}, synthesised={"brams": 35}, uncounted=("the head", "the peepholes"))
+    assert found.sentences[-1].endswith(
+        ", 35 after synthesis; the formulas don't count those of the head and the peepholes."
+    )
+    assert found.to_dict()["uncounted"] == ["the head", "the peepholes"]
+    assert hardware_footprint({"l0": parameters}).sentences[-1].endswith("block RAMs by the formulas.")

@@ -92,11 +92,13 @@ class HardwareFootprint:
 
     Attributes:
         synthesised: of :class:`gatesmith.hardware.synthesize.Synthesis`, such as luts, dsps, brams; empty without.
+        uncounted: parts of the design whose memories no formula here has.
     """
 
     cells: tuple[CellCycles, ...]
     memories: tuple[Memory, ...]
     synthesised: Mapping[str, Any]
+    uncounted: tuple[str, ...] = ()
 
     @property
     def predicted_blocks(self) -> int:
@@ -116,9 +118,9 @@ class HardwareFootprint:
         bits = sum(memory.bits for memory in self.memories)
         blocks = f"Memories hold {bits:,} bits and take {self.predicted_blocks} block RAMs by the formulas"
         found = self.synthesised.get("brams")
-        if not isinstance(found, int):
-            return (*said, f"{blocks}.")
-        return (*said, f"{blocks}, {found} after synthesis.")
+        after = f", {found} after synthesis" if isinstance(found, int) else ""
+        without = f"; the formulas don't count those of {' and '.join(self.uncounted)}" if self.uncounted else ""
+        return (*said, f"{blocks}{after}{without}.")
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -126,6 +128,7 @@ class HardwareFootprint:
             "memories": [memory.to_dict() for memory in self.memories],
             "predicted_blocks": self.predicted_blocks,
             "synthesised": dict(self.synthesised),
+            "uncounted": list(self.uncounted),
             "sentences": list(self.sentences),
         }
 
@@ -140,6 +143,7 @@ def hardware_footprint(
     predicted_cycles: Sequence[int] | None = None,
     measured_cycles: Sequence[float] | None = None,
     synthesised: Mapping[str, Any] | None = None,
+    uncounted: Sequence[str] = (),
 ) -> HardwareFootprint:
     """Bits of weight ROM, state RAM and tables of every cell of an export, and its clocks per step.
 
@@ -148,6 +152,7 @@ def hardware_footprint(
         predicted_cycles: per cell, from :func:`gatesmith.hardware.timing.timing`.
         measured_cycles: per cell, from simulation.
         synthesised: luts, dsps, brams … of the whole design.
+        uncounted: parts of the design whose memories no formula here has.
 
     Raises:
         InputError: a parameter is missing, or a list has not one value for each cell.
@@ -172,7 +177,9 @@ def hardware_footprint(
         for at, (name, parameters) in enumerate(cells.items())
     ]
     memories = tuple(memory for name, parameters in cells.items() for memory in memories_of(name, parameters))
-    return HardwareFootprint(cells=tuple(rows), memories=memories, synthesised=dict(synthesised or {}))
+    return HardwareFootprint(
+        cells=tuple(rows), memories=memories, synthesised=dict(synthesised or {}), uncounted=tuple(uncounted)
+    )
 
 
 def memories_of(cell: str, p: Mapping[str, int]) -> tuple[Memory, ...]:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from gatesmith.analysis import HardwareFootprint, hardware_footprint
-from gatesmith.hardware.manifest import load_export
+from gatesmith.hardware.manifest import Export, load_export
+from gatesmith.hardware.options import HEAD_OUTPUTS
 from gatesmith.hardware.synthesize import Synthesis
 from gatesmith.hardware.timing import timing
 from gatesmith.hardware.verify import Verification
@@ -22,11 +23,23 @@ def export_footprint(
     Raises:
         ExportError: the folder is no export, or a file in it has changed.
     """
-    cells = load_export(folder).cells
+    exported = load_export(folder)
+    cells = exported.cells
     alone = verification is not None and len(cells) == 1
     return hardware_footprint(
         {cell.name: cell.parameters for cell in cells},
         predicted_cycles=[timing(cell.parameters).cycles_per_step for cell in cells],
         measured_cycles=[verification.cycles_per_step] if alone and verification else None,
         synthesised=synthesis.to_dict() if synthesis else None,
+        uncounted=_uncounted(exported),
     )
+
+
+def _uncounted(exported: Export) -> tuple[str, ...]:
+    """Parts of an export that hold memories besides those of module lstm's own formulas."""
+    parts = {
+        "the head": exported.options.output in HEAD_OUTPUTS,
+        "the peepholes": any(cell.plan.peepholes for cell in exported.cells),
+        "the links between cells": len(exported.cells) > 1,
+    }
+    return tuple(name for name, there in parts.items() if there)
