@@ -17,7 +17,7 @@ from gatesmith.fixed.weights import quantise_weights
 from gatesmith.hardware import runner, verilator
 from gatesmith.hardware.export import export
 from gatesmith.hardware.runner import Stimulus, run_jobs
-from gatesmith.hardware.simulate import missing, simulate
+from gatesmith.hardware.simulate import missing, simulate, simulate_model
 from gatesmith.ops.operator import LSTM
 from gatesmith.spec import LSTMSpec
 
@@ -68,6 +68,19 @@ def test_wrong_shapes_are_refused(folder: Path) -> None:
     given = inputs([2, 2])
     with pytest.raises(InputError, match=r"h0 has shape \(5,\); the hardware expects \(2, 5\)"):
         simulate(folder, given.x, given.lengths, given.h0[0, 0], given.c0[0])
+
+
+@pytest.mark.parametrize("direction", ["reverse", "bidirectional"])
+def test_what_a_reverse_direction_cannot_do_is_refused(direction: str, tmp_path: Path) -> None:
+    spec = LSTMSpec(3, 5, 1, direction)  # type: ignore[arg-type]
+    plan = Plan(cells=PLAN.cells * spec.num_directions)
+    export(LSTM(spec, seed=0), plan, tmp_path / "out", max_steps=2)
+    states = np.zeros((spec.num_directions, 1, 5), np.int64)
+    given = replace(inputs([3]), h0=states, c0=states)
+    with pytest.raises(InputError, match=f"states can't be kept in a {direction} model"):
+        simulate_model(tmp_path / "out", given, stimulus=Stimulus(keep=True))
+    with pytest.raises(InputError, match="a sequence has 3 steps; the reverse direction of this design .* at most 2"):
+        simulate_model(tmp_path / "out", given)
 
 
 def test_a_changed_weight_file_is_refused(folder: Path, tmp_path: Path) -> None:

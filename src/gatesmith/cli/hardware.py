@@ -33,6 +33,9 @@ def quantize(
     weight_width: Annotated[int, typer.Option(help="Bits of the weights, 4 to 18.")] = 8,
     cell_width: Annotated[int | None, typer.Option(help="Bits of the cell state.")] = None,
     table_bits: Annotated[int, typer.Option(help="2^bits segments in each activation table.")] = 8,
+    hard_activations: Annotated[
+        bool, typer.Option("--hard-activations", help="Piecewise linear gates and candidate, whatever the model says.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Choose a fixed-point format for every tensor, from the ranges on calibration data."""
@@ -50,6 +53,7 @@ def quantize(
         weight_width=weight_width,
         cell_width=cell_width,
         table_bits=table_bits,
+        hard_activations=hard_activations,
         head=head,
     )
     report = measure_accuracy(weights, plan, sequences.x, sequences.lengths)

@@ -147,7 +147,8 @@ def simulate_model(
 
     Raises:
         ExportError: the folder is no export, or a file in it has changed.
-        InputError: a shape doesn't fit the model, or a sequence is longer than a reverse direction can turn around.
+        InputError: a shape doesn't fit the model, a sequence is longer than a reverse direction can turn around, or
+            states are to be kept where a direction is reverse.
         MissingToolError, ToolError: as for :func:`simulate`.
     """
     exported = load_export(folder)
@@ -162,6 +163,11 @@ def simulate_model(
         ("h0", inputs.h0, states),
         ("c0", inputs.c0, states),
     )
+    if spec.direction != "forward" and stimulus and stimulus.keep:
+        raise InputError(
+            f"states can't be kept in a {spec.direction} model: a reverse direction reads each sequence from its end"
+            " and begins from h0; give h0 and c0 instead"
+        )
     if spec.direction != "forward" and counts.max(initial=0) > exported.options.max_steps:
         raise InputError(
             f"a sequence has {counts.max()} steps; the reverse direction of this design turns around at most"
