@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -132,6 +133,25 @@ def test_the_core_file_names_what_is_there(tmp_path: Path) -> None:
     assert listed | {file for cell in exported.cells for file in cell.files.values()} <= named
     for target in core["targets"].values():
         assert set(target["filesets"]) <= set(core["filesets"])
+
+
+def test_fusesoc_takes_the_core_file(tmp_path: Path) -> None:
+    """It reads it, and sets up a simulation whose memory files stand where the design looks for them."""
+    pytest.importorskip("fusesoc")
+    exported = SINGLE.export(tmp_path / "out")
+    command = [sys.executable, "-W", "ignore", "-c", "import sys; from fusesoc.main import main; sys.exit(main())"]
+    command += [f"--cores-root={exported.folder}", "run", "--target=sim", "--setup"]
+    done = subprocess.run(
+        [*command, f"--build-root={tmp_path / 'work'}", "gatesmith:lstm:lstm:1.0.0"],
+        cwd=tmp_path,
+        env={**os.environ, "XDG_CONFIG_HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (weights,) = (tmp_path / "work").glob("*/sim-verilator/weights/l0_forward_weight.hex")
+    assert weights.read_bytes() == (exported.folder / "weights" / "l0_forward_weight.hex").read_bytes()
 
 
 def test_the_numbers_of_the_top_module(tmp_path: Path) -> None:

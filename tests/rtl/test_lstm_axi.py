@@ -56,7 +56,9 @@ def verdicts(request: pytest.FixtureRequest, folder: Path) -> Verdicts:
                 log_file=folder / "test.log",
             )
     return {
-        case.attrib["name"]: "".join(ElementTree.tostring(child, "unicode") for child in case)
+        case.attrib["name"]: "".join(
+            ElementTree.tostring(child, "unicode") for child in case if child.tag != "properties"
+        )
         for case in ElementTree.parse(exported.folder / "results.xml").iter("testcase")
     }
 
