@@ -130,6 +130,11 @@ def prove_engine(size: int, hidden: int, multipliers: int, *, depth: int, inside
 
 
 REGISTER = Proof(top="stream_register", parameters={"Width": 3}, properties=[bound("stream_register", "Width")])
+AXI_LITE = Proof(
+    top="axi_lite_slave",
+    parameters={"AddressWidth": 4, "ReadLatency": 3},
+    properties=[bound("axi_lite_slave", "AddressWidth ReadLatency")],
+)
 QUEUE = Proof(top="queue", parameters={"Width": 3, "Depth": 3}, properties=[queue(given=True)])
 TALLY = Proof(top="tally", parameters={"Max": 5, "Initial": 2}, properties=[tally(given=True)])
 
@@ -141,8 +146,9 @@ PROOFS: Mapping[str, Proof] = {
     "lstm_schedule": prove_schedule(20, 8, 7, 1),
     "lstm_input": prove_input(5, 2, 4),
     "lstm_operands": prove_operands(2, 3, 1, 1, 0),
-    "lstm_gather": prove_gather(5, 8, 7, 1, 1, 1),
+    "lstm_gather": prove_gather(5, 9, 7, 1, 1, 1),
     "lstm_output": prove_output(5, 2, 1, 1),
+    "axi_lite_slave": AXI_LITE,
     "sums": prove_sums(4, 3, 3),
 }
 MORE: Mapping[str, Proof] = {
@@ -186,18 +192,23 @@ BUGS = {
     "a stalled beat is replaced": bug(REGISTER, "stream_register", "if (move) data_q", "if (move || take) data_q"),
     "a stalled beat is withdrawn": bug(REGISTER, "stream_register", "if (move) valid_q", "if (!m_ready_i) valid_q"),
     "a word is lost": bug(REGISTER, "stream_register", "!move && (spare_valid_q || take)", "!move && take"),
-    "words change places": bug(QUEUE, "queue", "pop_i ? valid_q[i] && !above_valid", "pop_i ? valid_q[i]"),
+    "words change places": bug(QUEUE, "queue", "below_valid && !valid_q[i]", "below_valid"),
     "a flag lags behind its count": bug(TALLY, "tally", "int'(count_q) >= 3", "int'(count_q) >= 2"),
     "a queue overflows": bug(PROOFS["stream_fifo"], "stream_fifo", "fetch_q <= stored && room", "fetch_q <= stored"),
     "a queue underflows": bug(PROOFS["stream_fifo"], "stream_fifo", "fetch_q <= stored && room", "fetch_q <= room"),
     "a column's end is missed": bug(
-        PROOFS["lstm_schedule"], "lstm_schedule", "> (wrap_q ? 2 * Rows : Rows)", ">= (wrap_q ? 2 * Rows : Rows)"
+        prove_schedule(4, 2, 1, 1),
+        "lstm_schedule",
+        "wrap_d = int'(base_q) + 2 * Lanes >=",
+        "wrap_d = int'(base_q) + 2 * Lanes >",
     ),
-    "a sum begins late": bug(PROOFS["lstm_schedule"], "lstm_schedule", "FullWords > 2 &&", "FullWords > 3 &&"),
+    "a sum begins late": bug(
+        PROOFS["lstm_schedule"], "lstm_schedule", "fresh_q[1] && int'(word_q) != BeforeFull", "fresh_q[1]"
+    ),
     "sums are caught that are still read": bug(
-        PROOFS["lstm_schedule"], "lstm_schedule", "held = hold_i || (issue_o && capture_begin_o)", "held = hold_i"
+        prove_schedule(4, 2, 4, 2), "lstm_schedule", "held = hold_i || (issue_o && capture_begin_o)", "held = hold_i"
     ),
-    "x is overwritten": bug(PROOFS["lstm_input"], "lstm_input", "!full_q[slot_q] && !padding_q", "!padding_q"),
+    "x is overwritten": bug(PROOFS["lstm_input"], "lstm_input", "!padding_q && !full_q[slot_q]", "!padding_q"),
     "a short step is not filled up": bug(PROOFS["lstm_input"], "lstm_input", "take || padding_q;", "take;"),
     "h is read before it is there": bug(PROOFS["lstm_operands"], "lstm_operands", "(one_q && h_unread)", "one_q"),
     "x is read before it is there": bug(PROOFS["lstm_operands"], "lstm_operands", "room && x_there &&", "room &&"),
@@ -210,6 +221,19 @@ BUGS = {
     ),
     "more is promised than there is room for": bug(
         PROOFS["lstm_output"], "lstm_output", "<= Depth - Groups", "<= Depth"
+    ),
+    "a write is answered before it is complete": bug(
+        AXI_LITE, "axi_lite_slave", "if (both) write_state_q <= EXECUTE;", "if (take_data) write_state_q <= EXECUTE;"
+    ),
+    "a misaligned write reaches a register": bug(
+        AXI_LITE, "axi_lite_slave", "== EXECUTE && !wrong_q && !partial_q", "== EXECUTE && !partial_q"
+    ),
+    "an error is not told": bug(AXI_LITE, "axi_lite_slave", "partial_q || write_error_i", "partial_q"),
+    "an answer is withdrawn": bug(
+        AXI_LITE,
+        "axi_lite_slave",
+        "if (s_axil_rready) begin\n            read_state_q",
+        "begin\n            read_state_q",
     ),
     "beats of a step are left out": bug(
         PROOFS["lstm_output"], "stream_fifo", "PointerWidth'(fetch_q);", "PointerWidth'(pop);"
