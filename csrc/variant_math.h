@@ -14,9 +14,13 @@ using gatesmith::VariantShape;
 // The first `count` lanes, the rest zero.
 inline Vector first_lanes(Vector v, int64_t count) {
     if (count >= LANES) return v;
+#if defined(__AVX512F__)
+    return (Vector)_mm512_maskz_mov_ps((__mmask16)((1u << count) - 1), (__m512)v);
+#else
     float lanes[LANES];
     store(lanes, v);
     return load_part(lanes, count);
+#endif
 }
 
 inline Vector absolute(Vector v) { return v < 0.0f ? -v : v; }
