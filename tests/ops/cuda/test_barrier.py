@@ -32,14 +32,14 @@ def test_programs_that_run_together_match_the_reference(spec: LSTMSpec, order: i
 @pytest.mark.parametrize("spec", TOGETHER, ids=["directions", "wave"])
 def test_without_the_barrier_it_shows(spec: LSTMSpec, monkeypatch: pytest.MonkeyPatch) -> None:
     call = call_of(spec, LENGTHS, steps=3)
-    monkeypatch.setattr(kernels, "_meet", lambda *_: None)
+    monkeypatch.setattr(kernels, "meet", lambda *_: None)
     with programs_together(0), pytest.raises(AssertionError, match="differs by"):
         assert_close(results(call, torch.float32, TILINGS, wave=True), truth(call), "cuda_float32")
 
 
 def test_lanes_of_a_wave_that_do_not_wait_for_each_other_show(monkeypatch: pytest.MonkeyPatch) -> None:
     call = call_of(TOGETHER[1], LENGTHS, steps=3)
-    meet = kernels._meet
-    monkeypatch.setattr(kernels, "_meet", lambda barrier, lane, step, _: meet(barrier, lane, step, False))
+    meet = kernels.meet
+    monkeypatch.setattr(kernels, "meet", lambda barrier, lane, step, _: meet(barrier, lane, step, False))
     with programs_together(0), pytest.raises(AssertionError, match="differs by"):
         assert_close(results(call, torch.float32, TILINGS, wave=True), truth(call), "cuda_float32")

@@ -15,7 +15,6 @@ Letters: N batch, H hidden units, R lanes; offsets are int64. Shapes stand at ea
 """
 
 # pyright: basic, reportGeneralTypeIssues=false, reportAttributeAccessIssue=false, reportArgumentType=false
-# ruff: noqa: RET505, RUF005
 # Triton compiles the functions below: see activations.py.
 
 from typing import Any
@@ -24,6 +23,9 @@ import triton
 import triton.language as tl
 
 from gatesmith.ops.cuda.activations import activate, clip, clip_gradient, slope
+from gatesmith.ops.cuda.gates import gates_of, load_peepholes, mix, through_activation, unmix
+from gatesmith.ops.cuda.products import add_product, held_tiles
+from gatesmith.ops.cuda.programs import batch_tile, meet, runs_backwards
 
 # One compilation serves every step.
 ONCE = ("first", "last")
@@ -75,7 +77,7 @@ def forward_kernel(
     RATE_C: tl.constexpr,
 ):
     lane = first_lane + tl.program_id(2)
-    rows, in_batch, length, steps = _batch_tile(lengths_ptr, order_ptr, N, BLOCK_N)
+    rows, in_batch, length, steps = batch_tile(lengths_ptr, order_ptr, N, BLOCK_N)
     lanes = lane + tl.zeros_like(rows)  # [BLOCK_N], the same everywhere
     units = tl.program_id(0) * BLOCK_H + tl.arange(0, BLOCK_H)
     own = in_batch[:, None] & (units < H)[None, :]
@@ -83,14 +85,14 @@ def forward_kernel(
     w_there = tl.program_id(0) * BLOCK_H + columns // 4 < H
     w_rows = (columns % 4) * H + tl.program_id(0) * BLOCK_H + columns // 4
     w_at = lane.to(tl.int64) * 4 * H * H + w_rows.to(tl.int64) * H
-    w_hh = _held(w_ptr + w_at, 1, H, w_there, BLOCK_K, K_TILES if RESIDENT else 0)
-    w_below = _held(w_below_ptr + w_at, 1, H, w_there, BLOCK_K, K_TILES if RESIDENT and WAVE else 0)
+    w_hh = held_tiles(w_ptr + w_at, 1, H, w_there, BLOCK_K, K_TILES if RESIDENT else 0)
+    w_below = held_tiles(w_below_ptr + w_at, 1, H, w_there, BLOCK_K, K_TILES if RESIDENT and WAVE else 0)
     state = (lane * N + rows)[:, None] * H + units[None, :]
     c = tl.load(c_now_ptr + state, own, 0.0)
     h = tl.load(h_ptr + state, own, 0.0).to(tl.float32)
-    p_i, p_f, p_o = _peepholes(peephole_ptr + lane * 3 * H, units, H, PEEPHOLES)
+    p_i, p_f, p_o = load_peepholes(peephole_ptr + lane * 3 * H, units, H, PEEPHOLES)
     scale_rows = scale_ptr + (lane * N + rows) * H
-    backwards = _runs_backwards(lane, WAVE, REVERSE)
+    backwards = runs_backwards(lane, WAVE, REVERSE)
     behind = lane if WAVE else 0
     for s in tl.range(first, tl.minimum(last, steps + (R - 1 if WAVE else 0)), num_stages=1):
         at_step = tl.where(backwards, steps - 1 - (s - behind), s - behind)
@@ -101,13 +103,13 @@ def forward_kernel(
         before = tl.where(backwards, here + N * R, here - N * R)
         h_rows = tl.where(is_start, h0_ptr + (lane * N + rows) * H, y_ptr + before * H)
         acc = tl.zeros((BLOCK_N, 4 * BLOCK_H), tl.float32)
-        acc = _add_product(
+        acc = add_product(
             acc, h_rows, valid, w_ptr + w_at, 1, H, w_there, w_hh,
             scale_rows, SCALED, RESIDENT, BLOCK_K, K_TILES, PRECISION,
         )  # fmt: skip
         if WAVE:
             from_below = valid & (lanes > 0)
-            acc = _add_product(
+            acc = add_product(
                 acc, y_ptr + (here - 1) * H, from_below, w_below_ptr + w_at, 1, H, w_there, w_below,
                 scale_rows, False, RESIDENT, BLOCK_K, K_TILES, PRECISION,
             )  # fmt: skip
@@ -119,14 +121,14 @@ def forward_kernel(
         z_i = tl.load(z_at, there, 0.0) + r_i + c * p_i
         z_f = tl.load(z_at + H, there, 0.0) + r_f + c * p_f + FORGET_BIAS
         z_g = tl.load(z_at + 2 * H, there, 0.0) + r_g
-        i, f, g = _gates(z_i, z_f, z_g, ACTIVATIONS, COUPLED, GATE_CLIP)
+        i, f, g = gates_of(z_i, z_f, z_g, ACTIVATIONS, COUPLED, GATE_CLIP)
         c_new = clip(f * c + i * g, CELL_CLIP)
         z_o = tl.load(z_at + 3 * H, there, 0.0) + r_o + c_new * p_o
         o = activate(clip(z_o, GATE_CLIP), ACTIVATIONS[0])
         h_new = o * activate(c_new, ACTIVATIONS[2])
         out_at = here[:, None] * H + units[None, :]
-        h_new = _mix(h, h_new, keep_h_ptr + out_at, there, ZONEOUT, RATE_H)
-        c_new = _mix(c, c_new, keep_c_ptr + out_at, there, ZONEOUT, RATE_C)
+        h_new = mix(h, h_new, keep_h_ptr + out_at, there, ZONEOUT, RATE_H)
+        c_new = mix(c, c_new, keep_c_ptr + out_at, there, ZONEOUT, RATE_C)
         # What the next step reads is what was stored, so h is rounded to the stored type here too.
         h = tl.where(there, h_new.to(y_ptr.dtype.element_ty).to(tl.float32), h)
         c = tl.where(there, c_new, c)
@@ -138,7 +140,7 @@ def forward_kernel(
             tl.store(z_at + 2 * H, z_g, there)
             tl.store(z_at + 3 * H, z_o, there)
         if BARRIER:
-            _meet(barrier_ptr, lane, s, WAVE)
+            meet(barrier_ptr, lane, s, WAVE)
     tl.store(h_ptr + state, h, own)
     tl.store(c_now_ptr + state, c, own)
 
@@ -187,21 +189,21 @@ def backward_kernel(
     RATE_C: tl.constexpr,
 ):
     lane = first_lane + tl.program_id(2)
-    rows, in_batch, length, steps = _batch_tile(lengths_ptr, order_ptr, N, BLOCK_N)
+    rows, in_batch, length, steps = batch_tile(lengths_ptr, order_ptr, N, BLOCK_N)
     lanes = lane + tl.zeros_like(rows)  # [BLOCK_N], the same everywhere
     units = tl.program_id(0) * BLOCK_H + tl.arange(0, BLOCK_H)
     own = in_batch[:, None] & (units < H)[None, :]
     w_there = units < H
     w_at = lane.to(tl.int64) * 4 * H * H + units
-    w_hh = _held(w_ptr + w_at, H, 4 * H, w_there, BLOCK_K, K_TILES if RESIDENT else 0)
+    w_hh = held_tiles(w_ptr + w_at, H, 4 * H, w_there, BLOCK_K, K_TILES if RESIDENT else 0)
     # From above comes the gradient through W_ih of the next lane; the last one, which has none, reads its own in vain.
     w_above_at = tl.minimum(lane + 1, R - 1).to(tl.int64) * 4 * H * H + units
-    w_above = _held(w_below_ptr + w_above_at, H, 4 * H, w_there, BLOCK_K, K_TILES if RESIDENT and WAVE else 0)
+    w_above = held_tiles(w_below_ptr + w_above_at, H, 4 * H, w_there, BLOCK_K, K_TILES if RESIDENT and WAVE else 0)
     state = (lane * N + rows)[:, None] * H + units[None, :]
     dh_held = tl.load(dh_ptr + state, own, 0.0)
     dc_held = tl.load(dc_ptr + state, own, 0.0)
-    p_i, p_f, p_o = _peepholes(peephole_ptr + lane * 3 * H, units, H, PEEPHOLES)
-    backwards = _runs_backwards(lane, WAVE, REVERSE)
+    p_i, p_f, p_o = load_peepholes(peephole_ptr + lane * 3 * H, units, H, PEEPHOLES)
+    backwards = runs_backwards(lane, WAVE, REVERSE)
     behind = R - 1 - lane if WAVE else 0
     for s in tl.range(first, tl.minimum(last, steps + (R - 1 if WAVE else 0)), num_stages=1):
         at_step = tl.where(backwards, s - behind, steps - 1 - (s - behind))
@@ -214,7 +216,7 @@ def backward_kernel(
         is_start = t == tl.where(backwards, length - 1, 0)
         before = tl.where(backwards, here + N * R, here - N * R)
         acc = tl.zeros((BLOCK_N, BLOCK_H), tl.float32)
-        acc = _add_product(
+        acc = add_product(
             acc, dz_ptr + after * 4 * H, has_after, w_ptr + w_at, H, 4 * H, w_there, w_hh,
             scale_ptr, False, RESIDENT, BLOCK_K, K_TILES, PRECISION,
         )  # fmt: skip
@@ -223,7 +225,7 @@ def backward_kernel(
             acc = acc * tl.load(scale_ptr + state, there, 0.0)
         out_at = here[:, None] * H + units[None, :]
         if WAVE:
-            acc = _add_product(
+            acc = add_product(
                 acc, dz_ptr + (here + 1) * 4 * H, valid & (lanes < R - 1), w_below_ptr + w_above_at, H, 4 * H, w_there,
                 w_above, scale_ptr, False, RESIDENT, BLOCK_K, K_TILES, PRECISION,
             )  # fmt: skip
@@ -232,8 +234,8 @@ def backward_kernel(
         else:
             dy = tl.load(dy_ptr + out_at, there, 0.0)
         dh_all = dh_held + dy + acc
-        dh_kept, dh = _unmix(dh_all, keep_h_ptr + out_at, there, ZONEOUT, RATE_H)
-        dc_kept, dc = _unmix(dc_held, keep_c_ptr + out_at, there, ZONEOUT, RATE_C)
+        dh_kept, dh = unmix(dh_all, keep_h_ptr + out_at, there, ZONEOUT, RATE_H)
+        dc_kept, dc = unmix(dc_held, keep_c_ptr + out_at, there, ZONEOUT, RATE_C)
         c_rows = tl.where(is_start, c0_ptr + (lane * N + rows) * H, c_ptr + before * H)
         c = tl.load(c_rows[:, None] + units[None, :], there, 0.0)
         z_at = here[:, None] * 4 * H + units[None, :]
@@ -241,11 +243,11 @@ def backward_kernel(
         z_f = tl.load(z_ptr + z_at + H, there, 0.0).to(tl.float32)
         z_g = tl.load(z_ptr + z_at + 2 * H, there, 0.0).to(tl.float32)
         z_o = tl.load(z_ptr + z_at + 3 * H, there, 0.0).to(tl.float32)
-        i, f, g = _gates(z_i, z_f, z_g, ACTIVATIONS, COUPLED, GATE_CLIP)
+        i, f, g = gates_of(z_i, z_f, z_g, ACTIVATIONS, COUPLED, GATE_CLIP)
         o = activate(clip(z_o, GATE_CLIP), ACTIVATIONS[0])
         c_raw = f * c + i * g
         c_new = clip(c_raw, CELL_CLIP)
-        dz_o = _through(dh * activate(c_new, ACTIVATIONS[2]), z_o, ACTIVATIONS[0], GATE_CLIP)
+        dz_o = through_activation(dh * activate(c_new, ACTIVATIONS[2]), z_o, ACTIVATIONS[0], GATE_CLIP)
         dc = dc + dh * o * slope(c_new, ACTIVATIONS[2]) + dz_o * p_o
         dc = clip_gradient(dc, c_raw, CELL_CLIP)
         di, df = dc * g, dc * c
@@ -253,9 +255,9 @@ def backward_kernel(
             di, df = di - df, df * 0.0
         elif COUPLED == "i=1-f":
             di, df = di * 0.0, df - di
-        dz_i = _through(di, z_i, ACTIVATIONS[0], GATE_CLIP)
-        dz_f = _through(df, z_f, ACTIVATIONS[0], GATE_CLIP)
-        dz_g = _through(dc * i, z_g, ACTIVATIONS[1], GATE_CLIP)
+        dz_i = through_activation(di, z_i, ACTIVATIONS[0], GATE_CLIP)
+        dz_f = through_activation(df, z_f, ACTIVATIONS[0], GATE_CLIP)
+        dz_g = through_activation(dc * i, z_g, ACTIVATIONS[1], GATE_CLIP)
         tl.store(dz_ptr + z_at, dz_i, there)
         tl.store(dz_ptr + z_at + H, dz_f, there)
         tl.store(dz_ptr + z_at + 2 * H, dz_g, there)
@@ -263,158 +265,9 @@ def backward_kernel(
         dh_held = tl.where(there, dh_kept, dh_held)
         dc_held = tl.where(there, dc_kept + dc * f + dz_i * p_i + dz_f * p_f, dc_held)
         if BARRIER:
-            _meet(barrier_ptr, lane, s, WAVE)
+            meet(barrier_ptr, lane, s, WAVE)
     tl.store(dh_ptr + state, dh_held, own)
     tl.store(dc_ptr + state, dc_held, own)
-
-
-@triton.jit
-def _batch_tile(lengths_ptr, order_ptr, N, BLOCK_N: tl.constexpr):
-    """(rows, which of them exist, their lengths, the longest) of this program's tile of the batch."""
-    at = tl.program_id(1) * BLOCK_N + tl.arange(0, BLOCK_N)
-    rows = tl.load(order_ptr + at, at < N, 0)
-    length = tl.load(lengths_ptr + rows, at < N, 0)
-    return rows, at < N, length, tl.max(length, axis=0).to(tl.int32)
-
-
-@triton.jit
-def _runs_backwards(lane, WAVE: tl.constexpr, REVERSE: tl.constexpr):
-    if WAVE:
-        return (lane < 0) | REVERSE
-    else:
-        return (lane == 1) | REVERSE
-
-
-@triton.jit
-def _meet(barrier_ptr, lane, s, WAVE: tl.constexpr):
-    """Wait until the programs of a batch tile have done step s, and see what they stored; of one lane, or of a wave.
-
-    The inner barriers order the whole program around the one thread that counts: release, then acquire.
-    """
-    company = tl.num_programs(0) * (tl.num_programs(2) if WAVE else 1)
-    counter_ptr = barrier_ptr + (0 if WAVE else lane * tl.num_programs(1)) + tl.program_id(1)
-    tl.debug_barrier()
-    tl.atomic_add(counter_ptr, 1, sem="release", scope="gpu")
-    while tl.atomic_add(counter_ptr, 0, sem="acquire", scope="gpu") < (s + 1) * company:
-        pass
-    tl.debug_barrier()
-
-
-@triton.jit
-def _held(w_ptrs, stride, inner, w_there, BLOCK_K: tl.constexpr, K_TILES: tl.constexpr):
-    """Tiles [BLOCK_K, columns] of a matrix whose columns begin at ``w_ptrs``, and whose rows are ``stride`` apart."""
-    tiles = ()
-    for tile in tl.static_range(K_TILES):
-        at = tile * BLOCK_K + tl.arange(0, BLOCK_K)
-        w = tl.load(w_ptrs[None, :] + at.to(tl.int64)[:, None] * stride, (at < inner)[:, None] & w_there[None, :], 0.0)
-        tiles = tiles + (w,)
-    return tiles
-
-
-@triton.jit
-def _add_product(
-    acc,
-    row_ptrs,  # [BLOCK_N], where the rows of the left matrix begin
-    there,  # [BLOCK_N], which of them are
-    w_ptrs,  # of the right matrix, as in _held
-    stride,
-    inner,
-    w_there,
-    held,  # its tiles where RESIDENT
-    scale_rows,  # [BLOCK_N], where the factors of the left matrix begin, where SCALED
-    SCALED: tl.constexpr,
-    RESIDENT: tl.constexpr,
-    BLOCK_K: tl.constexpr,
-    K_TILES: tl.constexpr,
-    PRECISION: tl.constexpr,
-):
-    """acc plus a product over ``inner``."""
-    if RESIDENT:
-        for tile in tl.static_range(K_TILES):
-            at = tile * BLOCK_K + tl.arange(0, BLOCK_K)
-            a = _left_tile(row_ptrs, there, at, inner, scale_rows, SCALED)
-            acc = _dot(a, held[tile], acc, PRECISION)
-    else:
-        for tile in tl.range(0, K_TILES):
-            at = tile * BLOCK_K + tl.arange(0, BLOCK_K)
-            a = _left_tile(row_ptrs, there, at, inner, scale_rows, SCALED)
-            w_at = w_ptrs[None, :] + at.to(tl.int64)[:, None] * stride
-            acc = _dot(a, tl.load(w_at, (at < inner)[:, None] & w_there[None, :], 0.0), acc, PRECISION)
-    return acc
-
-
-@triton.jit
-def _left_tile(row_ptrs, there, at, inner, scale_rows, SCALED: tl.constexpr):
-    """[BLOCK_N, BLOCK_K], times the factors of recurrent dropout where there are some, in its own type."""
-    mask = there[:, None] & (at < inner)[None, :]
-    a = tl.load(row_ptrs[:, None] + at[None, :], mask, 0.0)
-    if SCALED:
-        a = (a * tl.load(scale_rows[:, None] + at[None, :], mask, 0.0)).to(a.dtype)
-    return a
-
-
-@triton.jit
-def _dot(a, b, acc, PRECISION: tl.constexpr):
-    """acc + a b in float32; "widened" is for the interpreter, whose product can't read bfloat16."""
-    if PRECISION == "widened":
-        return tl.dot(a.to(tl.float32), b.to(tl.float32), acc, input_precision="ieee")
-    else:
-        return tl.dot(a, b, acc, input_precision=PRECISION)
-
-
-@triton.jit
-def _peepholes(peephole_ptr, units, H, PEEPHOLES: tl.constexpr):
-    """Those of i, f, o, [1, BLOCK_H]; zeros where there are none."""
-    if PEEPHOLES:
-        p_i = tl.load(peephole_ptr + units, units < H, 0.0).to(tl.float32)[None, :]
-        p_f = tl.load(peephole_ptr + H + units, units < H, 0.0).to(tl.float32)[None, :]
-        p_o = tl.load(peephole_ptr + 2 * H + units, units < H, 0.0).to(tl.float32)[None, :]
-        return p_i, p_f, p_o
-    else:
-        return 0.0, 0.0, 0.0
-
-
-@triton.jit
-def _gates(z_i, z_f, z_g, ACTIVATIONS: tl.constexpr, COUPLED: tl.constexpr, GATE_CLIP: tl.constexpr):
-    """i, f, g from the inputs of their activations; a coupled gate from its partner."""
-    i = activate(clip(z_i, GATE_CLIP), ACTIVATIONS[0])
-    f = activate(clip(z_f, GATE_CLIP), ACTIVATIONS[0])
-    g = activate(clip(z_g, GATE_CLIP), ACTIVATIONS[1])
-    if COUPLED == "f=1-i":
-        f = 1.0 - i
-    elif COUPLED == "i=1-f":
-        i = 1.0 - f
-    return i, f, g
-
-
-@triton.jit
-def _through(d, z, ACTIVATION: tl.constexpr, GATE_CLIP: tl.constexpr):
-    """The gradient before ``gate_clip`` and an activation, from the one behind."""
-    return clip_gradient(d * slope(clip(z, GATE_CLIP), ACTIVATION), z, GATE_CLIP)
-
-
-@triton.jit
-def _mix(old, new, keep_ptrs, there, ZONEOUT: tl.constexpr, RATE: tl.constexpr):
-    """Zoneout: the share of the old value that is kept, and the rest of the new one."""
-    if RATE == 0.0 or ZONEOUT == "none":
-        return new
-    elif ZONEOUT == "expected":
-        return RATE * old + (1.0 - RATE) * new
-    else:
-        keep = tl.load(keep_ptrs, there, 0.0)
-        return keep * old + (1.0 - keep) * new
-
-
-@triton.jit
-def _unmix(d, keep_ptrs, there, ZONEOUT: tl.constexpr, RATE: tl.constexpr):
-    """Gradients of (old, new) from that of their mix."""
-    if RATE == 0.0 or ZONEOUT == "none":
-        return d * 0.0, d
-    elif ZONEOUT == "expected":
-        return RATE * d, (1.0 - RATE) * d
-    else:
-        keep = tl.load(keep_ptrs, there, 0.0)
-        return keep * d, (1.0 - keep) * d
 
 
 KERNELS: dict[str, Any] = {"forward": forward_kernel, "backward": backward_kernel}
