@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="points whose name contains this")
     options = parser.parse_args()
     points = [point for point in (QUICK_POINTS if options.quick else POINTS) if options.only in point.name]
-    turn = 0.02 if options.quick else 0.3
+    turn = 0.02 if options.quick else 0.2
     report: dict[str, Any] = {"machine": machine(), "limits": {}, "points": []}
     for threads in options.threads:
         report["limits"][str(threads)] = limits(threads)

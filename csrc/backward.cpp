@@ -38,25 +38,26 @@ struct Step {
     const float *dz_next;    // of step + 1 at rank 0
 };
 
-// sums += dz W for rows of dz that lie `panel` by `panel` apart. Lanes beyond H are left out.
+// total += dz W for rows of dz that lie `panel_stride` by `panel_stride` apart. Lanes beyond H are left out.
 template <int ROWS, int VECTORS>
-[[gnu::always_inline]] inline void add_gates(Sums<ROWS, VECTORS> &sums, const float *const *dz, int64_t panel_stride,
+[[gnu::always_inline]] inline void add_gates(Sums<ROWS, VECTORS> &total, const float *const *dz, int64_t panel_stride,
                                              const CellShape &shape, const float *packed) {
-    const float *rows[ROWS];
-    for (int m = 0; m < ROWS; ++m) rows[m] = dz[m];
     constexpr int AHEAD = 2 * ROWS > TILE_ROWS ? INTO_L1 : NOT_AT_ALL;  // few rows leave no bandwidth for more
-    int64_t whole = shape.hidden / LANES, rest = shape.hidden % LANES;
+    Sums<ROWS, VECTORS> sums;
+    copy<ROWS, VECTORS>(sums, total);
+    int64_t start = 0, whole = shape.hidden / LANES, rest = shape.hidden % LANES;
     for (int64_t panel = 0; panel < whole; ++panel) {
         // Rows lie side by side within a panel, and the next panel's are too far away for the processor to guess.
-        add_rows<ROWS, VECTORS, AHEAD>(sums, rows, BLOCK, packed, VECTORS * LANES, rows[0] + panel_stride);
-        for (int m = 0; m < ROWS; ++m) rows[m] += panel_stride;
+        add_rows<ROWS, VECTORS, AHEAD>(sums, dz, BLOCK, packed, VECTORS * LANES, dz[0] + start + panel_stride, start);
         packed += BLOCK * VECTORS * LANES;
+        start += panel_stride;
     }
     for (int64_t gate = 0; rest && gate < GATE_COUNT; ++gate) {
-        add_rows<ROWS, VECTORS>(sums, rows, rest, packed, VECTORS * LANES);
-        for (int m = 0; m < ROWS; ++m) rows[m] += LANES;
+        add_rows<ROWS, VECTORS>(sums, dz, rest, packed, VECTORS * LANES, nullptr, start);
         packed += LANES * VECTORS * LANES;
+        start += LANES;
     }
+    copy<ROWS, VECTORS>(total, sums);
 }
 
 // dz, and the gradient of c_{t-1}, from that of h_t for the units of one panel and one row.

@@ -94,20 +94,20 @@ void step_tile(const Step &s, int64_t panel, int64_t first, const float *ahead) 
     const float *packed = s.cell.packed + panel * shape.packed_panel();
     Sums<ROWS, 4> sums;
     if (s.projected_row < 0) {
-        for (int m = 0; m < ROWS; ++m)
-            for (int v = 0; v < 4; ++v) sums[m][v] = load(packed + v * LANES);
+        load_sums<ROWS, 4>(sums, packed, 0);
         if (s.cell.runs(GATESMITH_SKIP_INPUT))
             add_rows<ROWS, 4, INTO_L2>(sums, s.scratch.x + first, shape.inputs, packed + BLOCK, BLOCK, ahead);
     } else {
         const float *projected = s.scratch.projected +
             ((panel - s.share.first_panel) * s.scratch.chunk_rows + s.projected_row + first) * BLOCK;
-        for (int m = 0; m < ROWS; ++m)
-            for (int v = 0; v < 4; ++v) sums[m][v] = load(projected + m * BLOCK + v * LANES);
+        load_sums<ROWS, 4>(sums, projected, BLOCK);
     }
     if (s.cell.runs(GATESMITH_SKIP_RECURRENT))
         add_rows<ROWS, 4, INTO_L2>(sums, s.scratch.h + first, shape.hidden, packed + (1 + shape.inputs) * BLOCK, BLOCK,
                                    s.projected_row < 0 ? ahead + shape.inputs * LINE : ahead);
-    activate<ROWS>(sums, s, panel, first);
+    Sums<ROWS, 4> done;
+    copy<ROWS, 4>(done, sums);
+    activate<ROWS>(done, s, panel, first);
 }
 
 // projected[row] = b + x W_ih for a tile of the chunk's rows.
@@ -115,8 +115,7 @@ template <int ROWS>
 void project_tile(const CellForward &cell, const Scratch &scratch, int64_t panel, int64_t first_panel, int64_t first) {
     const float *packed = cell.packed + panel * cell.shape.packed_panel();
     Sums<ROWS, 4> sums;
-    for (int m = 0; m < ROWS; ++m)
-        for (int v = 0; v < 4; ++v) sums[m][v] = load(packed + v * LANES);
+    load_sums<ROWS, 4>(sums, packed, 0);
     if (cell.runs(GATESMITH_SKIP_INPUT))
         add_rows<ROWS, 4>(sums, scratch.chunk + first, cell.shape.inputs, packed + BLOCK, BLOCK);
     float *projected = scratch.projected + ((panel - first_panel) * scratch.chunk_rows + first) * BLOCK;
@@ -301,8 +300,7 @@ void gates_tile(const CellForward &cell, const Rows &rows, int64_t panel, int64_
     const CellShape &shape = cell.shape;
     const float *packed = cell.packed + panel * shape.packed_panel();
     Sums<ROWS, 4> sums;
-    for (int m = 0; m < ROWS; ++m)
-        for (int v = 0; v < 4; ++v) sums[m][v] = load(packed + v * LANES);
+    load_sums<ROWS, 4>(sums, packed, 0);
     add_rows<ROWS, 4>(sums, rows.x + first, shape.inputs, packed + BLOCK, BLOCK);
     add_rows<ROWS, 4>(sums, rows.h + first, shape.hidden, packed + (1 + shape.inputs) * BLOCK, BLOCK);
 #pragma GCC unroll 1
