@@ -27,6 +27,7 @@ from gatesmith.hardware.manifest import exported_cells, memory_files, stack_para
 from gatesmith.hardware.memfile import cell_files, head_files
 from gatesmith.hardware.options import HEAD_OUTPUTS, OUTPUTS, PIPELINES, Options, Pipeline
 from gatesmith.hardware.runner import Design, Job, JobResult, Stimulus, run_jobs
+from gatesmith.hardware.synthesize import TARGETS, map_design
 from gatesmith.hardware.timing import timing
 from gatesmith.spec import LSTMSpec
 
@@ -287,6 +288,22 @@ def test_a_single_layer_takes_the_clocks_of_its_engine() -> None:
     with stack_bench(LSTMSpec(3, 5), Options(multipliers=7)) as b:
         short, long = b.run([b.sequences([9]), b.sequences([17])])
         assert long.cycles - short.cycles == 8 * timing(b.design.cells[0]).cycles_per_step
+
+
+@pytest.mark.nightly
+def test_a_single_layer_has_the_cells_of_its_engine(tmp_path: Path) -> None:
+    """What a stack can do and a single forward layer doesn't use is not in the netlist: no register, block or carry."""
+    with stack_bench(LSTMSpec(2, 3), Options(multipliers=5)) as b:
+        cell = exported_cells(b.spec, b.plan, b.options)[0]
+        alone = Design(folder=b.design.folder, sources=b.design.sources, parameters=cell.parameters, files=cell.files)
+        counts: list[dict[str, int]] = []
+        for name, design in (("alone", alone), ("stack", b.design)):
+            (tmp_path / name).mkdir()
+            counts.append(map_design(design, TARGETS["ecp5"], tmp_path / name))
+        logic = ("LUT4", "PFUMX", "L6MUX21")  # how ABC packs them depends on names
+        first, second = ({kind: n for kind, n in found.items() if kind not in logic} for found in counts)
+        assert first == second
+        assert counts[1]["LUT4"] == pytest.approx(counts[0]["LUT4"], rel=0.005)
 
 
 @pytest.mark.parametrize("layers", [1, 2])
