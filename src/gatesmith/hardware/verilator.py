@@ -51,7 +51,7 @@ ACTIVITY = Probe(
 """How often every bit changes, memories apart."""
 
 COVERAGE = Probe(
-    flags=("--coverage-line", "--coverage-toggle", "--coverage-max-width", "4096"),
+    flags=("--coverage-line", "--coverage-toggle", "--coverage-max-width", "1024"),
     runtime="verilated_cov",
     macro="VM_COVERAGE",
     file="coverage.dat",
