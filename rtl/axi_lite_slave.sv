@@ -1,6 +1,7 @@
 // The protocol of an AXI4-Lite slave: turns its five channels into accesses to registers, one read and one write at a time.
 //
-// A write is one clock of `write_o`, its verdict is taken a clock later. A read is `ReadLatency` clocks of a stable
+// A write is one clock of `write_o`, whose address and data stand from a clock before; its verdict is taken a clock
+// later. A read is `ReadLatency` clocks of a stable
 // address, then one clock of `read_o` in which data and verdict are taken. Misaligned addresses and writes of less than
 // all four bytes answer SLVERR and reach no register. Every output is a register; no path leads from an input to an output.
 `default_nettype none
@@ -42,16 +43,16 @@ module axi_lite_slave #(
   localparam int CountWidth = $clog2(ReadLatency + 1);
 
   // Writes: address and data come in any order; both stay until the answer is taken.
-  localparam logic [1:0] GATHER = 2'd0;   // address or data still missing
-  localparam logic [1:0] EXECUTE = 2'd1;  // the register takes the word
-  localparam logic [1:0] JUDGE = 2'd2;    // and says whether it did
-  localparam logic [1:0] ANSWER = 2'd3;   // the master takes the answer
-  logic [1:0] write_state_q;
+  localparam logic [2:0] GATHER = 3'd0;   // address or data still missing
+  localparam logic [2:0] DECODE = 3'd1;   // the address finds its register
+  localparam logic [2:0] EXECUTE = 3'd2;  // which takes the word
+  localparam logic [2:0] JUDGE = 3'd3;    // and says whether it did
+  localparam logic [2:0] ANSWER = 3'd4;   // the master takes the answer
+  logic [2:0] write_state_q;
   logic address_there_q, data_there_q, wrong_q, partial_q, take_address, take_data, both;
   assign take_address = s_axil_awvalid && s_axil_awready;
   assign take_data = s_axil_wvalid && s_axil_wready;
   assign both = (take_address || address_there_q) && (take_data || data_there_q);
-  assign write_o = write_state_q == EXECUTE && !wrong_q && !partial_q;
 
   always_ff @(posedge clk) begin
     if (rst) begin
@@ -68,8 +69,9 @@ module axi_lite_slave #(
           data_there_q <= data_there_q || take_data;
           s_axil_awready <= !(address_there_q || take_address);
           s_axil_wready <= !(data_there_q || take_data);
-          if (both) write_state_q <= EXECUTE;
+          if (both) write_state_q <= DECODE;
         end
+        DECODE: write_state_q <= EXECUTE;
         EXECUTE: write_state_q <= JUDGE;
         JUDGE: begin
           write_state_q <= ANSWER;
@@ -91,6 +93,7 @@ module axi_lite_slave #(
   always_ff @(posedge clk) begin
     if (take_address) {write_address_o, wrong_q} <= {s_axil_awaddr[AddressWidth-1:2], s_axil_awaddr[1:0] != 2'b00};
     if (take_data) {write_data_o, partial_q} <= {s_axil_wdata, s_axil_wstrb != 4'b1111};
+    write_o <= !rst && write_state_q == DECODE && !wrong_q && !partial_q;
     if (write_state_q == JUDGE) s_axil_bresp <= wrong_q || partial_q || write_error_i ? SLVERR : OKAY;
   end
 

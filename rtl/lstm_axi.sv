@@ -146,7 +146,7 @@ module lstm_axi #(
   logic [31:0] write_data, read_data, state_data;
   logic [CellBits-1:0] cell_selected;
   logic [3*Cells-1:0] saturated;
-  axi_lite_slave #(.AddressWidth(12), .ReadLatency(StateLatency + 1)) u_slave (
+  axi_lite_slave #(.AddressWidth(12), .ReadLatency(StateLatency + 2)) u_slave (
     .clk, .rst,
     .s_axil_awaddr, .s_axil_awvalid, .s_axil_awready,
     .s_axil_wdata, .s_axil_wstrb, .s_axil_wvalid, .s_axil_wready,
@@ -174,7 +174,7 @@ module lstm_axi #(
   logic host_state_write, host_weight_write;
   logic [31:0] host_weight_address, host_data;
   lstm_host #(.Cells(Cells), .HiddenSize(HiddenSize), .Units(Units)) u_host (
-    .clk, .rst(rst || soft_reset),
+    .clk, .rst(core_reset),
     .words_i(words), .pieces_i(pieces),
     .select_i(select), .cell_i(write_data[CellBits-1:0]), .c_i(write_data[8]), .memory_i(write_data[11:9]),
     .cell_o(cell_selected), .c_o(c), .memory_o(memory), .words_o(memory_words), .pieces_o(memory_pieces),

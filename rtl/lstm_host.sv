@@ -54,8 +54,6 @@ module lstm_host #(
     assign unused_unit = ^unit_q;
     assign address = group_q;
   end
-  assign unit_last = int'(unit_q) == Units - 1;
-  assign group_last = int'(group_q) == Groups - 1 && int'(unit_q) == HiddenSize - 1 - (Groups - 1) * Units;
   assign state_address_o = state_write_o ? write_address_q : address;
 
   always_ff @(posedge clk) begin
@@ -72,10 +70,16 @@ module lstm_host #(
 
   logic [PieceWidth-1:0] piece_q;
   logic [LoadWidth-1:0] word_q;
-  logic piece_last, word_last, end_q;
-  assign piece_last = 32'(piece_q) + 32'd1 == pieces_o;
-  assign word_last = 32'(word_q) + 32'd1 == words_o;
-  assign load_end_o = end_q || words_o == '0;
+  logic piece_last, word_last, empty_q, end_q;
+  assign load_end_o = end_q || empty_q;
+  // Accesses are several clocks apart: what is last is known a clock late.
+  always_ff @(posedge clk) begin
+    unit_last <= int'(unit_q) == Units - 1;
+    group_last <= int'(group_q) == Groups - 1 && int'(unit_q) == HiddenSize - 1 - (Groups - 1) * Units;
+    piece_last <= piece_q == PieceWidth'(pieces_o - 32'd1);
+    word_last <= word_q == LoadWidth'(words_o - 32'd1);
+    empty_q <= words_o == '0;
+  end
   always_ff @(posedge clk) begin
     words_o <= words_i[32*(8*int'(cell_o)+int'(memory_o))+:32];
     pieces_o <= pieces_i[32*(8*int'(cell_o)+int'(memory_o))+:32];

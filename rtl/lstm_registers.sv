@@ -1,7 +1,7 @@
 // The registers of `lstm_axi`: control, sticky flags, counters, the words of the selected cell, and constants.
 //
-// Addresses and fields: "Registers" in README.md beside this file. `write_error_o` follows `write_i` by a clock; data
-// follow `read_address_i` by 3 clocks, and those of a state by what the state itself takes.
+// Addresses and fields: "Registers" in README.md beside this file. A write's address and data stand from a clock before
+// `write_i`; `write_error_o` follows it by a clock. Data follow `read_address_i` by 3 clocks, and a state by 2.
 `default_nettype none
 module lstm_registers #(
   parameter int Cells = 1,
@@ -78,32 +78,39 @@ module lstm_registers #(
   end
 
   // Writes
-  logic control, flags, saturation, select, state, load, select_exists, state_allowed, load_allowed, busy_error;
+  logic control, flags, saturation, select, state, load, state_allowed, load_allowed, busy_error;
   logic [11:0] write_address, read_address;
   logic unused_write;
   assign unused_write = ^write_data_i;
   assign write_address = {write_address_i, 2'b00};
   assign read_address = {read_address_i, 2'b00};
-  assign control = write_i && write_address == CONTROL;
-  assign flags = write_i && write_address == FLAGS;
-  assign saturation = write_i && write_address == SATURATED;
-  assign select = write_i && write_address == SELECT;
-  assign state = write_i && write_address == STATE;
-  assign load = write_i && write_address == LOAD;
-  assign select_exists = int'(write_data_i[7:0]) < Cells && write_data_i[11:9] < 3'd5;
+  logic control_q, flags_here_q, saturation_q, select_q, state_q, load_q, clear_q;  // decoded a clock before
+  always_ff @(posedge clk) begin
+    control_q <= write_address == CONTROL;
+    flags_here_q <= write_address == FLAGS;
+    saturation_q <= write_address == SATURATED;
+    select_q <= write_address == SELECT && int'(write_data_i[7:0]) < Cells && write_data_i[11:9] < 3'd5;
+    state_q <= write_address == STATE;
+    load_q <= write_address == LOAD;
+  end
+  assign control = write_i && control_q;
+  assign flags = write_i && flags_here_q;
+  assign saturation = write_i && saturation_q;
+  assign select = write_i && select_q;
+  assign state = write_i && state_q;
+  assign load = write_i && load_q;
   assign state_allowed = idle_i && !state_end_i;
   assign load_allowed = WritableWeights && idle_i && !load_end_i;
   assign busy_error = (state || (load && WritableWeights)) && !idle_i;
-  assign select_o = select && select_exists;
-  assign state_write_o = state && state_allowed;
-  assign load_o = load && load_allowed;
 
   logic [ResetClocks-1:0] reset_q;
-  logic clear;  // of the counters
   assign soft_reset_o = reset_q[0];
-  assign clear = control && write_data_i[9];
   always_ff @(posedge clk) begin
-    write_error_o <= !(control || flags || saturation || select_o || state_write_o || load_o);
+    write_error_o <= !(control || flags || saturation || select || (state && state_allowed) || (load && load_allowed));
+    select_o <= select;
+    state_write_o <= state && state_allowed;
+    load_o <= load && load_allowed;
+    clear_q <= rst || soft_reset_o || (control && write_data_i[9]);  // of the counters
     if (rst) reset_q <= '0;
     else reset_q <= control && write_data_i[10] ? '1 : reset_q >> 1;
     start_o <= control && write_data_i[8] && !rst && !soft_reset_o;
@@ -123,30 +130,31 @@ module lstm_registers #(
   end
 
   // Counters. The upper half of the clocks follows the lower by a clock, and stands still from when that is read.
-  logic [31:0] cycles_q, cycles_high_q, cycles_high_late_q, cycles_caught_q, steps_q, sequences_q;
-  logic carry_q;
+  logic [31:0] cycles_q, cycles_high_q, cycles_high_early_q, cycles_high_late_q, cycles_caught_q, steps_q, sequences_q;
+  logic carry_q, catch_q;
   always_ff @(posedge clk) begin
     {carry_q, cycles_q} <= 33'(cycles_q) + 33'(running_i);
     cycles_high_q <= cycles_high_q + 32'(carry_q);
-    cycles_high_late_q <= cycles_high_q;
-    if (read_i && read_address == CYCLES_LOW) cycles_caught_q <= cycles_high_late_q;
+    cycles_high_early_q <= cycles_high_q;
+    cycles_high_late_q <= cycles_high_early_q;
+    if (read_i && catch_q) cycles_caught_q <= cycles_high_late_q;
+    catch_q <= read_address == CYCLES_LOW;
     steps_q <= steps_q + 32'(step_i);
     sequences_q <= sequences_q + 32'(sequence_i);
-    if (rst || soft_reset_o || clear) {carry_q, cycles_q, cycles_high_q, steps_q, sequences_q} <= '0;
+    if (clear_q) {carry_q, cycles_q, cycles_high_q, steps_q, sequences_q} <= '0;
   end
 
-  // Reads: constants and the selected cell's flags are chosen a clock before the rest.
-  logic [31:0] constant_q, cycles_late_q, read_d;
+  // Reads, in three clocks: where the address is, the word there, and a constant instead.
+  logic [31:0] constant_q, cycles_late_q, read_d, word_q;
   logic [2:0] saturated_here_q;
-  logic any_saturated_q, constant, error_d;
+  logic any_saturated_q, mapped_q, constant_here_q, wrong_q, error_d;
+  logic [11:0] place_q;  // of the word within the first 64 bytes
   logic [IndexWidth-1:0] index;
-  assign constant = int'(read_address) >= int'(CONSTANTS) && int'(read_address) < int'(CONSTANTS) + 4 * Constants;
   assign index = read_address[2+:IndexWidth];  // CONSTANTS is aligned to their number
-  assign state_read_o = read_i && read_address == STATE && state_allowed;
   always_comb begin
     read_d = '0;
     error_d = 1'b0;
-    case (read_address)
+    case (place_q)
       IDENTITY: read_d = IDENTITY_VALUE;
       VERSION: read_d = VERSION_VALUE;
       DESIGN: read_d = Design;
@@ -165,10 +173,7 @@ module lstm_registers #(
         read_d = state_data_i;
         error_d = !state_allowed;
       end
-      default: begin
-        read_d = constant_q;
-        error_d = !constant;
-      end
+      default: error_d = 1'b1;
     endcase
   end
   always_ff @(posedge clk) begin
@@ -176,8 +181,14 @@ module lstm_registers #(
     saturated_here_q <= saturated_q[3*int'(cell_i)+:3];
     any_saturated_q <= saturated_q != '0;
     cycles_late_q <= cycles_q;
-    read_data_o <= read_d;
-    read_error_o <= error_d;
+    place_q <= {6'b0, read_address[5:0]};
+    mapped_q <= read_address[11:6] == '0;
+    constant_here_q <= int'(read_address) >= int'(CONSTANTS) && int'(read_address) < int'(CONSTANTS) + 4 * Constants;
+    word_q <= read_d;
+    wrong_q <= error_d || !mapped_q;
+    read_data_o <= constant_here_q ? constant_q : word_q;
+    read_error_o <= !constant_here_q && wrong_q;
+    state_read_o <= read_i && mapped_q && place_q == STATE && state_allowed;
   end
 endmodule
 `default_nettype wire

@@ -8,6 +8,7 @@ import pytest
 from tests.hardware.waves import FOLDER, drawn
 from tests.rtl.cocotb.design import DESIGNS, SINGLE, STACK
 
+from gatesmith.hardware.datasheet import WRITE_CLOCKS
 from gatesmith.hardware.registers import CONSTANTS, REGISTERS
 from gatesmith.hardware.timing import timing
 
@@ -75,7 +76,7 @@ def test_its_numbers_are_those_of_the_design(tmp_path: Path) -> None:
     assert "up to" not in text  # nothing is buffered in one direction
     assert "ROM" in text
     assert "To load weights" not in text
-    assert "a read 9 clocks after its address" in text
+    assert "a read 10 clocks after its address" in text
 
 
 def test_it_describes_every_layer_and_the_head(tmp_path: Path) -> None:
@@ -89,7 +90,7 @@ def test_it_describes_every_layer_and_the_head(tmp_path: Path) -> None:
 
 
 def test_the_waves_are_those_of_their_sources() -> None:
-    """And tell the truth about the bus: a write's answer three clocks after its address and data."""
+    """And tell the truth about the bus: when a write is answered."""
     sources = sorted(FOLDER.glob("*.json"))
     assert len(sources) == 4
     for source in sources:
@@ -99,4 +100,4 @@ def test_the_waves_are_those_of_their_sources() -> None:
     answered = re.search(r'"s_axil_bvalid", "wave": "([\d.]+)', write)
     assert taken
     assert answered
-    assert answered[1].index("1") - taken[1].index("1") == 3
+    assert answered[1].index("1") - taken[1].index("1") == WRITE_CLOCKS

@@ -3,7 +3,7 @@
 import contextlib
 import re
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,8 @@ from gatesmith.hardware.verilator import literal
 ROOT = Path(__file__).resolve().parents[2]
 TESTS = re.findall(r"@cocotb\.test\(\)\nasync def (\w+)", (ROOT / "tests/rtl/cocotb/lstm_axi.py").read_text())
 Verdicts = Mapping[str, str]
+BAD = ("failure", "error", "skipped")
+"""What may stand in a result beside its properties and output."""
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +31,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=sorted(DESIGNS))
 def verdicts(request: pytest.FixtureRequest, folder: Path) -> Verdicts:
-    """What went wrong in each cocotb test, empty where nothing did."""
-    exported = DESIGNS[request.param].export(folder / request.param)
+    return simulated(request.param, source_files(), folder)
+
+
+def simulated(name: str, sources: Sequence[Path], folder: Path) -> Verdicts:
+    """What went wrong in each cocotb test of a design, empty where nothing did."""
+    exported = DESIGNS[name].export(folder / name)
     runner = Runner()
     parameters = {**exported.stack, "Design": DESIGN_WORD, "WritableWeights": 1}
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment(folder).items():
-            patch.setenv(name, value)
+        for variable, value in environment(folder).items():
+            patch.setenv(variable, value)
         patch.setenv("PYTHONPATH", f"{ROOT}:{ROOT / 'src'}")
         runner.build(
-            sources=source_files(),
+            sources=sources,
             hdl_toplevel="lstm_axi",
-            parameters={name: literal(value) for name, value in parameters.items()},
+            parameters={parameter: literal(value) for parameter, value in parameters.items()},
             build_dir=folder / "build",
             build_args=["-Wno-fatal", "--x-initial", "unique"],
             log_file=folder / "build.log",
@@ -52,13 +58,11 @@ def verdicts(request: pytest.FixtureRequest, folder: Path) -> Verdicts:
                 build_dir=folder / "build",
                 test_dir=exported.folder,
                 results_xml=str(exported.folder / "results.xml"),
-                extra_env={"GATESMITH_BUS_DESIGN": request.param},
+                extra_env={"GATESMITH_BUS_DESIGN": name},
                 log_file=folder / "test.log",
             )
     return {
-        case.attrib["name"]: "".join(
-            ElementTree.tostring(child, "unicode") for child in case if child.tag != "properties"
-        )
+        case.attrib["name"]: "".join(ElementTree.tostring(child, "unicode") for child in case if child.tag in BAD)
         for case in ElementTree.parse(exported.folder / "results.xml").iter("testcase")
     }
 
@@ -66,6 +70,35 @@ def verdicts(request: pytest.FixtureRequest, folder: Path) -> Verdicts:
 @pytest.mark.parametrize("name", TESTS)
 def test_in_the_simulator(verdicts: Verdicts, name: str) -> None:
     assert verdicts[name] == ""
+
+
+FAULTS = {
+    "an answer is withdrawn": ("axi_lite_slave.sv", "if (s_axil_bready) begin", "begin"),
+    "an unmapped address is answered": ("lstm_registers.sv", "error_d = !constant;", "error_d = 1'b0;"),
+    "nothing is loaded": ("rom.sv", "write_q[p] <= write_i &&", "write_q[p] <= 1'b0 &&"),
+    "a start lets everything pass": (
+        "sequence_gate.sv",
+        "open_o <= enable_i || (started_o && inside_q);",
+        "open_o <= 1'b1;",
+    ),
+    "states are reached while busy": ("lstm_axi.sv", "idle_q <= quiet &&", "idle_q <= 1'b1 ||"),
+}
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_seen(fault: str, tmp_path: Path) -> None:
+    name, right, wrong = FAULTS[fault]
+    sources: list[Path] = []
+    (tmp_path / "rtl").mkdir()
+    for source in source_files():
+        text = source.read_text()
+        if source.name == name:
+            assert text.count(right) == 1, f"{name} no longer holds {right!r}"
+            text = text.replace(right, wrong)
+        sources.append(tmp_path / "rtl" / source.name)
+        sources[-1].write_text(text)
+    assert any(simulated("single", sources, tmp_path).values())
 
 
 def test_every_parameter_of_the_model_is_handed_on() -> None:

@@ -20,7 +20,7 @@ from gatesmith.spec import LSTMSpec
 
 RESULTS = "build/synthesis-*.json"
 """Where `gatesmith synthesize` leaves what it found, inside an export."""
-READ_CLOCKS, WRITE_CLOCKS = 7, 3
+READ_CLOCKS, WRITE_CLOCKS = 8, 4
 """Clocks from the handshake of an address to that of its answer, a read's beyond MemoryStages; held in simulation."""
 RESULT_FIELDS = {"target", "luts", "ffs", "dsps", "brams", "mhz", "mhz_per_seed", "device", "tools"}
 
