@@ -224,10 +224,10 @@ BUGS = {
         PROOFS["lstm_output"], "lstm_output", "<= Depth - Groups", "<= Depth"
     ),
     "a write is answered before it is complete": bug(
-        AXI_LITE, "axi_lite_slave", "if (both) write_state_q <= EXECUTE;", "if (take_data) write_state_q <= EXECUTE;"
+        AXI_LITE, "axi_lite_slave", "if (both) write_state_q <= DECODE;", "if (take_data) write_state_q <= DECODE;"
     ),
     "a misaligned write reaches a register": bug(
-        AXI_LITE, "axi_lite_slave", "== EXECUTE && !wrong_q && !partial_q", "== EXECUTE && !partial_q"
+        AXI_LITE, "axi_lite_slave", "== DECODE && !wrong_q && !partial_q", "== DECODE && !partial_q"
     ),
     "an error is not told": bug(AXI_LITE, "axi_lite_slave", "partial_q || write_error_i", "partial_q"),
     "an answer is withdrawn": bug(

@@ -31,7 +31,7 @@ module axi_lite_slave_properties #(
   input wire logic [AddressWidth-1:2] read_address_o,
   input wire logic [31:0]             read_data_i,
   input wire logic                    read_error_i,
-  input wire logic [1:0]              write_state_q,
+  input wire logic [2:0]              write_state_q,
   input wire logic                    address_there_q,
   input wire logic                    data_there_q,
   input wire logic                    wrong_q,
@@ -101,14 +101,16 @@ module axi_lite_slave_properties #(
     assert (int'(write_wait_q) <= 3);                  // answered in a bounded time, whatever the other side does
     assert (int'(read_wait_q) <= ReadLatency + 2);
     // What induction needs to know of the states.
-    assert (write_state_q != 2'd0 || {address_there_q, data_there_q} == {address_q, data_q});
-    assert ((write_state_q != 2'd0) == write_due);
-    assert (s_axil_bvalid == (write_state_q == 2'd3));
-    assert (accessed_q == (write_state_q >= 2'd2 && !refused));
-    assert (written_q == (write_state_q == 2'd2 && !refused));
+    assert (write_state_q <= 3'd4);
+    assert (write_state_q != 3'd0 || {address_there_q, data_there_q} == {address_q, data_q});
+    assert ((write_state_q != 3'd0) == write_due);
+    assert (write_o == (write_state_q == 3'd2 && !refused));
+    assert (s_axil_bvalid == (write_state_q == 3'd4));
+    assert (accessed_q == (write_state_q >= 3'd3 && !refused));
+    assert (written_q == (write_state_q == 3'd3 && !refused));
     assert (!address_q || (wrong_q == (write_to_q[1:0] != 2'b00) && write_address_o == write_to_q[AddressWidth-1:2]));
     assert (!data_q || (partial_q == (strobe_q != 4'b1111) && write_data_o == word_q));
-    assert (write_state_q == 2'd0 || write_wait_q == 5'(write_state_q) - 5'd1 || s_axil_bvalid);
+    assert (write_state_q == 3'd0 || write_wait_q == 5'(write_state_q) - 5'd1 || s_axil_bvalid);
     assert (read_q == (read_state_q != 2'd0));
     assert (s_axil_rvalid == (read_state_q == 2'd3));
     assert (!read_q || (misaligned_q == (read_from_q[1:0] != 2'b00) && read_address_o == read_from_q[AddressWidth-1:2]));
