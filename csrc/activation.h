@@ -30,7 +30,7 @@ inline Vector sigmoid(Vector x) {
     return divide(one, one + exponential_of_negative(clamp(x, 87.0f)));
 }
 
-// Range: all of float32. Error: 6 ulp, never beyond [-1, 1], odd, NaN for NaN.
+// Range: all of float32. Error: 7 ulp, never beyond [-1, 1], odd, NaN for NaN.
 inline Vector tanh(Vector x) {
     // Rational minimax approximation in x^2, relative error 2e-8 in exact arithmetic; 1 in float32 beyond 9.02.
     x = clamp(x, 9.02f);

