@@ -70,7 +70,16 @@ def backward(tape: Tape, dy: Array, dh_n: Array, dc_n: Array) -> Gradients:
         assert isinstance(tape, FormulationTape)
         import torch
 
-        gradients = torch.autograd.grad(tape.outputs, tape.inputs, given, retain_graph=True, materialize_grads=True)
+        # Without steps y depends on nothing.
+        outputs = [(y, dy) for y, dy in zip(tape.outputs, given, strict=True) if y.requires_grad]
+        gradients = torch.autograd.grad(
+            [y for y, _ in outputs],
+            tape.inputs,
+            [dy for _, dy in outputs],
+            retain_graph=True,
+            allow_unused=True,
+            materialize_grads=True,
+        )
     dx, dh0, dc0, *dweights = (_download(d) for d in gradients)
     names = tape.call.spec.parameter_shapes()
     return Gradients(dx=dx, dh0=dh0, dc0=dc0, dweights=dict(zip(names, dweights, strict=True)))
