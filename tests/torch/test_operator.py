@@ -96,6 +96,17 @@ def test_third_derivative() -> None:
     assert torch.autograd.gradgradcheck(run, (x,), fast_mode=True)
 
 
+def test_second_derivatives_of_no_steps() -> None:
+    """Without steps nothing but the states flows through, so d(dh0)/dh_n is one and every other derivative zero."""
+    module = gatesmith.torch.LSTM(3, 4).double()
+    h0 = torch.randn(1, 2, 4, dtype=torch.float64, requires_grad=True)
+    upstream = torch.randn(1, 2, 4, dtype=torch.float64, requires_grad=True)
+    _, (h_n, _) = module(torch.empty(0, 2, 3, dtype=torch.float64), (h0, torch.zeros_like(h0)))
+    (dh0,) = torch.autograd.grad(h_n, h0, upstream, create_graph=True)
+    (second,) = torch.autograd.grad(dh0.sum(), upstream)
+    assert torch.equal(second, torch.ones_like(upstream))
+
+
 @given(call=calls(specs(), max_batch=2, max_steps=3))
 @deterministic(40)
 def test_formulation_equals_the_reference(call: Call) -> None:

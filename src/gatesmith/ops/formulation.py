@@ -54,6 +54,19 @@ def formulate(
         return y.to(x.dtype), h_n.to(x.dtype), c_n.to(x.dtype)
 
 
+def gradients_of(
+    outputs: Sequence[Tensor], inputs: Sequence[Tensor], upstream: Sequence[Tensor | None], **how: bool
+) -> tuple[Tensor, ...]:
+    """:func:`torch.autograd.grad` of the outputs that depend on an input: without steps, y depends on nothing.
+
+    Args:
+        upstream: the gradients of the outputs; None for zero.
+        how: further arguments of ``torch.autograd.grad``.
+    """
+    pairs = [(y, dy) for y, dy in zip(outputs, upstream, strict=True) if dy is not None and y.requires_grad]
+    return torch.autograd.grad([y for y, _ in pairs], inputs, [dy for _, dy in pairs], allow_unused=True, **how)
+
+
 def without_autocast(device: torch.device) -> AbstractContextManager[object]:
     """A block in which PyTorch computes in the types that are given, whatever the caller has switched on."""
     if not torch.amp.is_autocast_available(device.type):

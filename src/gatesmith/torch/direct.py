@@ -6,7 +6,7 @@ kept in a :class:`_Plan` for the next call of these sizes.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +17,7 @@ from gatesmith.errors import InputError
 from gatesmith.ops import cpu
 from gatesmith.ops.call import check_lengths
 from gatesmith.ops.library import CCell, CRun, CSpec, address, library
+from gatesmith.ops.variant import is_variant
 from gatesmith.spec import LSTMSpec
 
 
@@ -33,7 +34,12 @@ class _Plan:
 
 def takes(x: Tensor, seed: Tensor | None, spec: LSTMSpec) -> bool:
     """Whether these are calls of the plain cell in float32, without noise, and the kernel is there."""
-    return x.dtype is torch.float32 and seed is None and _is_plain(spec) and cpu.missing() is None
+    return (
+        x.dtype is torch.float32
+        and seed is None
+        and not (spec.forget_bias or is_variant(spec, training=False))
+        and cpu.missing() is None
+    )
 
 
 def forward(
@@ -116,11 +122,6 @@ def backward(
     spare.give_back(packed)
     spare.give_back(workspace)
     return [dx, dh0, dc0, *gradients]
-
-
-@lru_cache(maxsize=1024)
-def _is_plain(spec: LSTMSpec) -> bool:
-    return replace(spec, dropout=0.0, recurrent_dropout=0.0).is_standard
 
 
 @lru_cache(maxsize=1024)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gatesmith.ops.call import Call, Gradients, make_call
 from gatesmith.ops.devices import Engine, Tape, default_engine
-from gatesmith.ops.formulation import formulate
+from gatesmith.ops.formulation import formulate, gradients_of
 from gatesmith.spec import LSTMSpec
 from gatesmith.torch import cuda
 from gatesmith.weights import Weights
@@ -148,10 +148,7 @@ def _lstm_backward_gradient(ctx: Any, grads: list[Tensor | None]) -> tuple[Any, 
         inputs = [tensor if tensor.requires_grad else tensor.detach().requires_grad_() for tensor in inputs]
         dy, dh_n, dc_n, x, h0, c0, *weights = inputs
         first = _formulate_backward(dy, dh_n, dc_n, x, h0, c0, lengths, seed, weights, ctx.spec, create_graph=True)
-        pairs = [(g, d) for g, d in zip(first, grads, strict=True) if d is not None and g.requires_grad]
-        seconds = torch.autograd.grad(
-            [g for g, _ in pairs], inputs, [d for _, d in pairs], create_graph=again, allow_unused=True
-        )
+        seconds = gradients_of(first, inputs, grads, create_graph=again)
     ddy, ddh_n, ddc_n, dx, dh0, dc0, *dweights = seconds
     return ddy, ddh_n, ddc_n, None, dx, dh0, dc0, None, None, dweights, None
 
@@ -255,10 +252,7 @@ def _formulate_backward(
 ) -> list[Tensor]:
     inputs = [tensor if tensor.requires_grad else tensor.detach().requires_grad_() for tensor in (x, h0, c0, *weights)]
     outputs = formulate_call(inputs[0], inputs[1], inputs[2], lengths, seed, inputs[3:], spec)
-    grads = torch.autograd.grad(
-        outputs, inputs, (dy, dh_n, dc_n), create_graph=create_graph, allow_unused=True, materialize_grads=True
-    )
-    return list(grads)
+    return list(gradients_of(outputs, inputs, (dy, dh_n, dc_n), create_graph=create_graph, materialize_grads=True))
 
 
 def _call(

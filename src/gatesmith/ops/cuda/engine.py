@@ -68,18 +68,9 @@ def backward(tape: Tape, dy: Array, dh_n: Array, dc_n: Array) -> Gradients:
         gradients = run_backward(tape.problem, tape.kept, *given)
     else:
         assert isinstance(tape, FormulationTape)
-        import torch
+        from gatesmith.ops.formulation import gradients_of
 
-        # Without steps y depends on nothing.
-        outputs = [(y, dy) for y, dy in zip(tape.outputs, given, strict=True) if y.requires_grad]
-        gradients = torch.autograd.grad(
-            [y for y, _ in outputs],
-            tape.inputs,
-            [dy for _, dy in outputs],
-            retain_graph=True,
-            allow_unused=True,
-            materialize_grads=True,
-        )
+        gradients = gradients_of(tape.outputs, tape.inputs, given, retain_graph=True, materialize_grads=True)
     dx, dh0, dc0, *dweights = (_download(d) for d in gradients)
     names = tape.call.spec.parameter_shapes()
     return Gradients(dx=dx, dh0=dh0, dc0=dc0, dweights=dict(zip(names, dweights, strict=True)))
