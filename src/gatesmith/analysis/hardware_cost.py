@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gatesmith.analysis.hardware_memories import Memory, Parameter, cell_memories, products_of_a_step, stack_memories
+from gatesmith.analysis.hardware_memories import Memory, cell_memories, products_of_a_step, stack_memories
 from gatesmith.analysis.results import save_result
 from gatesmith.errors import InputError
 
@@ -107,7 +107,7 @@ def hardware_footprint(
     predicted_cycles: Sequence[int] | None = None,
     measured_cycles: Sequence[float] | None = None,
     synthesised: Mapping[str, Any] | None = None,
-    stack: Mapping[str, Parameter] | None = None,
+    stack: Mapping[str, int] | None = None,
 ) -> HardwareFootprint:
     """Bits of weight ROM, state RAM and tables of every cell of an export, and its clocks per step.
 
@@ -116,7 +116,7 @@ def hardware_footprint(
         predicted_cycles: per cell, from :func:`gatesmith.hardware.timing.timing`.
         measured_cycles: per cell, from simulation.
         synthesised: luts, dsps, brams … of the whole design.
-        stack: the parameters of the RTL's module ``lstm_stack``, for the buffers around the cells and the head.
+        stack: the numbers among the parameters of ``lstm_stack``, for the buffers around the cells and the head.
 
     Raises:
         InputError: a parameter is missing, or a list has not one value for each cell.
@@ -141,5 +141,5 @@ def hardware_footprint(
         for at, (name, parameters) in enumerate(cells.items())
     ]
     memories = tuple(memory for name, parameters in cells.items() for memory in cell_memories(name, parameters))
-    around = stack_memories(stack) if stack else ()
+    around = stack_memories(stack, list(cells.values())) if stack else ()
     return HardwareFootprint(cells=tuple(rows), memories=(*memories, *around), synthesised=dict(synthesised or {}))

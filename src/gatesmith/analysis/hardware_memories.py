@@ -5,9 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-Parameter = int | tuple[int, ...]
-"""Of module ``lstm_stack``: a tuple has one value for each cell."""
-
 BLOCK_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 36))
 """Words and bits of an ECP5 block RAM in each of its modes (Lattice FPGA-TN-02204)."""
 
@@ -125,30 +122,33 @@ def _gathered(memories: Sequence[Declared]) -> list[Declared]:
     ]
 
 
-def stack_memories(p: Mapping[str, Parameter]) -> tuple[Memory, ...]:
-    """The buffers that turn sequences around and hold last steps, and the head's memories, of ``lstm_stack``."""
-    head = _head_memories(p) if p["Head"] else ()
-    return (*(_memory("stack", *buffer, RAM_BLOCK_WORDS) for buffer in _gathered(list(_buffers(p)))), *head)
+def stack_memories(p: Mapping[str, int], cells: Sequence[Mapping[str, int]]) -> tuple[Memory, ...]:
+    """What stands around the cells: buffers that turn sequences around or hold last steps, and the head's memories.
+
+    Args:
+        p: those parameters of ``lstm_stack`` that are one number for all cells.
+        cells: the parameters of each cell, in their order.
+    """
+    head = _head_memories(p, cells[-1]["HiddenSize"]) if p["Head"] else ()
+    return (*(_memory("stack", *buffer, RAM_BLOCK_WORDS) for buffer in _gathered(list(_buffers(p, cells)))), *head)
 
 
-def _buffers(p: Mapping[str, Parameter]) -> Iterator[Declared]:
-    inputs, hidden, layers = _one(p, "InputSize"), _one(p, "HiddenSize"), _one(p, "Layers")
-    directions = 2 if p["Direction"] == 2 else 1
-    link, last_link = _one(p, "LinkElements"), _one(p, "OutElements")
-    for layer in range(layers):
-        size, elements = (inputs, _one(p, "InElements")) if layer == 0 else (directions * hidden, link)
-        out = last_link if layer == layers - 1 else link
-        x_bits, h_bits = _of_cell(p, "XWidth", directions * layer), _of_cell(p, "HWidth", directions * layer)
-        turned = directions == 2 or (p["Direction"] == 1 and layer == 0)
-        if turned:
-            yield _turned("x, to be turned around", "2S·D·x", size, elements, x_bits, _one(p, "MaxSteps"))
-        if directions == 2:
-            words = _power_of_two(2 * _one(p, "MaxSteps") * hidden // out)
-            yield ("h forward, waiting for reverse", "2S·H·h", words, out * h_bits, words * out * h_bits, 1)
-        if directions == 2 or (p["Direction"] == 1 and layer == layers - 1):
-            yield _turned("h, to be turned back", "2S·H·h", hidden, out, h_bits, _one(p, "MaxSteps"))
-        if p["LastOnly"] and layer == layers - 1:
-            yield _turned("h of the last step", "2H·h", directions * hidden, out, h_bits, 1)
+def _buffers(p: Mapping[str, int], cells: Sequence[Mapping[str, int]]) -> Iterator[Declared]:
+    both, reverse, longest = p["Direction"] == 2, p["Direction"] == 1, p["MaxSteps"]
+    first_cells = cells[:: 2 if both else 1]  # of every layer
+    for cell in first_cells:
+        bottom, top = cell is first_cells[0], cell is first_cells[-1]
+        hidden, width, elements = cell["HiddenSize"], cell["HWidth"], cell["OutElements"]
+        if both or (reverse and bottom):
+            name = "x, to be turned around"
+            yield _turned(name, "2S·D·x", cell["InputSize"], cell["InElements"], cell["XWidth"], longest)
+        if both:
+            words = _power_of_two(2 * longest * hidden // elements)
+            yield ("h forward, waiting for reverse", "2S·H·h", words, elements * width, words * elements * width, 1)
+        if both or (reverse and top):
+            yield _turned("h, to be turned back", "2S·H·h", hidden, elements, width, longest)
+        if p["LastOnly"] and top:
+            yield _turned("h of the last step", "2H·h", (2 if both else 1) * hidden, elements, width, 1)
 
 
 def _turned(name: str, formula: str, size: int, elements: int, width: int, steps: int) -> Declared:
@@ -157,12 +157,11 @@ def _turned(name: str, formula: str, size: int, elements: int, width: int, steps
     return (name, formula, words, elements * width, 2 * steps * size * width, 1)
 
 
-def _head_memories(p: Mapping[str, Parameter]) -> tuple[Memory, ...]:
+def _head_memories(p: Mapping[str, int], hidden: int) -> tuple[Memory, ...]:
     """Those of rtl/dense_head.sv; one product in a clock, so that a ring holds the sums of all classes but one."""
-    inputs = (2 if p["Direction"] == 2 else 1) * _one(p, "HiddenSize")
-    classes, acc = _one(p, "Classes"), _one(p, "HeadAccWidth")
-    w, b = _one(p, "HeadWeightWidth"), _one(p, "HeadBiasWidth")
-    scores, width = (1, (classes - 1).bit_length() + 1) if p["Head"] == 2 else (classes, _one(p, "ScoreWidth"))
+    inputs = (2 if p["Direction"] == 2 else 1) * hidden
+    classes, acc, w, b = p["Classes"], p["HeadAccWidth"], p["HeadWeightWidth"], p["HeadBiasWidth"]
+    scores, width = (1, max(2, (classes - 1).bit_length() + 1)) if p["Head"] == 2 else (classes, p["ScoreWidth"])
     read_only: list[Declared] = [
         ("weights", "K·H·w", inputs * classes, w, inputs * classes * w, 1),
         ("biases", "K·b", classes, b, classes * b, 1),
@@ -178,16 +177,6 @@ def _head_memories(p: Mapping[str, Parameter]) -> tuple[Memory, ...]:
         for memories, least in ((read_only, ROM_BLOCK_WORDS), (writable, RAM_BLOCK_WORDS))
         for declared in memories
     )
-
-
-def _one(p: Mapping[str, Parameter], name: str) -> int:
-    value = p[name]
-    return value if isinstance(value, int) else value[0]
-
-
-def _of_cell(p: Mapping[str, Parameter], name: str, cell: int) -> int:
-    value = p[name]
-    return value if isinstance(value, int) else value[cell]
 
 
 def _lanes(p: Mapping[str, int]) -> int:

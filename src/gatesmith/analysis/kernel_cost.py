@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from gatesmith.analysis import variant_cost
 from gatesmith.analysis.cost import Line
-from gatesmith.analysis.variant_cost import Sizes, Terms, show
+from gatesmith.analysis.variant_cost import H_PADDING, Sizes, Terms, show
 from gatesmith.ops.variant import is_variant
 from gatesmith.spec import LSTMSpec
 
@@ -22,9 +22,6 @@ HOIST_ABOVE_WEIGHTS, HOISTED_STEPS = 1 << 22, 4
 
 SHORT_FLOATS = 64
 """Rows of x and y of at most so many floats are moved between the order of the batch and that of lengths."""
-
-H_PADDING = 16
-"""Floats between the rows of h, so that they don't fall on the same lines of a cache."""
 
 ROW_BYTES = 48
 """What a thread keeps for each sequence of a variant: its rank, row and time, and where its x, h and y lie."""

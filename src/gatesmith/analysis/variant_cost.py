@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from gatesmith.spec import LSTMSpec
 
 H_PADDING = 16
+"""Floats between the rows of h, so that they don't fall on the same lines of a cache."""
+
 NORM_SCALES = 8
 
 Terms = list[tuple[str, int]]

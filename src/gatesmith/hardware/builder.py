@@ -2,13 +2,15 @@
 
 import contextlib
 import hashlib
+import importlib.util
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Generator, Mapping
 from pathlib import Path
 
-from gatesmith.errors import ToolError
+from gatesmith.errors import MissingToolError, ToolError
 
 CACHE_VARIABLE = "GATESMITH_CACHE"
 BUILD_TIMEOUT_S = 600.0
@@ -59,6 +61,27 @@ def call(command: list[str], folder: Path, environment: Mapping[str, str]) -> No
 def compiler() -> str:
     """The C++ compiler's command."""
     return os.environ.get("CXX", "g++")
+
+
+def missing(package: str) -> str | None:
+    """What a simulator lacks that comes with ``package``, as the rest of a sentence; None where it can be built."""
+    if importlib.util.find_spec(package) is None:
+        return f"the package {package.replace('_', '-')}, install gatesmith[rtl]"
+    if shutil.which(compiler()) is None:
+        return f"the C++ compiler {compiler()}, install g++ or set CXX"
+    return None
+
+
+def package_folder(package: str, purpose: str) -> Path:
+    """Where ``package`` is installed.
+
+    Raises:
+        MissingToolError: it or the compiler is not; the message names what brings it.
+    """
+    lacking, spec = missing(package), importlib.util.find_spec(package)
+    if lacking or spec is None or spec.origin is None:
+        raise MissingToolError(f"{purpose} needs {lacking or package}")
+    return Path(spec.origin).resolve().parent
 
 
 def digest(*parts: bytes) -> str:

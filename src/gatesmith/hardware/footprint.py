@@ -30,5 +30,5 @@ def export_footprint(
         predicted_cycles=[timing(cell.parameters).cycles_per_step for cell in cells],
         measured_cycles=[verification.cycles_per_step] if alone and verification else None,
         synthesised=synthesis.to_dict() if synthesis else None,
-        stack=exported.stack,
+        stack={name: value for name, value in exported.stack.items() if isinstance(value, int)},
     )

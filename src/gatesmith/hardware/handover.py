@@ -111,7 +111,7 @@ def handover_files(design: Handover) -> dict[str, str]:
         "Makefile": filled("Makefile", names),
         "constraints/ecp5.lpf": filled("ecp5.lpf", names),
         "constraints/xilinx7.xdc": filled("xilinx7.xdc", names),
-        DATA_SHEET: data_sheet(design),
+        DATA_SHEET: data_sheet(design.name, design.spec, design.plan, design.options, design.stack, design.cells),
         "simulation/testbench.sv": with_defaults(testbench, numbers).replace(
             f"  {WRAPPER} u_design", f"  {top} u_design"
         ),
@@ -119,17 +119,25 @@ def handover_files(design: Handover) -> dict[str, str]:
     }
 
 
-def data_sheet(design: Handover, results: Sequence[Mapping[str, Any]] = ()) -> str:
-    """The page about a design, with what synthesis found."""
+def data_sheet(
+    name: str,
+    spec: LSTMSpec,
+    plan: Plan,
+    options: Options,
+    stack: Mapping[str, Parameter],
+    cells: Sequence[tuple[str, Mapping[str, int]]],
+    results: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """The page about a design, with what synthesis found; arguments as of :class:`Handover`."""
     return render(
         Sheet(
-            name=design.name,
-            top=top_module(design.name),
-            spec=design.spec,
-            plan=design.plan,
-            options=design.options,
-            cells=design.cells,
-            design=design_word(design.stack),
+            name=name,
+            top=top_module(name),
+            spec=spec,
+            plan=plan,
+            options=options,
+            cells=cells,
+            design=design_word(stack),
             results=results,
         )
     )

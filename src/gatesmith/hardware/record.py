@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gatesmith.files import make_folder, write_atomically, write_json
-from gatesmith.hardware.datasheet import RESULTS, Sheet, read_results, render
-from gatesmith.hardware.handover import DATA_SHEET, design_word, top_module
+from gatesmith.hardware.datasheet import RESULTS, read_results
+from gatesmith.hardware.handover import DATA_SHEET, data_sheet
 from gatesmith.hardware.manifest import MANIFEST, load_export, read_manifest
 
 
@@ -26,17 +26,14 @@ def record_synthesis(folder: str | Path, found: Mapping[str, Any]) -> Path:
     result = exported.folder / RESULTS.replace("*", str(found["target"]))
     make_folder(result.parent)
     write_json(result, dict(found))
-    page = render(
-        Sheet(
-            name=exported.name,
-            top=top_module(exported.name),
-            spec=exported.spec,
-            plan=exported.plan,
-            options=exported.options,
-            cells=[(cell.name, cell.parameters) for cell in exported.cells],
-            design=design_word(exported.stack),
-            results=read_results(exported.folder),
-        )
+    page = data_sheet(
+        exported.name,
+        exported.spec,
+        exported.plan,
+        exported.options,
+        exported.stack,
+        [(cell.name, cell.parameters) for cell in exported.cells],
+        read_results(exported.folder),
     )
     manifest = read_manifest(exported.folder)
     manifest["sha256"][DATA_SHEET] = hashlib.sha256(page.encode()).hexdigest()

@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from gatesmith.errors import ToolError
+from gatesmith.fixed.qformat import Codes
 from gatesmith.hardware import cxxrtl, verilator
 from gatesmith.hardware.timing import PIPELINE, timing
 from gatesmith.hardware.verilator import Parameter, Probe
-
-Codes = npt.NDArray[np.int64]
 
 Simulator = Literal["verilator", "cxxrtl"]
 

