@@ -1,4 +1,4 @@
-"""Puts the results of `make bench` into docs/performance.md as tables: `python -m benchmarks.tables`."""
+"""Puts the results of `make bench` into docs/performance.md and README.md as tables: `python -m benchmarks.tables`."""
 
 import json
 import re
@@ -11,12 +11,16 @@ ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "cpu.json"
 PAGE = ROOT / "docs" / "performance.md"
 HEADINGS = ("## Results", "## What is missed")
+README = ROOT / "README.md"
+MARKS = ("<!-- bench -->\n", "<!-- /bench -->\n")
 
 
 def main() -> None:
     report = json.loads(RESULTS.read_text())
     before, after = PAGE.read_text().split(f"{HEADINGS[0]}\n")[0], PAGE.read_text().split(HEADINGS[1])[1]
     PAGE.write_text(f"{before}{HEADINGS[0]}\n\n{results(report)}\n{HEADINGS[1]}{after}")
+    before, after = README.read_text().split(MARKS[0])[0], README.read_text().split(MARKS[1])[1]
+    README.write_text(f"{before}{MARKS[0]}\n{overview(report)}\n\n{MARKS[1]}{after}")
 
 
 def results(report: Row) -> str:
@@ -38,6 +42,23 @@ def results(report: Row) -> str:
         parts += [f"{mode.capitalize()}, two threads (one thread in brackets), ms:", _table(report["points"], mode)]
     parts.append("\n".join(f"- {line}" for line in (*_summary(report), *_rest(report))))
     return "\n\n".join(parts) + "\n"
+
+
+def overview(report: Row) -> str:
+    """One line a point, two threads: our speed, and its ratio to the fastest peer."""
+    rows = {(row["mode"], row["point"]): row for row in report["points"] if row["threads"] == 2}
+    lines = [
+        "| two threads, float32 | inference, GFLOP/s | × fastest peer | training, GFLOP/s | × PyTorch |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name in dict.fromkeys(point for _, point in rows):
+        inference, training = rows["inference", name], rows["training", name]
+        lines.append(
+            f"| {name} | {inference['gflops']:.0f} "
+            f"| {inference['ratio']:.2f} ({inference['fastest_peer']}) "
+            f"| {training['gflops']:.0f} | {training['ratio']:.2f} |"
+        )
+    return "\n".join(lines)
 
 
 def _table(points: list[Row], mode: str) -> str:

@@ -1,0 +1,26 @@
+"""The tables in the documents are those of the results that are checked in."""
+
+import json
+
+import pytest
+
+from benchmarks import tables
+
+REPORT = json.loads(tables.RESULTS.read_text())
+
+
+def test_pages_show_the_results_that_are_checked_in() -> None:
+    assert tables.results(REPORT) in tables.PAGE.read_text()
+    assert tables.overview(REPORT) in tables.README.read_text()
+
+
+def test_a_faster_peer_shows_in_the_overview() -> None:
+    slower = [row | {"ratio": row["ratio"] / 10} for row in REPORT["points"]]
+    assert tables.overview(REPORT | {"points": slower}) != tables.overview(REPORT)
+
+
+def test_writing_again_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: dict[str, str] = {}
+    monkeypatch.setattr(type(tables.PAGE), "write_text", lambda path, text: written.update({path.name: text}))
+    tables.main()
+    assert written == {page.name: page.read_text() for page in (tables.PAGE, tables.README)}
