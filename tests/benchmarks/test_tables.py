@@ -1,12 +1,13 @@
 """The tables in the documents are those of the results that are checked in."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from benchmarks import tables
 
-REPORT = json.loads(tables.RESULTS.read_text())
+REPORT: tables.Row = json.loads(tables.RESULTS.read_text())
 
 
 def test_pages_show_the_results_that_are_checked_in() -> None:
@@ -21,6 +22,10 @@ def test_a_faster_peer_shows_in_the_overview() -> None:
 
 def test_writing_again_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     written: dict[str, str] = {}
-    monkeypatch.setattr(type(tables.PAGE), "write_text", lambda path, text: written.update({path.name: text}))
+
+    def write_text(page: Path, text: str) -> None:
+        written[page.name] = text
+
+    monkeypatch.setattr(type(tables.PAGE), "write_text", write_text)
     tables.main()
     assert written == {page.name: page.read_text() for page in (tables.PAGE, tables.README)}
