@@ -1,5 +1,8 @@
 """The operator's way to the Triton kernels, in their interpreter: same results, and a tape that is a tensor."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from tests.tolerances import TOLERANCES
@@ -85,3 +88,12 @@ def test_the_tape_is_a_tensor_that_survives_saving_hooks() -> None:
 def test_cpu_tensors_and_unknown_variants_are_not_taken() -> None:
     assert not cuda.takes(torch.zeros(1, 1, 2), SPEC)
     assert gatesmith.torch.LSTM(2, 3)(torch.zeros(1, 1, 2))[0].shape == (1, 1, 3)
+
+
+def test_the_module_runs_where_triton_is_not_installed() -> None:
+    program = (
+        "import sys; sys.modules['triton'] = None\n"
+        "import torch, gatesmith.torch\n"
+        "y, _ = gatesmith.torch.LSTM(2, 3)(torch.zeros(4, 1, 2)); y.sum().backward()"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
