@@ -127,60 +127,37 @@ module lstm_pointwise #(
   logic [4*ActWidth-1:0] gates;  // {o, g, f, i}
   for (genvar gate = 0; gate < 4; gate++) begin : g_gate
     localparam bit Sees = gate == 3 ? Late : gate < 2 && Peepholes / (gate + 1) % 2 != 0;
-    logic [AccWidth-1:0] sum, sum_q;
-    logic [ZWidth-1:0] z, z_q;
-    logic saturated;
-    assign sum = rows_i[gate*AccWidth+:AccWidth] + AccWidth'($signed(bias[gate*BiasWidth+:BiasWidth]));
-    delay #(.Width(AccWidth), .Stages(SumStages)) u_sum (.clk, .rst(1'b0), .data_i(sum), .data_o(sum_q));
-    if (Sees) begin : g_peephole
-      localparam int Slack = PeepholeAt - MemoryStages - ProductLatency;  // of c and p before the sum
-      logic [AccWidth-1:0] sum_late;
-      logic [PeepholeWidth-1:0] weight;
-      logic [CellWidth-1:0] seen;
-      delay #(
-        .Width(AccWidth), .Stages((gate == 3 ? CellAt + ProductLatency : PeepholeAt) - RowsAt - SumStages)
-      ) u_sum_late (.clk, .rst(1'b0), .data_i(sum_q), .data_o(sum_late));
-      delay #(.Width(PeepholeWidth), .Stages(gate == 3 ? CellAt - MemoryStages : Slack)) u_weight (
-        .clk,
-        .rst(1'b0),
-        .data_i(peepholes[(gate==3?2:gate)*PeepholeWidth+:PeepholeWidth]),
-        .data_o(weight)
-      );
-      if (gate == 3) begin : g_new
-        assign seen = cell_new;
-      end else begin : g_old
-        delay #(.Width(CellWidth), .Stages(Slack)) u_seen (.clk, .rst(1'b0), .data_i(cell_early), .data_o(seen));
-      end
-      peephole #(
-        .SumWidth(AccWidth), .SumFrac(AccFrac), .CellWidth(CellWidth), .CellFrac(CellFrac),
-        .WeightWidth(PeepholeWidth), .WeightFrac(PeepholeFrac), .ZWidth(ZWidth), .ZFrac(ZFrac),
-        .OperandStages(OperandStages), .ProductStages(ProductStages), .SumStages(SumStages)
-      ) u_z (.clk, .cell_i(seen), .weight_i(weight), .sum_i(sum_late), .z_o(z), .saturated_o(saturated));
-    end else begin : g_plain
-      logic [ZWidth-1:0] z_d;
-      logic saturated_d;
-      saturate_round #(.InWidth(AccWidth), .Shift(AccFrac - ZFrac), .OutWidth(ZWidth), .Stages(SumStages)) u_z (
-        .clk, .value_i(sum_q), .base_i('0), .value_o(z_d), .saturated_o(saturated_d)
-      );
-      delay #(.Width(ZWidth + 1), .Stages(EarlyStages)) u_wait (
-        .clk, .rst(1'b0), .data_i({z_d, saturated_d}), .data_o({z, saturated})
-      );
-    end
-    delay #(.Width(ZWidth + 1), .Stages(1)) u_z_q (
-      .clk, .rst(1'b0), .data_i({z, saturated}), .data_o({z_q, z_saturated[gate]})
+    localparam int Slack = PeepholeAt - MemoryStages - ProductLatency;  // of an old c and its weight before the sum
+    logic [ZWidth-1:0] z;
+    preactivation #(
+      .AccWidth(AccWidth), .AccFrac(AccFrac), .BiasWidth(BiasWidth), .ZWidth(ZWidth), .ZFrac(ZFrac),
+      .Peephole(Sees), .CellWidth(CellWidth), .CellFrac(CellFrac), .WeightWidth(PeepholeWidth), .WeightFrac(PeepholeFrac),
+      .WeightWait(gate == 3 ? CellAt - MemoryStages : Slack),
+      .CellWait(gate == 3 ? 0 : Slack),
+      .SumWait((gate == 3 ? CellAt + ProductLatency : PeepholeAt) - RowsAt - SumStages),
+      .Wait(EarlyStages),
+      .OperandStages(OperandStages), .ProductStages(ProductStages), .SumStages(SumStages)
+    ) u_z (
+      .clk,
+      .sum_i(rows_i[gate*AccWidth+:AccWidth]),
+      .bias_i(bias[gate*BiasWidth+:BiasWidth]),
+      .cell_i(gate == 3 ? cell_new : cell_early),
+      .weight_i(peepholes[(gate==3?2:gate)*PeepholeWidth+:PeepholeWidth]),
+      .z_o(z),
+      .saturated_o(z_saturated[gate])
     );
     if (gate == 2) begin : g_tanh
       activation #(
         .ZWidth(ZWidth), .ActWidth(ActWidth), .ActFrac(ActFrac), .TableBits(TableBits), .SlopeWidth(SlopeWidth),
         .Odd(1'b1), .File(TanhFile),
         .MemoryStages(MemoryStages), .OperandStages(OperandStages), .ProductStages(ProductStages), .SumStages(SumStages)
-      ) u_activation (.clk, .z_i(z_q), .a_o(gates[gate*ActWidth+:ActWidth]));
+      ) u_activation (.clk, .z_i(z), .a_o(gates[gate*ActWidth+:ActWidth]));
     end else begin : g_sigmoid
       activation #(
         .ZWidth(ZWidth), .ActWidth(ActWidth), .ActFrac(ActFrac), .TableBits(TableBits), .SlopeWidth(SlopeWidth),
         .Odd(1'b0), .File(SigmoidFile),
         .MemoryStages(MemoryStages), .OperandStages(OperandStages), .ProductStages(ProductStages), .SumStages(SumStages)
-      ) u_activation (.clk, .z_i(z_q), .a_o(gates[gate*ActWidth+:ActWidth]));
+      ) u_activation (.clk, .z_i(z), .a_o(gates[gate*ActWidth+:ActWidth]));
     end
   end
 
@@ -218,51 +195,24 @@ module lstm_pointwise #(
     assign cell_early = '0;
   end
 
-  // c' = saturate(round_shift(f * c + i * g)), both products brought to the finer of their fractions
-  localparam int KeepShift = ActFrac > CellFrac ? ActFrac - CellFrac : 0;
-  localparam int AddShift = CellFrac > ActFrac ? CellFrac - ActFrac : 0;
-  localparam int KeepWidth = ActWidth + CellWidth;
-  localparam int AddWidth = 2 * ActWidth;
-  localparam int MixWidth = (KeepWidth + KeepShift > AddWidth + AddShift ? KeepWidth + KeepShift : AddWidth + AddShift) + 1;
-  localparam int MixShift = (ActFrac > CellFrac ? ActFrac : CellFrac) + ActFrac - CellFrac;
-  logic signed [ActWidth-1:0] gate_i, gate_f, gate_g;
-  logic signed [CellWidth-1:0] cell_old;
-  logic signed [KeepWidth-1:0] keep;
-  logic signed [AddWidth-1:0] add;
-  logic [KeepWidth-1:0] keep_q;
-  logic [AddWidth-1:0] add_q;
-  logic [MixWidth-1:0] mix, mix_q;
-  logic [CellWidth-1:0] cell_d;
-  logic cell_saturated_d, cell_saturated;
-  assign {gate_g, gate_f, gate_i} = gates[3*ActWidth-1:0];
+  // The new c
+  logic [CellWidth-1:0] cell_old;
+  logic cell_saturated;
   delay #(.Width(CellWidth), .Stages(OperandStages + SumStages)) u_cell_old (
     .clk, .rst(1'b0), .data_i(cell_read), .data_o(cell_old)
   );
-  assign keep = gate_f * cell_old;
-  assign add = gate_i * gate_g;
-  delay #(.Width(KeepWidth), .Stages(ProductStages)) u_keep (.clk, .rst(1'b0), .data_i(keep), .data_o(keep_q));
-  delay #(.Width(AddWidth), .Stages(ProductStages)) u_add (.clk, .rst(1'b0), .data_i(add), .data_o(add_q));
-  assign mix = (MixWidth'($signed(keep_q)) << KeepShift) + (MixWidth'($signed(add_q)) << AddShift);
-  delay #(.Width(MixWidth), .Stages(SumStages)) u_mix (.clk, .rst(1'b0), .data_i(mix), .data_o(mix_q));
-  saturate_round #(.InWidth(MixWidth), .Shift(MixShift), .OutWidth(CellWidth), .Stages(SumStages)) u_cell (
-    .clk, .value_i(mix_q), .base_i('0), .value_o(cell_d), .saturated_o(cell_saturated_d)
+  cell_update #(
+    .ActWidth(ActWidth), .ActFrac(ActFrac), .CellWidth(CellWidth), .CellFrac(CellFrac), .Clip(CellClip),
+    .ProductStages(ProductStages), .SumStages(SumStages)
+  ) u_cell (
+    .clk,
+    .gate_i_i(gates[0+:ActWidth]),
+    .gate_f_i(gates[ActWidth+:ActWidth]),
+    .gate_g_i(gates[2*ActWidth+:ActWidth]),
+    .cell_i(cell_old),
+    .cell_o(cell_new),
+    .saturated_o(cell_saturated)
   );
-  if (CellClip > 0) begin : g_clip
-    localparam logic [CellWidth-1:0] HIGH = CellWidth'(CellClip);
-    localparam logic [CellWidth-1:0] LOW = -HIGH;
-    logic [CellWidth-1:0] bounded;
-    logic unused_saturated;
-    assign unused_saturated = cell_saturated_d;
-    delay #(.Width(CellWidth), .Stages(SumStages)) u_bounded (.clk, .rst(1'b0), .data_i(cell_d), .data_o(bounded));
-    assign cell_saturated = 1'b0;
-    always_ff @(posedge clk) begin
-      cell_new <= $signed(bounded) > $signed(HIGH) ? HIGH : $signed(bounded) < $signed(LOW) ? LOW : bounded;
-    end
-  end else begin : g_no_clip
-    delay #(.Width(CellWidth + 1), .Stages(1)) u_cell_q (
-      .clk, .rst(1'b0), .data_i({cell_d, cell_saturated_d}), .data_o({cell_new, cell_saturated})
-    );
-  end
 
   // h' = saturate(round_shift(o * tanh(c')))
   logic [ZWidth-1:0] zc, zc_q;

@@ -58,10 +58,10 @@ def test_a_fault_in_the_weights_is_seen(mutate: Callable[[CellWeights], CellWeig
 
 
 FAULTS = {
-    "bias not added": ("lstm_pointwise.sv", "+ AccWidth'($signed(bias[", "+ 0 * AccWidth'($signed(bias["),
+    "bias not added": ("preactivation.sv", "+ AccWidth'($signed(bias_i", "+ 0 * AccWidth'($signed(bias_i"),
     "half not rounded up": ("saturate_round.sv", "{base, 1'b1} + halves", "{base, 1'b0} + halves"),
     "saturation wraps": ("saturate_round.sv", "assign value_o = beyond_q ?", "assign value_o = 1'b0 ?"),
-    "gates crossed": ("lstm_pointwise.sv", "{gate_g, gate_f, gate_i}", "{gate_g, gate_i, gate_f}"),
+    "gates crossed": ("lstm_pointwise.sv", ".gate_i_i(gates[0+:ActWidth])", ".gate_i_i(gates[ActWidth+:ActWidth])"),
     "sigmoid not mirrored": (
         "activation.sv",
         "(Mirror & {ActWidth{negative_late}})",
