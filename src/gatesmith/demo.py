@@ -13,7 +13,8 @@ from gatesmith.datasets import Sequences, japanese_vowels
 from gatesmith.errors import MismatchError, OutputError
 from gatesmith.files import make_folder, write_atomically, write_json
 from gatesmith.fixed import Plan, calibrate
-from gatesmith.fixed.head import classes_of, last_steps, quantise_head
+from gatesmith.fixed.head import classes_of, last_steps
+from gatesmith.fixed.linear import quantise_linear
 from gatesmith.fixed.model import CodeOutputs, quantise_inputs
 from gatesmith.fixed.model import run as run_fixed
 from gatesmith.fixed.trace import real_trace
@@ -165,7 +166,7 @@ def _accuracies(
     assert plan.head is not None
     assert rtl.head is not None
     y = run_on_device(lstm, test.x, lengths=test.lengths)[0]
-    head = quantise_head(plan.head, classifier.head_weight, classifier.head_bias)
+    head = quantise_linear(plan.head, classifier.head_weight, classifier.head_bias)
     classes = {
         "float_accuracy": classifier.classify(y, test.lengths),
         "fixed_accuracy": classes_of(head, last_steps(fixed.y, test.lengths)),

@@ -36,6 +36,21 @@ def activate(z: int, plan: dict[str, Any], entries: list[tuple[int, int]], *, of
     return offset * 2 ** (plan["a_width"] - 2) - positive if z < 0 else positive
 
 
+def project(h: list[int], plan: dict[str, Any], weights: dict[str, list[Any]], raised: set[str]) -> list[int]:
+    """r of h."""
+    r: list[int] = []
+    for row, bias in zip(weights["w"], weights["b"], strict=True):
+        total = to_fraction(bias, plan["x_frac"] + plan["w_frac"])
+        for w, value in zip(row, h, strict=True):
+            total += to_fraction(w, plan["w_frac"]) * to_fraction(value, plan["x_frac"])
+        code, changed = to_code(total, plan["y_width"], plan["y_frac"])
+        if plan["y_clip"]:
+            code, changed = sorted((-plan["y_clip"], code, plan["y_clip"]))[1], False
+        raised.update({"h"} if changed else set())
+        r.append(code)
+    return r
+
+
 def run_cell(
     plan: dict[str, Any],
     tables: dict[str, list[tuple[int, int]]],
@@ -44,15 +59,16 @@ def run_cell(
     h: list[int],
     c: list[int],
 ) -> tuple[list[list[int]], list[int], list[int], set[str]]:
-    """One cell over one sequence, in its own order of time: (h of every step, h_n, c_n, raised flags).
+    """One cell over one sequence, in its own order of time: (h, or r, of every step, h_n, c_n, raised flags).
 
     weights are stacked by gate (i, f, g, o), not interleaved: ``w_ih[k * H + u]`` is gate k of unit u.
     """
-    hidden, z_frac, a_frac, flags = len(h), plan["z_width"] - 4, plan["a_width"] - 2, set[str]()
-    acc_frac = max(plan["x_frac"] + plan["w_ih_frac"], plan["h_frac"] + plan["w_hh_frac"])
+    hidden, z_frac, a_frac, flags = len(c), plan["z_width"] - 4, plan["a_width"] - 2, set[str]()
+    read_frac = plan["projection"]["y_frac"] if plan["projection"] else plan["h_frac"]
+    acc_frac = max(plan["x_frac"] + plan["w_ih_frac"], read_frac + plan["w_hh_frac"])
     outputs: list[list[int]] = []
     for x in xs:
-        new_h, new_c = list(h), list(c)
+        new_h, new_c = [0] * hidden, list(c)
         for unit in range(hidden):
 
             def gate(
@@ -64,7 +80,7 @@ def run_cell(
                 for w, value in zip(weights["w_ih"][row], x, strict=True):
                     acc += to_fraction(w, plan["w_ih_frac"]) * to_fraction(value, plan["x_frac"])
                 for w, value in zip(weights["w_hh"][row], h, strict=True):
-                    acc += to_fraction(w, plan["w_hh_frac"]) * to_fraction(value, plan["h_frac"])
+                    acc += to_fraction(w, plan["w_hh_frac"]) * to_fraction(value, read_frac)
                 if "ifgo"[index] in plan["peepholes"]:
                     acc += to_fraction(weights["p"][row], plan["p_frac"]) * to_fraction(c_seen, plan["c_frac"])
                 z, changed = to_code(acc, plan["z_width"], z_frac)
@@ -83,6 +99,7 @@ def run_cell(
             squashed = to_fraction(activate(zc, plan, tables["cell"], offset=0), a_frac)
             new_h[unit], changed = to_code(gate(3, new_c[unit]) * squashed, plan["h_width"], plan["h_frac"])
             flags |= {"h"} if changed else set()
-        h, c = new_h, new_c
+        projection = plan["projection"]
+        h, c = project(new_h, projection, weights["projection"], flags) if projection else new_h, new_c
         outputs.append(h)
     return outputs, h, c, flags

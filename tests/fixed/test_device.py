@@ -24,7 +24,7 @@ def test_returns_the_codes_as_real_numbers() -> None:
     assert y.dtype == h_n.dtype == c_n.dtype == np.float32
     assert (plan.y_format.quantise(y) == outputs.y).all()
     for at, cell in enumerate(plan.cells):
-        assert (cell.h_format.quantise(h_n[at]) == outputs.h_n[at]).all()
+        assert (cell.y_format.quantise(h_n[at]) == outputs.h_n[at]).all()
         assert (cell.c_format.quantise(c_n[at]) == outputs.c_n[at]).all()
 
 
@@ -49,5 +49,7 @@ def test_bad_calls_are_refused() -> None:
         run_on_device(LSTM_SMALL, X, device="fixed", plan=plan, data_width=8)
     with pytest.raises(FormatError, match="the plan has 4 cells; expected 1"):
         run_on_device(LSTM(LSTMSpec(3, 5)), X, device="fixed", plan=plan)
-    with pytest.raises(UnsupportedError, match=r"device 'fixed' can't run a projection \(proj_size = 2\)"):
-        run_on_device(LSTM(LSTMSpec(3, 5, proj_size=2)), X, device="fixed")
+    with pytest.raises(
+        UnsupportedError, match=r"device 'fixed' can't run zoneout \(zoneout_h = 0.1, zoneout_c = 0.0\)"
+    ):
+        run_on_device(LSTM(LSTMSpec(3, 5, zoneout_h=0.1)), X, device="fixed")

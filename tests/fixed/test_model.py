@@ -14,14 +14,21 @@ from tests.tolerances import TOLERANCES
 
 from gatesmith.errors import FormatError, InputError
 from gatesmith.fixed import calibrate
+from gatesmith.fixed.cell import CellPlan
 from gatesmith.fixed.model import FLAGS, CodeInputs, CodeOutputs, convert, quantise_inputs, run
-from gatesmith.fixed.plan import CellPlan, Plan
+from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.qformat import Codes, QFormat
 from gatesmith.fixed.weights import CellWeights, quantise_weights
 from gatesmith.ops.call import make_call
 from gatesmith.ops.operator import LSTM, run_on_device
 from gatesmith.spec import CoupledGates, Direction, LSTMSpec
 
+PROJECTIONS: list[tuple[int, dict[str, Any]]] = [
+    (40, {"proj_size": 1}),
+    (12, {"proj_size": 11, "num_layers": 2, "direction": "bidirectional", "proj_bias": True}),
+    (9, {"proj_size": 4, "peepholes": "ifo", "coupled_gates": "f=1-i"}),
+    (16, {"proj_size": 8, "direction": "reverse", "proj_clip": 0.1}),
+]
 DIRECTIONS: list[Direction] = ["forward", "reverse", "bidirectional"]
 
 
@@ -40,8 +47,11 @@ def scalar_cell(
     def stacked(rows: Codes) -> list[list[int]]:
         return [rows[4 * unit + gate].tolist() for gate in range(4) for unit in range(cell.hidden_size)]
 
-    present = {name: rows for name, rows in vars(weights).items() if rows is not None}
-    named = {name: stacked(rows) for name, rows in present.items()}
+    named: dict[str, Any] = {
+        name: stacked(rows) for name, rows in vars(weights).items() if isinstance(rows, np.ndarray)
+    }
+    if weights.projection:
+        named["projection"] = {name: rows.tolist() for name, rows in vars(weights.projection).items()}
     return run_cell(asdict(cell), tables, named, xs, h, c)
 
 
@@ -62,7 +72,7 @@ def check_against_scalar(
                 parts.append(ys[::-1] if direction == "reverse" else ys)
             layer_output = [list(chain(*rows)) for rows in zip(*parts, strict=True)]
             if layer + 1 < spec.num_layers:
-                source, target = plan.cells[at].h_format, plan.cells[at + 1].x_format
+                source, target = plan.cells[at].y_format, plan.cells[at + 1].x_format
                 layer_input = [
                     [clip(round_half_up(to_fraction(v, source.fraction - target.fraction)), target.width) for v in row]
                     for row in layer_output
@@ -156,6 +166,32 @@ def test_variants_stay_close_to_the_float_reference(variant: dict[str, Any]) -> 
     error = float(np.abs(y - expected).max())
     print(f"{variant}: {error:.1e}")
     assert error < TOLERANCES["fixed_18_bit_weights"]
+
+
+@pytest.mark.parametrize(
+    ("data_width", "weight_width", "tolerance"), [(16, 8, "fixed_8_bit_weights"), (24, 18, "fixed_18_bit_weights")]
+)
+@pytest.mark.parametrize(("hidden", "options"), PROJECTIONS)
+def test_projections_stay_close_to_the_float_reference(
+    hidden: int, options: dict[str, Any], data_width: int, weight_width: int, tolerance: str
+) -> None:
+    """Of one element, of all but one, from an r0 that needs integer bits, and clipped where that binds."""
+    generator = np.random.default_rng(hidden)
+    lstm = LSTM(LSTMSpec(5, hidden, **options), seed=1)
+    spec, cells = lstm.spec, len(lstm.spec.cells())
+    x, lengths = generator.normal(size=(20, 8, 5)), generator.integers(0, 21, size=8)
+    state = (generator.uniform(-2, 2, (cells, 8, spec.output_size)), generator.normal(size=(cells, 8, hidden)))
+    plan = calibrate(lstm, x, lengths, state, data_width=data_width, weight_width=weight_width)
+    y, (h_n, c_n) = run_on_device(lstm, x, state, device="fixed", lengths=lengths, plan=plan)
+    expected, (eh_n, ec_n) = run_on_device(lstm, x, state, device="reference", lengths=lengths)
+    assert plan.y_format.max > 1.5
+    if spec.proj_clip:
+        assert np.abs(expected).max() == spec.proj_clip
+    for name, given_, reference in (("r", y, expected), ("r_n", h_n, eh_n), ("c_n", c_n, ec_n)):
+        error = float(np.abs(given_ - reference).max())
+        print(f"{name}: {error:.1e}")
+        assert error < TOLERANCES[tolerance] * max(1.0, float(np.abs(reference).max()))
+    assert Plan.from_json(plan.to_json()) == plan
 
 
 @pytest.fixture(scope="module")

@@ -2,17 +2,17 @@
 
 import numpy as np
 import pytest
-from tests.fixed.test_head import PLAIN
+from tests.fixed.test_linear import PLAIN
 from tests.rtl.bench import plain_plan
 
-from gatesmith.fixed.head import HeadWeights
+from gatesmith.fixed.linear import LinearWeights
 from gatesmith.fixed.plan import Plan
 from gatesmith.hardware.emitted import emitted, output_format, output_size
 
 PLAN = Plan(cells=(plain_plan(3, 5),), head=PLAIN)
 Y = np.arange(3 * 3 * 5).reshape(3, 3, 5) << 9  # [T, N, F]
 LENGTHS = np.array([3, 0, 1])
-HEAD = HeadWeights(w=np.array([[1, 0, 0, 0, 0], [0, 0, 0, 0, 2], [0, 0, 0, 0, 2]]), b=np.array([0, -4096, -4096]))
+HEAD = LinearWeights(w=np.array([[1, 0, 0, 0, 0], [0, 0, 0, 0, 2], [0, 0, 0, 0, 2]]), b=np.array([0, -4096, -4096]))
 
 
 @pytest.mark.parametrize(

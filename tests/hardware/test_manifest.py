@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.fixed.test_plan import PLAIN
+from tests.fixed.test_cell import PLAIN
 
 from gatesmith.errors import ExportError, GatesmithError
 from gatesmith.fixed import calibrate
@@ -106,7 +106,7 @@ def set_(*keys: Any, to: Any) -> Callable[[Manifest], None]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (set_("format", to=1), "has format 1; expected 2"),
+        (set_("format", to=2), "has format 2; expected 3"),
         (set_("name", to="a b"), "no SystemVerilog identifier"),
         (set_("spec", to=[]), "can't be used: the specification is a list"),
         (set_("spec", "hidden_size", to=6), "can't be used: the plan of cell l0"),

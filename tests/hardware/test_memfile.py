@@ -96,7 +96,7 @@ def test_foreign_text_is_refused(text: str) -> None:
 
 
 def test_a_wrong_number_of_words_is_refused() -> None:
-    from tests.fixed.test_plan import PLAIN
+    from tests.fixed.test_cell import PLAIN
 
     weights = cell_weights(np.random.default_rng(0), PLAIN, RANDOM)
     files = cell_files(PLAIN, weights, 16)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from tests.fixed.plans import RANDOM, cell_weights, codes
 
+from gatesmith.fixed.cell import CellPlan
 from gatesmith.fixed.model import step
-from gatesmith.fixed.plan import CellPlan
 from gatesmith.fixed.qformat import Codes
 from gatesmith.fixed.weights import CellWeights
 from gatesmith.hardware.export import source_files

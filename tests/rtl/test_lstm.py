@@ -10,7 +10,7 @@ from tests.fixed.plans import RAILS, RANDOM, cell_plans, variants
 from tests.rtl.bench import DEEP, MIDDLE, SHALLOW, bench, plain_plan
 from tests.strategies import deterministic
 
-from gatesmith.fixed.plan import CellPlan
+from gatesmith.fixed.cell import CellPlan
 from gatesmith.hardware.simulate import Stimulus
 from gatesmith.hardware.timing import timing
 
@@ -40,7 +40,7 @@ EVERY_SHAPE = [
 def designs(draw: st.DrawFn, largest: int) -> tuple[CellPlan, int, dict[str, int], str]:
     """Any plan, any number of lanes, any pipeline."""
     sizes = st.integers(1, largest)
-    spec = draw(variants(draw(sizes), draw(sizes)))
+    spec = draw(variants(draw(sizes), draw(sizes), projected=False))
     cell = draw(cell_plans(input_size=spec.input_size, hidden_size=spec.hidden_size, spec=spec))
     multipliers = draw(
         st.one_of(st.integers(1, 40), st.integers(1, 3).map(lambda columns: 4 * columns * cell.hidden_size))

@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.fixed.plans import RAILS, RANDOM, cell_weights, codes, plans, variants
-from tests.fixed.test_head import heads
+from tests.fixed.plans import RAILS, RANDOM, cell_weights, codes, linear_plans, plans, variants
 from tests.rtl.bench import plain_plan
 from tests.strategies import deterministic
 
-from gatesmith.fixed.head import HeadPlan, HeadWeights
+from gatesmith.fixed.linear import LinearPlan, LinearWeights
 from gatesmith.fixed.model import CodeInputs, run
 from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.qformat import Codes
@@ -44,7 +43,7 @@ class StackBench:
     plan: Plan
     weights: tuple[CellWeights, ...]
     options: Options
-    head: HeadWeights | None
+    head: LinearWeights | None
     generator: np.random.Generator
 
     def sequences(self, lengths: list[int], kind: str = RANDOM) -> Job:
@@ -109,9 +108,9 @@ def stack_bench(
                 Path(scratch, cell.files[parameter]).write_text(text)
         head = None
         if plan.head and options.output in HEAD_OUTPUTS:
-            head = HeadWeights(
-                w=codes(generator, plan.head.w_format, (plan.head.classes, plan.head.input_size), kind),
-                b=codes(generator, plan.head.b_format, (plan.head.classes,), kind),
+            head = LinearWeights(
+                w=codes(generator, plan.head.w_format, (plan.head.output_size, plan.head.input_size), kind),
+                b=codes(generator, plan.head.b_format, (plan.head.output_size,), kind),
             )
             for path, text in head_files(plan.head, head).items():
                 Path(scratch, path).write_text(text)
@@ -136,7 +135,7 @@ def plain_plans(spec: LSTMSpec) -> Plan:
 def models(draw: st.DrawFn) -> tuple[LSTMSpec, Plan, Options]:
     """Any layers, directions, plan, lanes and stages."""
     sizes = (draw(st.integers(1, most)) for most in (6, 5, 3))
-    spec = draw(variants(*sizes, draw(st.sampled_from(DIRECTIONS))))
+    spec = draw(variants(*sizes, draw(st.sampled_from(DIRECTIONS)), projected=False))
     pipeline = Pipeline(
         memory_stages=draw(st.integers(0, 2)),
         operand_stages=draw(st.integers(0, 1)),
@@ -152,7 +151,7 @@ def models(draw: st.DrawFn) -> tuple[LSTMSpec, Plan, Options]:
     plan = draw(plans(spec))
     if options.output in HEAD_OUTPUTS:
         features = spec.num_directions * spec.hidden_size
-        head = draw(heads())
+        head = draw(linear_plans())
         plan = replace(
             plan, head=replace(head, input_size=features, x_width=plan.y_format.width, x_frac=plan.y_format.fraction)
         )
@@ -191,9 +190,9 @@ def test_equals_the_model(layers: int, direction: str, output: str, pipeline: st
 def test_a_head_equals_the_model(output: str, classes: int, direction: str, pipeline: str) -> None:
     spec = LSTMSpec(3, 4, 1, direction)  # type: ignore[arg-type]
     plan = plain_plans(spec)
-    head = HeadPlan(
+    head = LinearPlan(
         input_size=4 * spec.num_directions,
-        classes=classes,
+        output_size=classes,
         x_width=plan.y_format.width,
         x_frac=plan.y_format.fraction,
         w_width=8,

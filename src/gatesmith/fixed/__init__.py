@@ -1,7 +1,8 @@
 """The operator in integers: formats, tables, calibration, and the golden model of the hardware."""
 
 from gatesmith.fixed.calibrate import calibrate
-from gatesmith.fixed.plan import CellPlan, Plan
+from gatesmith.fixed.cell import CellPlan
+from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.qformat import QFormat
 
 __all__ = ["CellPlan", "Plan", "QFormat", "calibrate"]

@@ -8,19 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from gatesmith.errors import FormatError, InputError, UnsupportedError
-from gatesmith.fixed.head import HeadPlan
-from gatesmith.fixed.plan import (
-    BOUNDS,
-    CellPlan,
-    Plan,
-    clip_code,
-    curves_of,
-    effective_peepholes,
-    unsupported_feature,
-)
+from gatesmith.fixed.cell import BOUNDS, CellPlan
+from gatesmith.fixed.linear import LinearPlan
+from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.qformat import QFormat, Reals, format_for_range, require_integer
+from gatesmith.fixed.support import clip_code, curves_of, effective_peepholes, unsupported_feature
 from gatesmith.fixed.tables import signed_bits, z_format
-from gatesmith.fixed.weights import real_bias, real_matrix, real_peepholes
+from gatesmith.fixed.weights import real_bias, real_matrix, real_peepholes, real_projection
 from gatesmith.ops.call import Array, Call, State, make_call
 from gatesmith.ops.operator import LSTM
 from gatesmith.ops.reference import CellTrace, trace
@@ -133,25 +127,31 @@ def _head_plan(
     head: tuple[Array, Array],
     widths: Widths,
     margin: float,
-) -> HeadPlan:
+) -> LinearPlan:
     """Formats of a head that reads the last valid step of the last layer."""
     weight, bias = (np.asarray(array, np.float64) for array in head)
-    features = call.spec.num_directions * call.spec.hidden_size
+    features = call.spec.num_directions * call.spec.output_size
     if weight.ndim != 2 or weight.shape[1] != features or bias.shape != weight.shape[:1]:
         raise InputError(f"the head has shapes {weight.shape} and {bias.shape}; expected (K, {features}) and (K,)")
     y = np.concatenate([run.h for run in traces[-call.spec.num_directions :]], axis=-1)
     ends = y[np.maximum(call.lengths, 1) - 1, np.arange(y.shape[1])]  # [N, F]
-    w_format = weight_format(weight, width=widths.weight)
-    return HeadPlan(
-        input_size=features,
-        classes=len(weight),
-        x_width=last.h_width,
-        x_frac=last.h_frac,
-        w_width=widths.weight,
-        w_frac=w_format.fraction,
-        b_width=_bias_width(bias, last.h_frac + w_format.fraction),
-        y_width=widths.data,
-        y_frac=_fraction("x_frac", margin * _bound(ends @ weight.T + bias), widths.data),
+    y_frac = _fraction("x_frac", margin * _bound(ends @ weight.T + bias), widths.data)
+    return _linear_plan(weight, bias, last.y_format, QFormat(width=widths.data, fraction=y_frac), widths.weight)
+
+
+def _linear_plan(weight: Array, bias: Array, x_format: QFormat, y_format: QFormat, w_width: int) -> LinearPlan:
+    """A linear map by weight [..., outputs, inputs] and bias [..., outputs] between two formats."""
+    w_frac = weight_format(weight, width=w_width).fraction
+    return LinearPlan(
+        input_size=weight.shape[-1],
+        output_size=weight.shape[-2],
+        x_width=x_format.width,
+        x_frac=x_format.fraction,
+        w_width=w_width,
+        w_frac=w_frac,
+        b_width=_bias_width(bias, x_format.fraction + w_frac),
+        y_width=y_format.width,
+        y_frac=y_format.fraction,
     )
 
 
@@ -177,15 +177,14 @@ def _layer_plan(
     at = slice(layer * spec.num_directions, (layer + 1) * spec.num_directions)
     suffixes = [suffix for _, _, suffix in spec.cells()[at]]
     x_bound = margin * _bound(*(run.x for run in traces[at]))
-    # |h| = o * |tanh(c)| < 1, so h needs an integer bit only where h0 brings one.
-    h_bound = max(1.0, _bound(call.h0[at]))
+    h_bound, h_frac = _recurrent_range(call, traces[at], at, widths.data, margin)
     c_bound = max(margin * _bound(*(run.c for run in traces[at])), _bound(call.c0[at]))
     fractions = _Fractions(
         x=x_format.fraction if x_format else _fraction("x_frac", x_bound, widths.data),
         w_ih=weight_format(
             np.stack([real_matrix(call.weights, "weight_ih", s) for s in suffixes]), width=widths.weight
         ).fraction,
-        h=_fraction("h_frac", h_bound, widths.data) if h_bound > 1 else widths.data - 1,
+        h=h_frac,
         w_hh=weight_format(
             np.stack([real_matrix(call.weights, "weight_hh", s) for s in suffixes]), width=widths.weight
         ).fraction,
@@ -199,7 +198,7 @@ def _layer_plan(
         x_width=widths.data,
         x_frac=fractions.x,
         h_width=widths.data,
-        h_frac=fractions.h,
+        h_frac=widths.data - 1 if spec.proj_size else fractions.h,
         w_width=widths.weight,
         w_ih_frac=fractions.w_ih,
         w_hh_frac=fractions.w_hh,
@@ -209,8 +208,29 @@ def _layer_plan(
         c_width=widths.cell,
         c_frac=c_frac,
         table_bits=widths.table_bits,
+        projection=_projection_plan(call, suffixes, widths, r_frac=fractions.h) if spec.proj_size else None,
         **_variant(call, suffixes, widths, c_frac=c_frac),
     )
+
+
+def _recurrent_range(call: Call, traces: list[CellTrace], at: slice, width: int, margin: float) -> tuple[float, int]:
+    """Bound and fraction of what the next step reads: of h, or of its projection, which can have any range."""
+    if call.spec.proj_size:
+        bound = max(margin * _bound(*(run.h for run in traces)), _bound(call.h0[at]))
+        return bound, _fraction("x_frac", bound, width)
+    # |h| = o * |tanh(c)| < 1, so h needs an integer bit only where h0 brings one.
+    bound = max(1.0, _bound(call.h0[at]))
+    return bound, _fraction("h_frac", bound, width) if bound > 1 else width - 1
+
+
+def _projection_plan(call: Call, suffixes: list[str], widths: Widths, *, r_frac: int) -> LinearPlan:
+    """The formats of r = W_hr h + b, shared by the directions of a layer."""
+    pairs = [real_projection(call.weights, suffix) for suffix in suffixes]
+    weight, bias = (np.stack(parts) for parts in zip(*pairs, strict=True))
+    h_format = QFormat(width=widths.data, fraction=widths.data - 1)
+    r_format = QFormat(width=widths.data, fraction=r_frac)
+    plan = _linear_plan(weight, bias, h_format, r_format, widths.weight)
+    return replace(plan, y_clip=clip_code(call.spec.proj_clip, r_format))
 
 
 def _variant(call: Call, suffixes: list[str], widths: Widths, *, c_frac: int) -> dict[str, Any]:

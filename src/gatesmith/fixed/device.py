@@ -8,7 +8,8 @@ from gatesmith.errors import FormatError
 from gatesmith.fixed import model, native
 from gatesmith.fixed.calibrate import calibrate
 from gatesmith.fixed.model import CodeInputs, CodeOutputs, quantise_inputs
-from gatesmith.fixed.plan import Plan, unsupported_feature
+from gatesmith.fixed.plan import Plan
+from gatesmith.fixed.support import unsupported_feature
 from gatesmith.fixed.weights import CellWeights, quantise_weights
 from gatesmith.ops.call import Call, Outputs
 from gatesmith.spec import LSTMSpec
@@ -45,7 +46,7 @@ def run_codes(spec: LSTMSpec, plan: Plan, weights: tuple[CellWeights, ...], inpu
     Raises:
         InputError: a code doesn't fit its format.
     """
-    run = model.run if native.missing() else native.run
+    run = model.run if native.missing() or spec.proj_size else native.run
     return run(spec, plan, weights, inputs)
 
 
@@ -60,7 +61,7 @@ def plan_for(call: Call, plan: Plan | None, options: dict[str, Any]) -> Plan:
 
 def dequantise_outputs(plan: Plan, outputs: CodeOutputs, dtype: np.dtype[Any]) -> Outputs:
     """Real values of what the integer model, or the hardware, returned."""
-    h_n = [cell.h_format.dequantise(h) for cell, h in zip(plan.cells, outputs.h_n, strict=True)]
+    h_n = [cell.y_format.dequantise(h) for cell, h in zip(plan.cells, outputs.h_n, strict=True)]
     c_n = [cell.c_format.dequantise(c) for cell, c in zip(plan.cells, outputs.c_n, strict=True)]
     return Outputs(
         y=plan.y_format.dequantise(outputs.y).astype(dtype),

@@ -6,7 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from gatesmith.errors import InputError
-from gatesmith.fixed.plan import CellPlan, Plan
+from gatesmith.fixed.cell import CellPlan
+from gatesmith.fixed.linear import bounded, rounded, sums_of
+from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.qformat import Codes, QFormat, round_shift, saturate
 from gatesmith.fixed.weights import CellWeights
 from gatesmith.ops.call import Array, Call
@@ -22,7 +24,7 @@ class CodeInputs:
 
     Attributes:
         x: [T, N, D] in the plan's ``x_format``.
-        h0: [cells, N, H], each in its cell's ``h_format``.
+        h0: [cells, N, R], each in its cell's ``y_format``.
         c0: [cells, N, H], each in its cell's ``c_format``.
         lengths: [N], valid steps of each sequence.
     """
@@ -41,7 +43,7 @@ class CellCodes:
         x: [T, N, D_l], what the layer reads, in ``x_format``.
         i, f, g, o: [T, N, H] in ``a_format``.
         c: [T, N, H] in ``c_format``.
-        h: [T, N, H] in ``h_format``.
+        h: [T, N, R] in ``y_format``: the projection where there is one.
     """
 
     x: Codes
@@ -58,8 +60,8 @@ class CodeOutputs:
     """What a run returns.
 
     Attributes:
-        y: [T, N, directions * H] in the plan's ``y_format``; zero beyond a sequence's length.
-        h_n, c_n: [cells, N, H], each in its cell's format.
+        y: [T, N, directions * R] in the plan's ``y_format``; zero beyond a sequence's length.
+        h_n: [cells, N, R], c_n: [cells, N, H], each in its cell's format.
         saturated: [cells, N, 3] bool, where saturation changed a z, c or h of a sequence.
         cells: what happened inside every cell; empty where it was not asked for.
     """
@@ -72,7 +74,7 @@ class CodeOutputs:
 
 
 class Step(NamedTuple):
-    """Codes after one time step of one cell, each [N, H], and which of FLAGS was raised, [N, 3]."""
+    """Codes after one time step of one cell, each [N, H] but h [N, R], and which of FLAGS was raised, [N, 3]."""
 
     i: Codes
     f: Codes
@@ -90,13 +92,13 @@ def quantise_inputs(plan: Plan, call: Call) -> CodeInputs:
         FormatError: the plan doesn't belong to the call's spec, or a value is not a number.
     """
     plan.require(call.spec)
-    batch, hidden = call.x.shape[1], call.spec.hidden_size
-    h0 = [cell.h_format.quantise(h) for cell, h in zip(plan.cells, call.h0, strict=True)]
+    batch, spec = call.x.shape[1], call.spec
+    h0 = [cell.y_format.quantise(h) for cell, h in zip(plan.cells, call.h0, strict=True)]
     c0 = [cell.c_format.quantise(c) for cell, c in zip(plan.cells, call.c0, strict=True)]
     return CodeInputs(
         x=plan.x_format.quantise(call.x),
-        h0=np.reshape(h0, (len(plan.cells), batch, hidden)),
-        c0=np.reshape(c0, (len(plan.cells), batch, hidden)),
+        h0=np.reshape(h0, (len(plan.cells), batch, spec.output_size)),
+        c0=np.reshape(c0, (len(plan.cells), batch, spec.hidden_size)),
         lengths=call.lengths,
     )
 
@@ -132,13 +134,13 @@ def run(
             if keep_cells:
                 kept.append(trace)
             at += 1
-        y, y_format = np.concatenate(outputs, axis=-1), plan.cells[at - 1].h_format
+        y, y_format = np.concatenate(outputs, axis=-1), plan.cells[at - 1].y_format
     h_n, c_n, saturated = (np.stack(part) for part in zip(*ends, strict=True))
     return CodeOutputs(y=y, h_n=h_n, c_n=c_n, saturated=saturated, cells=tuple(kept))
 
 
 def step(cell: CellPlan, weights: CellWeights, x: Codes, h: Codes, c: Codes) -> Step:
-    """One time step: x [N, D], h and c [N, H]."""
+    """One time step: x [N, D], h [N, R], c [N, H]."""
     acc = (x << cell.x_shift) @ weights.w_ih.T + (h << cell.h_shift) @ weights.w_hh.T + weights.b  # [N, 4H]
     sums = acc.reshape(len(acc), cell.hidden_size, 4)  # [N, H, 4], interleaved by unit
     i_wide, f_wide, g_wide = (preactivation(cell, weights, sums, k, c) for k in (0, 1, 2))
@@ -152,12 +154,23 @@ def step(cell: CellPlan, weights: CellWeights, x: Codes, h: Codes, c: Codes) -> 
     zc = saturate(zc_wide, cell.z_width)
     h_wide = round_shift(o * cell.cell_table(zc), 2 * cell.a_frac - cell.h_frac)
     h_next = saturate(h_wide, cell.h_width)
+    r, r_saturated = project(cell, weights, h_next)
     # A clip makes the saturation before it harmless: that is no event.
     z_wide = np.concatenate([zc_wide] if cell.z_clip else [i_wide, f_wide, g_wide, o_wide, zc_wide], axis=-1)
     z_saturated = (saturate(z_wide, cell.z_width) != z_wide).any(axis=-1)
     c_saturated = np.zeros_like(z_saturated) if cell.c_clip else (c_next != c_wide).any(axis=-1)
-    saturated = np.stack([z_saturated, c_saturated, (h_next != h_wide).any(axis=-1)], axis=-1)
-    return Step(i=i, f=f, g=g, o=o, c=c_next, h=h_next, saturated=saturated)
+    h_saturated = (h_next != h_wide).any(axis=-1) | r_saturated
+    saturated = np.stack([z_saturated, c_saturated, h_saturated], axis=-1)
+    return Step(i=i, f=f, g=g, o=o, c=c_next, h=r, saturated=saturated)
+
+
+def project(cell: CellPlan, weights: CellWeights, h: Codes) -> tuple[Codes, Array]:
+    """r [N, R] of h [N, H], and [N] whether an element of it was saturated; h itself where there is no projection."""
+    if cell.projection is None or weights.projection is None:
+        return h, np.zeros(len(h), bool)
+    wide = rounded(cell.projection, sums_of(weights.projection, h))
+    r = bounded(cell.projection, wide)
+    return r, np.zeros(len(h), bool) if cell.projection.y_clip else (r != wide).any(axis=-1)
 
 
 def preactivation(cell: CellPlan, weights: CellWeights, sums: Codes, gate: int, c: Codes) -> Codes:
@@ -194,7 +207,8 @@ def _run_cell(
     steps, batch, _ = x.shape
     h, c = inputs.h0[at], inputs.c0[at]
     saturated = np.zeros((batch, len(FLAGS)), bool)
-    trace = {name: np.zeros((steps, batch, cell.hidden_size), np.int64) for name in ("i", "f", "g", "o", "c", "h")}
+    sizes = {**dict.fromkeys(("i", "f", "g", "o", "c"), cell.hidden_size), "h": cell.output_size}
+    trace = {name: np.zeros((steps, batch, size), np.int64) for name, size in sizes.items()}
     for t in range(steps):
         valid = (t < inputs.lengths)[:, None]
         now = step(cell, weights, x[t], h, c)
@@ -228,7 +242,7 @@ def require_codes(plan: Plan, inputs: CodeInputs) -> None:
     """
     checks = [("x", inputs.x, plan.x_format)]
     for at, cell in enumerate(plan.cells):
-        checks += [("h0", inputs.h0[at], cell.h_format), ("c0", inputs.c0[at], cell.c_format)]
+        checks += [("h0", inputs.h0[at], cell.y_format), ("c0", inputs.c0[at], cell.c_format)]
     for name, codes, form in checks:
         if codes.dtype != np.int64 or not form.holds(codes):
             raise InputError(

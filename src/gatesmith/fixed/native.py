@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from gatesmith.fixed.cell import CellPlan
 from gatesmith.fixed.model import FLAGS, CodeInputs, CodeOutputs, require_codes
-from gatesmith.fixed.plan import CellPlan, Plan
+from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.qformat import Codes, QFormat
 from gatesmith.fixed.weights import CellWeights
 from gatesmith.ops.call import Array

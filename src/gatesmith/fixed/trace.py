@@ -1,8 +1,9 @@
 """What happens inside the integer model's cells, as real values: what is compared with the float model's gates."""
 
+from gatesmith.fixed.cell import CellPlan
 from gatesmith.fixed.model import CellCodes, quantise_inputs
 from gatesmith.fixed.model import run as run_model
-from gatesmith.fixed.plan import CellPlan, Plan
+from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.weights import quantise_weights
 from gatesmith.ops.call import Call
 from gatesmith.ops.reference import CellTrace
@@ -27,6 +28,6 @@ def real_trace(cell: CellPlan, codes: CellCodes, some: slice = slice(None)) -> C
     return CellTrace(
         x=cell.x_format.dequantise(codes.x[:, some]),
         c=cell.c_format.dequantise(codes.c[:, some]),
-        h=cell.h_format.dequantise(codes.h[:, some]),
+        h=cell.y_format.dequantise(codes.h[:, some]),
         **values,
     )

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gatesmith.fixed.plan import CellPlan, Plan
+from gatesmith.fixed.cell import CellPlan
+from gatesmith.fixed.linear import LinearWeights, quantise_linear
+from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.qformat import Codes, QFormat, Reals
 from gatesmith.ops.call import Array
 from gatesmith.spec import GATES, LSTMSpec
@@ -18,15 +20,17 @@ class CellWeights:
 
     Attributes:
         w_ih: [4H, D] in the plan's ``w_ih_format``.
-        w_hh: [4H, H] in ``w_hh_format``.
+        w_hh: [4H, R] in ``w_hh_format``.
         b: [4H] in ``b_format``.
         p: [4H] peepholes in ``p_format``, zero in the rows of gates that have none; None for no peepholes at all.
+        projection: [R, H] and [R]; None where there is none.
     """
 
     w_ih: Codes
     w_hh: Codes
     b: Codes
     p: Codes | None = None
+    projection: LinearWeights | None = None
 
 
 def quantise_weights(weights: Weights, plan: Plan) -> tuple[CellWeights, ...]:
@@ -68,6 +72,13 @@ def real_peepholes(weights: Weights, suffix: str) -> Reals:
     return _replace_derived(spec, rows.ravel(), lambda source: source * 0)
 
 
+def real_projection(weights: Weights, suffix: str) -> tuple[Reals, Reals]:
+    """[R, H] and [R] of a cell's projection; the bias is zero where it has none."""
+    weight = weights[f"weight_hr_{suffix}"].astype(np.float64)
+    bias = weights[f"bias_hr_{suffix}"].astype(np.float64) if weights.spec.proj_bias else np.zeros(len(weight))
+    return weight, bias
+
+
 def interleave(rows: np.ndarray) -> np.ndarray:
     """[4H, …] stacked by gate -> [4H, …] interleaved by unit."""
     return np.ascontiguousarray(rows.reshape(4, -1, *rows.shape[1:]).swapaxes(0, 1).reshape(rows.shape))
@@ -79,6 +90,7 @@ def _quantise_cell(weights: Weights, suffix: str, cell: CellPlan) -> CellWeights
         w_hh=_quantise_rows(weights.spec, real_matrix(weights, "weight_hh", suffix), cell.w_hh_format),
         b=_quantise_rows(weights.spec, real_bias(weights, suffix), cell.b_format),
         p=_quantise_rows(weights.spec, real_peepholes(weights, suffix), cell.p_format) if cell.peepholes else None,
+        projection=quantise_linear(cell.projection, *real_projection(weights, suffix)) if cell.projection else None,
     )
 
 

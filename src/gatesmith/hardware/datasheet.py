@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from gatesmith.equations import equations
-from gatesmith.fixed.plan import CellPlan, Plan
+from gatesmith.fixed.cell import CellPlan
+from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.qformat import QFormat
 from gatesmith.hardware.blocks import block_diagram
 from gatesmith.hardware.emitted import output_format, output_size

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import cast
 
 from gatesmith.errors import ExportError, UnsupportedError
-from gatesmith.fixed.head import HeadWeights, quantise_head
-from gatesmith.fixed.plan import Plan, unsupported_feature
+from gatesmith.fixed.linear import LinearWeights, quantise_linear
+from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.weights import quantise_weights
 from gatesmith.hardware.devices import device_named, require_predicted_fit
 from gatesmith.hardware.handover import Handover, handover_files, top_module
@@ -28,6 +28,7 @@ from gatesmith.hardware.manifest import (
     read_manifest,
     require_buildable,
     stack_parameters,
+    unsupported_in_hardware,
 )
 from gatesmith.hardware.memfile import cell_files, head_files
 from gatesmith.hardware.names import require_identifier
@@ -79,7 +80,7 @@ def export(
         InputError: the device is unknown.
     """
     weights = lstm.weights if isinstance(lstm, LSTM) else lstm
-    feature = unsupported_feature(weights.spec)
+    feature = unsupported_in_hardware(weights.spec)
     if feature:
         raise UnsupportedError(f"the hardware can't express {feature}; nothing was written")
     require_identifier(name)
@@ -133,12 +134,12 @@ def export(
     return Export(folder=folder, name=name, spec=weights.spec, plan=plan, options=options, cells=cells, sources=sources)
 
 
-def _head_codes(plan: Plan, options: Options, head: tuple[Array, Array] | None) -> HeadWeights | None:
+def _head_codes(plan: Plan, options: Options, head: tuple[Array, Array] | None) -> LinearWeights | None:
     if options.output not in HEAD_OUTPUTS or plan.head is None:
         return None
     if head is None:
         raise ExportError(f"output is {options.output!r}, but no head is given; pass its weight and bias")
-    return quantise_head(plan.head, *head)
+    return quantise_linear(plan.head, *head)
 
 
 def source_files() -> tuple[Path, ...]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from gatesmith.errors import ExportError
-from gatesmith.fixed.head import HeadWeights
+from gatesmith.fixed.linear import LinearWeights
 from gatesmith.fixed.model import CodeInputs, run
 from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.qformat import Codes, QFormat
@@ -59,7 +59,7 @@ class Handover:
     stack: Mapping[str, Parameter]
     cells: Sequence[tuple[str, Mapping[str, int]]]
     weights: tuple[CellWeights, ...]
-    head: HeadWeights | None
+    head: LinearWeights | None
     memories: Sequence[str]
     sources: Sequence[Path]
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from gatesmith.errors import ExportError, FormatError, SpecError, UnsupportedError
-from gatesmith.fixed.head import HeadPlan, HeadWeights
-from gatesmith.fixed.plan import CellPlan, Plan
+from gatesmith.fixed.cell import CellPlan
+from gatesmith.fixed.linear import LinearPlan, LinearWeights
+from gatesmith.fixed.plan import Plan
+from gatesmith.fixed.support import unsupported_feature
 from gatesmith.fixed.weights import CellWeights
 from gatesmith.hardware.handover import handover_paths
 from gatesmith.hardware.memfile import HEAD_BIAS, HEAD_WEIGHT, read_head, read_weights
@@ -22,7 +24,7 @@ from gatesmith.spec import LSTMSpec
 
 MANIFEST = "manifest.json"
 FILE_LIST = "files.f"
-FORMAT = 2
+FORMAT = 3
 FIELDS = ("format", "name", "spec", "plan", "options", "stack", "cells", "sources", "sha256")
 SHARED = ("InputSize", "HiddenSize", "Multipliers")
 """Parameters of ``lstm`` that are one number in ``lstm_stack``, or follow from it."""
@@ -110,7 +112,7 @@ def memory_files(cells: Sequence[ExportedCell], options: Options) -> tuple[str, 
     return (*(path for cell in cells for path in cell.files.values()), *head)
 
 
-def read_export_head(folder: str | Path) -> HeadWeights | None:
+def read_export_head(folder: str | Path) -> LinearWeights | None:
     """The integer weights of the head, from the memory files of an export; None where it has no head.
 
     Raises:
@@ -195,13 +197,13 @@ def stack_parameters(spec: LSTMSpec, plan: Plan, options: Options) -> dict[str, 
     }
 
 
-def head_parameters(head: HeadPlan | None, output: str) -> dict[str, Parameter]:
+def head_parameters(head: LinearPlan | None, output: str) -> dict[str, Parameter]:
     """The parameters of ``lstm_stack`` that describe a head; those of a design without one are its defaults."""
     if head is None or output not in HEAD_OUTPUTS:
         return {"Head": 0}
     return {
         "Head": 1 + HEAD_OUTPUTS.index(output),
-        "Classes": head.classes,
+        "Classes": head.output_size,
         "HeadWeightWidth": head.w_width,
         "HeadBiasWidth": head.b_width,
         "HeadAccWidth": head.acc_width,
@@ -240,6 +242,11 @@ def module_parameters(cell: CellPlan, multipliers: int) -> dict[str, int]:
         "GateClip": int(cell.z_clip > 0),
         "CellClip": cell.c_clip,
     }
+
+
+def unsupported_in_hardware(spec: LSTMSpec) -> str | None:
+    """The feature of ``spec`` that the hardware can't express, named for a message; None where it has all."""
+    return f"a projection (proj_size = {spec.proj_size})" if spec.proj_size else unsupported_feature(spec)
 
 
 def require_buildable(spec: LSTMSpec, plan: Plan, options: Options) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from gatesmith.errors import ExportError
-from gatesmith.fixed.head import HeadPlan, HeadWeights
-from gatesmith.fixed.plan import CellPlan
+from gatesmith.fixed.cell import CellPlan
+from gatesmith.fixed.linear import LinearPlan, LinearWeights
 from gatesmith.fixed.qformat import Codes
 from gatesmith.fixed.tables import Table
 from gatesmith.fixed.weights import CellWeights
@@ -101,7 +101,7 @@ def cell_files(cell: CellPlan, weights: CellWeights, multipliers: int) -> dict[s
     }
 
 
-def head_files(plan: HeadPlan, weights: HeadWeights) -> dict[str, str]:
+def head_files(plan: LinearPlan, weights: LinearWeights) -> dict[str, str]:
     """The text of a head's memory files by path: a weight in a word, element after element, and a bias in a word."""
     return {
         HEAD_WEIGHT: to_hex((pack([code], plan.w_width) for code in weights.w.T.ravel().tolist()), plan.w_width),
@@ -109,18 +109,18 @@ def head_files(plan: HeadPlan, weights: HeadWeights) -> dict[str, str]:
     }
 
 
-def read_head(plan: HeadPlan, weight_text: str, bias_text: str) -> HeadWeights:
+def read_head(plan: LinearPlan, weight_text: str, bias_text: str) -> LinearWeights:
     """The integer weights in the text of a head's files; undoes :func:`head_files`.
 
     Raises:
         ExportError: a file holds too few or too many words, or text that is no word.
     """
     weights, biases = from_hex(weight_text, plan.w_width), from_hex(bias_text, plan.b_width)
-    _require_count("head weight", len(weights), plan.input_size * plan.classes)
-    _require_count("head bias", len(biases), plan.classes)
+    _require_count("head weight", len(weights), plan.input_size * plan.output_size)
+    _require_count("head bias", len(biases), plan.output_size)
     w = np.array([unpack(word, plan.w_width, 1)[0] for word in weights], np.int64)
-    return HeadWeights(
-        w=np.ascontiguousarray(w.reshape(plan.input_size, plan.classes).T),
+    return LinearWeights(
+        w=np.ascontiguousarray(w.reshape(plan.input_size, plan.output_size).T),
         b=np.array([unpack(word, plan.b_width, 1)[0] for word in biases], np.int64),
     )
 

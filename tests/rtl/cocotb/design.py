@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from gatesmith.fixed import calibrate
-from gatesmith.fixed.head import HeadWeights, quantise_head
+from gatesmith.fixed.linear import LinearWeights, quantise_linear
 from gatesmith.fixed.model import CodeInputs, CodeOutputs, run
 from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.qformat import Codes
@@ -27,7 +27,7 @@ class Model:
     """Everything that can be loaded: integer weights of every cell, and of the head."""
 
     cells: tuple[CellWeights, ...]
-    head: HeadWeights | None
+    head: LinearWeights | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ class BusDesign:
         plan, head = self.plan(), self.head(seed)
         return Model(
             cells=quantise_weights(self.lstm(seed).weights, plan),
-            head=quantise_head(plan.head, *head) if plan.head and head else None,
+            head=quantise_linear(plan.head, *head) if plan.head and head else None,
         )
 
     def expected(
