@@ -104,7 +104,7 @@ module lstm #(
   );
 
   // Host access, one register away from the pins
-  logic idle, host_select_q, host_select_late;
+  logic idle, under_way_q, locked, host_select_q, host_select_late;
   logic [Units-1:0] host_write_q;
   logic [GroupWidth-1:0] host_group_q;
   logic [UnitWidth-1:0] host_unit, host_unit_q;
@@ -115,7 +115,7 @@ module lstm #(
     assign host_unit = '0;
   end
   always_ff @(posedge clk) begin
-    for (int i = 0; i < Units; i++) host_write_q[i] <= state_write_i && !busy_o && int'(host_unit) == i;
+    for (int i = 0; i < Units; i++) host_write_q[i] <= state_write_i && !locked && int'(host_unit) == i;
     host_group_q <= state_address_i[StateAddressWidth-1-:GroupWidth];
     host_unit_q <= host_unit;
     host_select_q <= state_select_i;
@@ -126,7 +126,7 @@ module lstm #(
   logic [1:0] weight_memory_q;
   logic [31:0] weight_address_q, weight_data_q;
   always_ff @(posedge clk) begin
-    weight_write_q <= weight_write_i && !busy_o;
+    weight_write_q <= weight_write_i && !locked;
     weight_memory_q <= weight_memory_i;
     weight_address_q <= weight_address_i;
     weight_data_q <= weight_data_i;
@@ -281,19 +281,21 @@ module lstm #(
     .m_axis_tready
   );
 
-  logic active;
-  assign active = !idle || out_busy || x_valid;
+  // The status at the pins, a register away from where it is known
+  assign locked = under_way_q || busy_o;
   always_ff @(posedge clk) begin
     if (rst) begin
+      under_way_q <= 1'b0;
       busy_o <= 1'b0;
       done_o <= 1'b0;
       saturated_o <= '0;
       protocol_error_o <= 1'b0;
     end else begin
-      busy_o <= active;
-      done_o <= busy_o && !active;
+      under_way_q <= !idle || out_busy || x_valid;
+      busy_o <= under_way_q;
+      done_o <= busy_o && !under_way_q;
       saturated_o <= (clear_i ? '0 : saturated_o) | saturated;
-      protocol_error_o <= (protocol_error_o && !clear_i) || length_error || ((state_write_i || weight_write_i) && busy_o);
+      protocol_error_o <= (protocol_error_o && !clear_i) || length_error || ((state_write_i || weight_write_i) && locked);
     end
   end
 endmodule

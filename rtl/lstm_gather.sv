@@ -2,7 +2,8 @@
 //
 // The last column's words are written to a buffer (`capture_i`), so that the lanes go on with the next step at once.
 // From `enough_i` on, one group of Units units is read per clock; one unit per four clocks where Lanes < 4. Reading
-// waits for `room_i`. `read_o` leads `rows_o` by MemoryStages + 2 * SumStages, so that others can fetch what belongs to it.
+// waits for `room_i`; reads follow it by SumStages. `read_o` leads `rows_o` by MemoryStages + 2 * SumStages, so that others
+// can fetch what belongs to it.
 `default_nettype none
 module lstm_gather #(
   parameter int Rows = 256,
@@ -26,7 +27,7 @@ module lstm_gather #(
   input  wire logic                       room_i,
   input  wire logic [Lanes*AccWidth-1:0]  sums_i,
   output logic                            start_o,   // the first read of a step
-  output logic                            done_o,    // the last read of a step: the buffer is free
+  output logic                            done_o,    // the last read of a step: the buffer is free after SumStages
   output logic                            read_o,
   output logic      [GroupWidth-1:0]      group_o,
   output logic                            group_last_o,
@@ -88,23 +89,31 @@ module lstm_gather #(
 
   // The buffer, in parts with addresses of their own. Lanes into which a window wraps around are read one by one.
   logic [Lanes*AccWidth-1:0] lanes;
+  logic [Parts*AddressWidth-1:0] read_addresses;
+  logic [PositionWidth-1:0] read_position;
+  fanout #(.Width(AddressWidth), .Copies(Parts), .Stages(1 + SumStages)) u_addresses (
+    .clk, .rst(1'b0), .data_i(address_d), .data_o(read_addresses)
+  );
+  delay #(.Width(PositionWidth), .Stages(SumStages)) u_read_position (
+    .clk, .rst(1'b0), .data_i(position_q), .data_o(read_position)
+  );
   for (genvar part = 0; part < Parts; part++) begin : g_part
     localparam int First = part == 0 ? Wrapping : part * PartLanes;
     localparam int End = part == Parts - 1 ? Lanes : (part + 1) * PartLanes;
-    logic [AddressWidth-1:0] write_address_q, read_address_q;
+    logic [AddressWidth-1:0] write_address_q, read_address;
+    assign read_address = read_addresses[part*AddressWidth+:AddressWidth];
     (* keep *) always_ff @(posedge clk) begin
       if (rst) write_address_q <= '0;
       else if (capture_i[part]) begin
         write_address_q <= int'(write_address_q) == BufferWords - 1 ? '0 : write_address_q + AddressWidth'(1);
       end
-      read_address_q <= address_d;
     end
     if (part == 0) begin : g_low
       logic wraps;
-      assign wraps = int'(position_q) * Stride + Window > Lanes;
+      assign wraps = int'(read_position) * Stride + Window > Lanes;
       for (genvar lane = 0; lane < Wrapping; lane++) begin : g_lane
         logic [AddressWidth-1:0] low_address;
-        assign low_address = read_address_q + AddressWidth'(wraps && int'(position_q) * Stride > lane);
+        assign low_address = read_address + AddressWidth'(wraps && int'(read_position) * Stride > lane);
         ram #(.Width(AccWidth), .Depth(BufferWords), .Latency(MemoryStages)) u_low (
           .clk,
           .write_i(capture_i[part]),
@@ -126,7 +135,7 @@ module lstm_gather #(
       .write_address_i(write_address_q),
       .write_data_i(sums_i[First*AccWidth+:(End-First)*AccWidth]),
       .read_i(1'b1),
-      .read_address_i(read_address_q),
+      .read_address_i(read_address),
       .read_data_o(lanes[First*AccWidth+:(End-First)*AccWidth])
     );
   end
@@ -137,7 +146,7 @@ module lstm_gather #(
     logic [4*AccWidth-1:0] unit_q;
     logic [AccWidth-1:0] row;
     delay #(.Width(PositionWidth), .Stages(MemoryStages)) u_position (
-      .clk, .rst(1'b0), .data_i(position_q), .data_o(position)
+      .clk, .rst(1'b0), .data_i(read_position), .data_o(position)
     );
     select #(.Width(AccWidth), .Count(Lanes)) u_row (.words_i(lanes), .index_i(position), .word_o(row));
     always_ff @(posedge clk) unit_q <= {row, unit_q[4*AccWidth-1:AccWidth]};
@@ -157,7 +166,7 @@ module lstm_gather #(
     if (SumStages == 0) begin : g_select
       logic [PositionWidth-1:0] position;
       delay #(.Width(PositionWidth), .Stages(MemoryStages)) u_position (
-        .clk, .rst(1'b0), .data_i(position_q), .data_o(position)
+        .clk, .rst(1'b0), .data_i(read_position), .data_o(position)
       );
       select #(.Width(Window * AccWidth), .Count(Positions)) u_window (
         .words_i(windows), .index_i(position), .word_o(rows_o)
@@ -169,7 +178,7 @@ module lstm_gather #(
       logic [Positions*Window*AccWidth-1:0] wanted;
       logic [Window*AccWidth-1:0] joined;
       for (genvar i = 0; i < Positions; i++) begin : g_unwanted
-        assign unwanted[i] = int'(position_q) != i;
+        assign unwanted[i] = int'(read_position) != i;
       end
       fanout #(.Width(Positions), .Copies(Window), .Stages(MemoryStages)) u_clear (
         .clk, .rst(1'b0), .data_i(unwanted), .data_o(clear)
@@ -194,7 +203,7 @@ module lstm_gather #(
     end
   end
   // Rows that come one by one take one clock more to assemble.
-  delay #(.Width(2 + GroupWidth), .Stages(Serial ? 1 : 0)) u_read (
+  delay #(.Width(2 + GroupWidth), .Stages(SumStages + (Serial ? 1 : 0))) u_read (
     .clk, .rst, .data_i({unit_read, done_o, group_q}), .data_o({read_o, group_last_o, group_o})
   );
 endmodule

@@ -2,7 +2,7 @@
 //
 // Two slots hold a step each: one is filled while the other is read. A beat has Elements elements; a step has
 // ceil(InputSize / Elements) beats. `tlast` inside a step is an error: the rest of the step is filled with zeros and
-// ends the sequence.
+// ends the sequence. What comes is counted at once and written a clock later, so that no path goes through both.
 `default_nettype none
 module lstm_input #(
   parameter int InputSize = 32,
@@ -21,7 +21,7 @@ module lstm_input #(
   output logic      [Banks-1:0]          write_o,
   output logic      [WordWidth:0]        write_address_o,  // {slot, word}
   output logic      [Banks*Width-1:0]    write_data_o,
-  output logic                           stored_o,         // a step is complete; the slots take turns
+  output logic                           stored_o,         // with the last write of a step; the slots take turns
   output logic      [1:0]                full_o,
   output logic      [1:0]                last_o,           // the step in this slot ends a sequence
   input  wire logic [1:0]                release_i,        // has been read
@@ -37,7 +37,7 @@ module lstm_input #(
     $error("elements per input beat must divide the columns per cycle");
   end
 
-  logic slot_q, padding_q, step_end_q, ready_q, take, write, broken;
+  logic slot_q, padding_q, step_end_q, ready_q, write_slot_q, write_q, take, write, store, broken;
   logic [1:0] full_q, last_q;
   logic [BeatWidth-1:0] beat_q;
   logic [TurnWidth-1:0] turn_q;
@@ -47,7 +47,7 @@ module lstm_input #(
   assign take = valid_i && ready_q;
   assign write = take || padding_q;
   assign broken = take && last_i && !step_end_q;
-  assign stored_o = write && step_end_q;
+  assign store = write && step_end_q;
   assign partial_o = beat_q != '0 || padding_q;
 
   always_ff @(posedge clk) begin
@@ -56,12 +56,16 @@ module lstm_input #(
       padding_q <= 1'b0;
       full_q <= '0;
       ready_q <= 1'b0;
+      write_q <= 1'b0;
+      stored_o <= 1'b0;
       error_o <= 1'b0;
     end else begin
+      write_q <= write;
+      stored_o <= store;
       error_o <= broken;
       full_q <= full_q & ~release_i;
-      ready_q <= !broken && (stored_o ? !full_q[!slot_q] : !padding_q && !full_q[slot_q]);
-      if (stored_o) begin
+      ready_q <= !broken && (store ? !full_q[!slot_q] : !padding_q && !full_q[slot_q]);
+      if (store) begin
         full_q[slot_q] <= 1'b1;
         slot_q <= !slot_q;
       end
@@ -73,8 +77,21 @@ module lstm_input #(
   always_ff @(posedge clk) begin
     if (write) begin
       last_q[slot_q] <= padding_q || last_i;
-      beat_q <= beat_q + BeatWidth'(1);
-      step_end_q <= Beats > 1 && int'(beat_q) == BeforeEnd;
+      beat_q <= step_end_q ? '0 : beat_q + BeatWidth'(1);
+      step_end_q <= Beats == 1 || (!step_end_q && int'(beat_q) == BeforeEnd);
+    end
+    if (rst) begin
+      beat_q <= '0;
+      step_end_q <= Beats == 1;
+    end
+  end
+
+  // The write
+  logic [Elements*Width-1:0] data_q;
+  always_ff @(posedge clk) begin
+    data_q <= padding_q ? '0 : data_i;
+    write_slot_q <= slot_q;
+    if (write_q) begin
       turn_q <= turn_q + TurnWidth'(1);
       if (int'(turn_q) == Turns - 1) begin
         turn_q <= '0;
@@ -82,18 +99,16 @@ module lstm_input #(
       end
     end
     if (rst || stored_o) begin
-      beat_q <= '0;
-      step_end_q <= Beats == 1;
       turn_q <= '0;
       word_q <= '0;
     end
   end
 
   for (genvar bank = 0; bank < Banks; bank++) begin : g_bank
-    assign write_o[bank] = write && int'(turn_q) == bank / Elements;
-    assign write_data_o[bank*Width+:Width] = padding_q ? '0 : data_i[bank%Elements*Width+:Width];
+    assign write_o[bank] = write_q && int'(turn_q) == bank / Elements;
+    assign write_data_o[bank*Width+:Width] = data_q[bank%Elements*Width+:Width];
   end
-  assign write_address_o = {slot_q, word_q};
+  assign write_address_o = {write_slot_q, word_q};
   assign full_o = full_q;
   assign last_o = last_q;
 endmodule

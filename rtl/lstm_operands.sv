@@ -97,7 +97,7 @@ module lstm_operands #(
   logic slot_q, first_q, have_state_q, initial_q, step_last_q, idle_q;
   logic settled_q, first_word_q, last_word_q, x_ends_q, h_needed_q, h_needed_next_q;
   logic none_q, one_q, many_q;     // of steps_q: 0, 1, as many as it can count
-  logic fetch_q, step_last, written, step_written, step_fetched, x_stored_q, initial_d, none_d;
+  logic fetch_q, step_last, written, step_written, step_fetched, initial_d, none_d;
   logic room, x_there, h_known, h_unread, h_there, h_needed;
 
   assign step_last = first_word_q ? x_last[slot_q] : step_last_q;
@@ -112,7 +112,7 @@ module lstm_operands #(
   assign h_known = Split > 0 || !step_fetched;
   assign h_there = settled_q || (one_q && h_unread);
   tally #(.Max(Ahead), .Initial(Ahead)) u_free (.clk, .rst, .come_i(operand_pop_i), .go_i(fetch_q), .soon_o(room));
-  tally #(.Max(3)) u_stored (.clk, .rst, .come_i(x_stored_q), .go_i(step_fetched), .soon_o(x_there));
+  tally #(.Max(3)) u_stored (.clk, .rst, .come_i(x_stored), .go_i(step_fetched), .soon_o(x_there));
   // Groups of h that the step under way has written and the next, if it waits for them, has not fetched.
   tally #(.Max(Groups)) u_unread (
     .clk, .rst(rst || step_written || settled_q), .come_i(written), .go_i(fetch_q && h_needed_q), .soon_o(h_unread)
@@ -179,7 +179,6 @@ module lstm_operands #(
       none_q <= 1'b1;
       one_q <= 1'b0;
       many_q <= 1'b0;
-      x_stored_q <= 1'b0;
       idle_q <= 1'b1;
     end else begin
       fetch_q <= room && x_there && (!h_needed || (h_known && h_there)) && !many_q;
@@ -194,7 +193,6 @@ module lstm_operands #(
         many_q <= steps_q == StepsWidth'(2 ** StepsWidth - 1);
       end
       none_q <= none_d;
-      x_stored_q <= x_stored;
       idle_q <= first_q && first_word_q && !fetch_q && none_q && x_full == '0 && !x_partial && !x_valid_i;
     end
   end

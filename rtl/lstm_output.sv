@@ -66,34 +66,29 @@ module lstm_output #(
     .ready_i(group_ready)
   );
 
+  // Beats of a group, through a register slice: the pins may be far from the FIFO.
+  logic [BeatWidth-1:0] beat;
+  logic beat_ready, beat_last;
+  assign group_ready = beat_ready && beat_last;
   if (FullBeats == 1) begin : g_whole
-    logic unused_step_last;
-    assign unused_step_last = step_last;
-    assign m_axis_tdata = group;
-    assign m_axis_tvalid = group_valid;
-    assign m_axis_tlast = sequence_last && step_last;
-    assign group_ready = m_axis_tready;
-    assign busy_o = taken_q != '0;
+    assign {beat, beat_last} = {BeatWidth'(0), 1'b1};
   end else begin : g_beats
-    logic [BeatWidth-1:0] beat_q;
-    logic beat_ready, beat_last;
-    assign beat_last = int'(beat_q) == (step_last ? LastBeats : FullBeats) - 1;
-    assign group_ready = beat_ready && beat_last;
     always_ff @(posedge clk) begin
-      if (rst || (group_valid && group_ready)) beat_q <= '0;
-      else if (group_valid && beat_ready) beat_q <= beat_q + BeatWidth'(1);
+      if (rst || (group_valid && group_ready)) beat <= '0;
+      else if (group_valid && beat_ready) beat <= beat + BeatWidth'(1);
     end
-    stream_register #(.Width(OutElements * Width + 1)) u_out (
-      .clk,
-      .rst,
-      .s_data_i({sequence_last && step_last && beat_last, group[int'(beat_q)*OutElements*Width+:OutElements*Width]}),
-      .s_valid_i(group_valid),
-      .s_ready_o(beat_ready),
-      .m_data_o({m_axis_tlast, m_axis_tdata}),
-      .m_valid_o(m_axis_tvalid),
-      .m_ready_i(m_axis_tready)
-    );
-    assign busy_o = taken_q != '0 || m_axis_tvalid;
+    assign beat_last = int'(beat) == (step_last ? LastBeats : FullBeats) - 1;
   end
+  stream_register #(.Width(OutElements * Width + 1)) u_out (
+    .clk,
+    .rst,
+    .s_data_i({sequence_last && step_last && beat_last, group[int'(beat)*OutElements*Width+:OutElements*Width]}),
+    .s_valid_i(group_valid),
+    .s_ready_o(beat_ready),
+    .m_data_o({m_axis_tlast, m_axis_tdata}),
+    .m_valid_o(m_axis_tvalid),
+    .m_ready_i(m_axis_tready)
+  );
+  assign busy_o = taken_q != '0 || m_axis_tvalid;
 endmodule
 `default_nettype wire

@@ -37,6 +37,7 @@ def inputs(*, given: bool = False) -> Bound:
 def operands(*, given: bool = False) -> Bound:
     inside = {
         "queued": "u_queue.valid_q",
+        "x_slot": "u_input.slot_q",
         "free": "u_free.count_q",
         "stored": "u_stored.count_q",
         "unread": "u_unread.count_q",

@@ -71,7 +71,8 @@ def _loop(given: Mapping[str, int], lanes: int, per_cycle: int, words: int) -> i
     # From the issue of the word that completes the first sums to the first operand that they produce.
     sums = 1 + memory + operand + product + tree
     pointwise = 5 + 3 * memory + 4 * operand + 4 * product + 17 * add + _variant_stages(given)
-    latency = sums + 1 + (4 if serial else 0) + pointwise + 2 + memory + add
+    gather = 1 + add + (4 if serial else 0)
+    latency = sums + gather + pointwise + 2 + memory + add
     if per_cycle > 1:
         enough, uses = words - 1, [inputs // per_cycle + group for group in range(-(-hidden // min(per_cycle, hidden)))]
         uses = [min(use, words - 1) for use in uses]

@@ -48,10 +48,10 @@ module lstm_operands_properties #(
   input wire logic                  fetch_late,
   input wire logic                  arrived,
   input wire logic                  settled_q,
-  input wire logic                  x_stored_q,
+  input wire logic                  x_stored,
+  input wire logic                  x_slot,  // that is being filled
   input wire logic [1:0]            x_full,
   input wire logic [1:0]            x_release,
-  input wire logic [XWordWidth:0]   x_write_address,
   input wire logic                  keep_i,
   input wire logic [Ahead-1:0]      queued,  // which places of the queue are taken
   // counts: free places, steps of x that are stored, groups of h that are not fetched
@@ -127,13 +127,13 @@ module lstm_operands_properties #(
     assert (int'(taken) + int'(free) == Ahead);
     assert (rst || fetch_late == flight[MemoryStages] && arrived == flight[Stages]);
 
-    assert (int'(stored) + int'(x_stored_q) == int'(x_full[0]) + int'(x_full[1]) + (word >= XWords ? 1 : 0));
+    assert (int'(stored) + int'(x_stored) == int'(x_full[0]) + int'(x_full[1]) + (word >= XWords ? 1 : 0));
     assert (!fetch_q || word >= XWords || x_full[slot_q]);
     assert (x_full == '0 || x_full[oldest]);
-    assert (x_write_address[XWordWidth] == oldest ^ ^x_full);
+    assert (x_slot == oldest ^ ^x_full);
     assert (!first_word_q || initial_q == (first_q && !(keep_q && have_state_q)));
     assert (!idle_o || (none_q && !fetch_q && first_q && first_word_q));
-    assert (!idle_o || (x_full == '0 && stored == '0 && !x_stored_q));
+    assert (!idle_o || (x_full == '0 && stored == '0 && !x_stored));
   end
 endmodule
 `default_nettype wire
