@@ -134,7 +134,7 @@ module lstm #(
 
   logic [1:0] operand_soon;
   logic [Banks*OperandWidth-1:0] operand_front, operand_next;
-  logic operand_initial, operand_last, operand_pop, length_error;
+  logic operand_initial, operand_last, operand_pop, operand_shift, length_error;
   logic h_step_last, h_sequence_last, h_valid;
   logic [Units-1:0] h_present;
   logic [GroupWidth-1:0] h_group;
@@ -173,6 +173,7 @@ module lstm #(
     .operand_initial_o(operand_initial),
     .operand_last_o(operand_last),
     .operand_pop_i(operand_pop),
+    .operand_shift_i(operand_shift),
     .idle_o(idle),
     .host_write_i(host_select_q ? '0 : host_write_q),
     .host_group_i(host_group_q),
@@ -228,6 +229,7 @@ module lstm #(
     .operand_initial_i(operand_initial),
     .operand_last_i(operand_last),
     .operand_pop_o(operand_pop),
+    .operand_shift_o(operand_shift),
     .room_i(room),
     .start_o(start),
     .h_valid_o(h_valid),

@@ -56,6 +56,7 @@ module lstm_cell #(
   input  wire logic                       operand_initial_i,  // this step begins from c0
   input  wire logic                       operand_last_i,     // this step ends a sequence
   output logic                            operand_pop_o,
+  output logic                            operand_shift_o,    // equal to it
   // Results, a group of Units elements of h at a time.
   input  wire logic                       room_i,             // the receiver has room for all groups of a step
   output logic                            start_o,            // a step takes that room
@@ -112,6 +113,7 @@ module lstm_cell #(
     .hold_i(hold_q),
     .issue_o(issue),
     .pop_o(operand_pop_o),
+    .shift_o(operand_shift_o),
     .word_o(word),
     .base_o(base),
     .capture_o(capture),
@@ -158,15 +160,18 @@ module lstm_cell #(
 
   localparam int CaptureCopies = (Lanes + 3) / 4;
   logic [CaptureCopies-1:0] captured;
-  logic enough, initial_at_sums, last_at_sums;
+  logic complete, initial_at_sums, last_at_sums;
   fanout #(.Width(1), .Copies(CaptureCopies), .Stages(SumLatency)) u_capture (
     .clk, .rst, .data_i(issue && capture), .data_o(captured)
   );
-  delay #(.Width(3), .Stages(SumLatency)) u_flags (
+  delay #(.Width(1), .Stages(SumLatency)) u_complete (
+    .clk, .rst, .data_i(issue && capture_enough), .data_o(complete)
+  );
+  delay #(.Width(2), .Stages(SumLatency)) u_flags (
     .clk,
     .rst(1'b0),
-    .data_i({capture_enough, operand_initial_i, operand_last_i}),
-    .data_o({enough, initial_at_sums, last_at_sums})
+    .data_i({operand_initial_i, operand_last_i}),
+    .data_o({initial_at_sums, last_at_sums})
   );
 
   logic read, group_last, initial_q, last_q;
@@ -185,7 +190,7 @@ module lstm_cell #(
     .clk,
     .rst,
     .capture_i(captured),
-    .enough_i(enough),
+    .complete_i(complete),
     .room_i,
     .sums_i(sums),
     .start_o,
@@ -196,7 +201,7 @@ module lstm_cell #(
     .rows_o(rows)
   );
   always_ff @(posedge clk) begin
-    if (captured[0] && enough) begin
+    if (complete) begin
       initial_q <= initial_at_sums;
       last_q <= last_at_sums;
     end

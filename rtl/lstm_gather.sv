@@ -1,7 +1,7 @@
 // Complete sums of a step, caught as the lanes finish them and handed on by units: rows i, f, g, o of each.
 //
 // The last column's words are written to a buffer (`capture_i`), so that the lanes go on with the next step at once.
-// From `enough_i` on, one group of Units units is read per clock; one unit per four clocks where Lanes < 4. Reading
+// From `complete_i` on, one group of Units units is read per clock; one unit per four clocks where Lanes < 4. Reading
 // waits for `room_i`; reads follow it by SumStages. `read_o` leads `rows_o` by MemoryStages + 2 * SumStages, so that others
 // can fetch what belongs to it.
 `default_nettype none
@@ -23,7 +23,7 @@ module lstm_gather #(
   input  wire logic                       clk,
   input  wire logic                       rst,
   input  wire logic [Parts-1:0]           capture_i,  // all equal
-  input  wire logic                       enough_i,
+  input  wire logic                       complete_i,  // with the captured word from which on a group a clock can be read
   input  wire logic                       room_i,
   input  wire logic [Lanes*AccWidth-1:0]  sums_i,
   output logic                            start_o,   // the first read of a step
@@ -49,9 +49,8 @@ module lstm_gather #(
   logic [PositionWidth-1:0] position_q;
   logic [GroupWidth-1:0] group_q;
   logic [1:0] row_q;  // of the unit, where rows come one by one
-  logic complete, turns, waiting_q, reading_q, unit_read, group_last_q;
+  logic turns, waiting_q, reading_q, unit_read, group_last_q;
 
-  assign complete = capture_i[0] && enough_i;
   assign unit_read = reading_q && (!Serial || row_q == 2'd3);
   assign done_o = unit_read && group_last_q;
 
@@ -61,9 +60,9 @@ module lstm_gather #(
       reading_q <= 1'b0;
       start_o <= 1'b0;
     end else begin
-      waiting_q <= (waiting_q || complete) && !room_i;
-      reading_q <= reading_q ? !done_o : (waiting_q || complete) && room_i;
-      start_o <= (waiting_q || complete) && room_i;
+      waiting_q <= (waiting_q || complete_i) && !room_i;
+      reading_q <= reading_q ? !done_o : (waiting_q || complete_i) && room_i;
+      start_o <= (waiting_q || complete_i) && room_i;
     end
   end
 

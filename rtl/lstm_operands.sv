@@ -43,6 +43,7 @@ module lstm_operands #(
   output logic                               operand_initial_o,
   output logic                               operand_last_o,
   input  wire logic                          operand_pop_i,
+  input  wire logic                          operand_shift_i,  // equal to it
   // h0 (write) and the last h (read), for the host while idle
   output logic                               idle_o,
   input  wire logic [Units-1:0]              host_write_i,
@@ -274,6 +275,7 @@ module lstm_operands #(
     .push_i(arrived),
     .data_i({initial_arrived, last_arrived, operands_q}),
     .pop_i(operand_pop_i),
+    .shift_i(operand_shift_i),
     .valid_o(unused_valid),
     .soon_o(operand_soon_o),
     .front_o({operand_initial_o, operand_last_o, operand_front_o}),

@@ -20,6 +20,7 @@ module lstm_schedule #(
   input  wire logic                 hold_i,           // results of the step before still stand in the capture buffer
   output logic                      issue_o,
   output logic                      pop_o,            // this issue ends a column
+  output logic                      shift_o,          // equal to pop_o, for what it moves
   output logic      [WordWidth-1:0] word_o,
   output logic      [BaseWidth-1:0] base_o,           // row of lane 0
   output logic                      capture_o,        // this word holds rows of the last column
@@ -116,12 +117,11 @@ module lstm_schedule #(
     if (rst) begin
       ready_q <= 1'b0;
       issue_o <= 1'b0;
-      pop_o <= 1'b0;
     end else begin
       ready_q <= 1'b1;
       issue_o <= go;
-      pop_o <= go && ends;
     end
   end
+  fanout #(.Width(1), .Copies(2), .Stages(1)) u_pop (.clk, .rst, .data_i(go && ends), .data_o({shift_o, pop_o}));
 endmodule
 `default_nettype wire

@@ -150,6 +150,7 @@ module sequence_reverser #(
     .push_i(arrive),
     .data_i({arrive_last, read_data}),
     .pop_i(pop),
+    .shift_i(pop),
     .valid_o({unused_second, m_valid_o}),
     .soon_o(unused_soon),
     .front_o({m_last_o, m_data_o}),

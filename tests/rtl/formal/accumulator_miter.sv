@@ -18,15 +18,15 @@ module accumulator_miter #(
   input wire logic [OperandWidth-1:0] front,
   input wire logic [OperandWidth-1:0] next
 );
-  logic issue, issue_q, unused_pop, unused_capture, unused_begin, unused_enough, started;
+  logic issue, issue_q, unused_pop, unused_shift, unused_capture, unused_begin, unused_enough, started;
   logic [WordWidth-1:0] word;
   logic [BaseWidth-1:0] base;
   logic [1:0] fresh;
   start_in_reset u_start (.clk, .rst, .started_o(started));
   lstm_schedule #(.Rows(Rows), .Columns(Columns), .Lanes(Lanes)) u_schedule (
-    .clk, .rst, .operand_soon_i(soon), .hold_i(1'b0), .issue_o(issue), .pop_o(unused_pop), .word_o(word),
-    .base_o(base), .capture_o(unused_capture), .capture_begin_o(unused_begin), .capture_enough_o(unused_enough),
-    .fresh_o(fresh)
+    .clk, .rst, .operand_soon_i(soon), .hold_i(1'b0), .issue_o(issue), .pop_o(unused_pop),
+    .shift_o(unused_shift), .word_o(word), .base_o(base), .capture_o(unused_capture), .capture_begin_o(unused_begin),
+    .capture_enough_o(unused_enough), .fresh_o(fresh)
   );
 
   logic [Lanes*AccWidth-1:0] narrow;

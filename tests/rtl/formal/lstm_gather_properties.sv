@@ -20,7 +20,7 @@ module lstm_gather_properties #(
 ) (
   input wire logic                     clk,
   input wire logic                     rst,
-  input wire logic                     complete,
+  input wire logic                     complete_i,
   input wire logic                     room_i,
   input wire logic                     start_o,
   input wire logic                     done_o,
@@ -36,13 +36,13 @@ module lstm_gather_properties #(
   logic started, may_q, done_q;
   start_in_reset u_start (.clk, .rst, .started_o(started));
   always_ff @(posedge clk) begin
-    may_q <= (waiting_q || complete) && room_i && !rst;
+    may_q <= (waiting_q || complete_i) && room_i && !rst;
     done_q <= done_o && !rst;
   end
   // The buffer belongs to one step until its last read.
   always @(posedge clk) if (started) begin
-    if (Given) assume (rst || !complete || !(waiting_q || reading_q));
-    else assert (rst || !complete || !(waiting_q || reading_q));
+    if (Given) assume (rst || !complete_i || !(waiting_q || reading_q));
+    else assert (rst || !complete_i || !(waiting_q || reading_q));
   end
   int row;  // whose lane the window begins with
   assign row = int'(address_q) * Lanes + int'(position_q) * Stride - Offset;

@@ -28,6 +28,7 @@ module lstm_operands_properties #(
   input wire logic [GroupWidth-1:0] h_group_i,
   input wire logic                  h_step_last_i,
   input wire logic                  operand_pop_i,
+  input wire logic                  operand_shift_i,
   input wire logic                  idle_o,
   input wire logic [WordWidth-1:0]  word_q,
   input wire logic [HWordWidth-1:0] h_word_q,
@@ -79,10 +80,12 @@ module lstm_operands_properties #(
       assume (!written || (steps_q != '0 && int'(h_group_i) == int'(groups_q)));
       assume (!written || h_step_last_i == (int'(groups_q) == Groups - 1));
       assume (!operand_pop_i || queued[0]);
+      assume (operand_shift_i == operand_pop_i);
     end else begin
       assert (!written || (steps_q != '0 && int'(h_group_i) == int'(groups_q)));
       assert (!written || h_step_last_i == (int'(groups_q) == Groups - 1));
       assert (!operand_pop_i || queued[0]);
+      assert (operand_shift_i == operand_pop_i);
     end
   end
 

@@ -17,6 +17,7 @@ module lstm_schedule_properties #(
   input wire logic                 hold_i,
   input wire logic                 issue_o,
   input wire logic                 pop_o,
+  input wire logic                 shift_o,
   input wire logic [WordWidth-1:0] word_o,
   input wire logic [BaseWidth-1:0] base_o,
   input wire logic                 capture_o,
@@ -81,6 +82,7 @@ module lstm_schedule_properties #(
     assert (!ready_q || capture_enough_o == (standing == LastAlone));
     assert (!ready_q || ends_q == ends);
     assert (rst || pop_o == (issue_o && ends));
+    assert (shift_o == pop_o);
   end
 
   // Nothing is issued without its operands, nor into a buffer that is still read.

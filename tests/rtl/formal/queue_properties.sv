@@ -10,6 +10,7 @@ module queue_properties #(
   input wire logic                   push_i,
   input wire logic [Width-1:0]       data_i,
   input wire logic                   pop_i,
+  input wire logic                   shift_i,
   input wire logic [Depth-1:0]       valid_q,
   input wire logic [Depth*Width-1:0] data_q,
   input wire logic [1:0]             valid_o,
@@ -20,6 +21,7 @@ module queue_properties #(
   always @(posedge clk) if (started) begin
     if (Given) assume (rst || !push_i || !valid_q[Depth-1]); else assert (rst || !push_i || !valid_q[Depth-1]);
     if (Given) assume (rst || !pop_i || valid_q[0]); else assert (rst || !pop_i || valid_q[0]);
+    if (Given) assume (rst || shift_i == pop_i); else assert (rst || shift_i == pop_i);
     assert ((valid_q & (valid_q + Depth'(1))) == '0);
   end
 
