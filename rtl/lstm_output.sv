@@ -36,19 +36,20 @@ module lstm_output #(
     $error("elements per output beat must divide the units per group, min(columns per cycle, HiddenSize)");
   end
 
-  logic [CountWidth-1:0] taken_q;  // groups in the FIFO or promised to a step
-  logic popped, popped_q, group_valid, group_ready, step_last, sequence_last;
+  logic [CountWidth-1:0] taken_q, change_q;  // groups in the FIFO or promised to a step, known a clock late
+  logic start_q, popped, group_valid, group_ready, step_last, sequence_last;
   logic [Units*Width-1:0] masked, group;
   always_ff @(posedge clk) begin
     if (rst) begin
       taken_q <= '0;
-      popped_q <= 1'b0;
+      change_q <= '0;
+      start_q <= 1'b0;
       room_o <= 1'b1;
     end else begin
-      popped_q <= popped;
-      if (start_i) taken_q <= taken_q + (popped_q ? CountWidth'(Groups - 1) : CountWidth'(Groups));
-      else if (popped_q) taken_q <= taken_q - CountWidth'(1);
-      room_o <= !start_i && int'(taken_q) <= Depth - Groups;
+      change_q <= (start_i ? CountWidth'(Groups) : '0) - CountWidth'(popped);
+      taken_q <= taken_q + change_q;
+      start_q <= start_i;
+      room_o <= !start_i && !start_q && int'(taken_q) <= Depth - Groups;
     end
   end
   for (genvar i = 0; i < Units; i++) begin : g_mask
@@ -89,6 +90,6 @@ module lstm_output #(
     .m_valid_o(m_axis_tvalid),
     .m_ready_i(m_axis_tready)
   );
-  assign busy_o = taken_q != '0 || m_axis_tvalid;
+  assign busy_o = start_q || taken_q != '0 || m_axis_tvalid;
 endmodule
 `default_nettype wire

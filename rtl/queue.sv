@@ -12,7 +12,7 @@ module queue #(
   input  wire logic             push_i,
   input  wire logic [Width-1:0] data_i,
   input  wire logic             pop_i,
-  input  wire logic             shift_i,  // equal to pop_i: a copy for the data, which are many
+  input  wire logic             shift_i,  // equal to pop_i while valid_o[0]: a copy for the data, which are many
   output logic      [1:0]       valid_o,  // of the oldest and the second
   output logic      [1:0]       soon_o,
   output logic      [Width-1:0] front_o,
@@ -32,7 +32,7 @@ module queue #(
     assign below_valid = i == 0 || valid_q[i > 0 ? i - 1 : 0];
     // A push lands in the first free entry, which is one lower while the queue shifts.
     assign lands = pop_i ? valid_q[i] && !above_valid : below_valid && !valid_q[i];
-    assign data_lands = shift_i ? valid_q[i] && !above_valid : below_valid && !valid_q[i];
+    assign data_lands = shift_i ? (i == 0 || valid_q[i]) && !above_valid : below_valid && !valid_q[i];
     assign valid_d[i] = (pop_i ? above_valid : valid_q[i]) || (push_i && lands);
     always_ff @(posedge clk) begin
       if (shift_i && above_valid) data_q[i*Width+:Width] <= data_q[Above*Width+:Width];

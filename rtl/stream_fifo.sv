@@ -57,7 +57,7 @@ module stream_fifo #(
     .push_i(arrive),
     .data_i(read_data),
     .pop_i(pop),
-    .shift_i(pop),
+    .shift_i(ready_i),
     .valid_o({unused_second, valid_o}),
     .soon_o(unused_soon),
     .front_o(data_o),

@@ -25,8 +25,8 @@ module lstm_output_properties #(
   input wire logic                         m_axis_tlast,
   input wire logic                         m_axis_tready,
   input wire logic [CountWidth-1:0]        taken_q,
+  input wire logic [CountWidth-1:0]        change_q,
   input wire logic                         popped,
-  input wire logic                         popped_q,
   // counts of the FIFO
   input wire logic [CountWidth-1:0]        stored,
   input wire logic [$clog2(Ahead+1)-1:0]   free
@@ -41,6 +41,8 @@ module lstm_output_properties #(
   logic room_q, start_q;
   logic [CountWidth+1:0] promised_q, held_q;  // groups that will come; that are in the FIFO
   logic [CountWidth-1:0] group_q;             // of the step that comes
+  int used;
+  assign used = int'(promised_q) + int'(held_q);
   always_ff @(posedge clk) begin
     room_q <= room_o;
     start_q <= start_i;
@@ -66,11 +68,12 @@ module lstm_output_properties #(
     end
   end
   always @(posedge clk) if (started) begin
-    assert (int'(taken_q) == int'(promised_q) + int'(held_q) + int'(popped_q));
+    assert (CountWidth'(taken_q + change_q) == CountWidth'(used));
+    assert (used <= Depth);
     assert (int'(held_q) + int'(free) == int'(stored) + Ahead);
     assert (int'(taken_q) <= Depth);
-    assert (rst || !start_i || int'(taken_q) + Groups <= Depth);
-    assert (!room_q || start_q || int'(taken_q) + Groups <= Depth);
+    assert (rst || !start_i || used + Groups <= Depth);
+    assert (!room_q || start_q || used + Groups <= Depth);
     assert (busy_o || (promised_q == '0 && held_q == '0));
   end
 endmodule

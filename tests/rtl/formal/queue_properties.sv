@@ -21,7 +21,7 @@ module queue_properties #(
   always @(posedge clk) if (started) begin
     if (Given) assume (rst || !push_i || !valid_q[Depth-1]); else assert (rst || !push_i || !valid_q[Depth-1]);
     if (Given) assume (rst || !pop_i || valid_q[0]); else assert (rst || !pop_i || valid_q[0]);
-    if (Given) assume (rst || shift_i == pop_i); else assert (rst || shift_i == pop_i);
+    if (Given) assume (rst || !valid_q[0] || shift_i == pop_i); else assert (rst || !valid_q[0] || shift_i == pop_i);
     assert ((valid_q & (valid_q + Depth'(1))) == '0);
   end
 
