@@ -1,56 +1,16 @@
 // The integer operator for groups of sequences, one sequence in each lane; compiled once for each instruction set.
 //
-// Two versions of one loop nest: V = IntVector where operands fit 16 bits and every sum 32, else LongVector.
-#include "fixed_kernel.h"
+// Two versions of one loop nest: V = IntVector where operands fit 16 bits and sums 32, else LongVector.
 
 #include <algorithm>
 #include <cstring>
 
 #include "fixed_layout.h"
+#include "fixed_short.h"
 
 namespace GATESMITH_TARGET {
 
-using namespace gatesmith;
-
 namespace {
-
-// Numbers before saturation, moved up by half of their format's range and combined bit by bit: a bit beyond the width
-// is set where one of them was outside.
-template <class V>
-struct Seen {
-    V z[VECTORS] = {}, c[VECTORS] = {}, h[VECTORS] = {};
-};
-
-template <class V>
-inline void see(V &seen, V wide, int64_t high) {
-    seen |= wide + (Code<V>)(high + 1);
-}
-
-template <class V>
-inline V outside(V seen, int64_t high) {
-    return (V)((seen & (Code<V>)~(2 * high + 1)) != 0);
-}
-
-// One thread's memory: states and operands of one group. [VECTORS] vectors hold the lanes of a group.
-template <class V>
-struct Scratch {
-    V *x, *h, *h_next;        // [words][VECTORS] operands; h is the state too
-    V *c;                     // [blocks * UNITS][VECTORS]
-    V valid[VECTORS];         // all ones in the lanes whose sequence still runs
-    V saturated[3][VECTORS];  // all ones in the lanes where a z, c or h was
-
-    Scratch(const Packed<V> &packed, void *memory) : valid{}, saturated{} {
-        x = static_cast<V *>(memory);
-        h = x + packed.x_words * VECTORS;
-        h_next = h + packed.h_words * VECTORS;
-        c = h_next + packed.h_words * VECTORS;
-        std::memset(memory, 0, bytes(packed));
-    }
-
-    static int64_t bytes(const Packed<V> &packed) {
-        return (packed.x_words + 2 * packed.h_words + packed.blocks * UNITS) * VECTORS * (int64_t)sizeof(V);
-    }
-};
 
 // Sequences in one vector of a group.
 template <class V>
@@ -127,8 +87,11 @@ inline void take_rows(const IntVector *words, const Rows<IntVector, int64_t> &ro
     }
 }
 
+// How sums are kept in their lanes: as they are, in two parts, or modulo 2^52.
+enum class Sums { PLAIN, CARRIED, CHEAP };
+
 // sums += the weights of `count` column words times their operands.
-template <class V>
+template <Sums SUMS = Sums::PLAIN, class V>
 inline void multiply_columns(const Code<V> *weights, const V *operands, int64_t count, V (&sums)[GATE_COUNT][TILE]) {
     for (int64_t word = 0; word < count; ++word) {
         V operand[VECTORS];
@@ -137,8 +100,26 @@ inline void multiply_columns(const Code<V> *weights, const V *operands, int64_t 
             V weight = V{} + weights[word * GATE_COUNT * UNITS + row];
             for (int vector = 0; vector < VECTORS; ++vector) {
                 V &sum = sums[row / UNITS][row % UNITS * VECTORS + vector];
-                sum = multiply_add(sum, weight, operand[vector]);
+                if constexpr (SUMS == Sums::CHEAP) sum = multiply_add_cheaply(sum, weight, operand[vector]);
+                else sum = multiply_add(sum, weight, operand[vector]);
             }
+        }
+    }
+}
+
+// The same; what is beyond 16 bits goes to `upper` before 32 could overflow.
+inline void multiply_and_carry(
+    const Formats<IntVector> &formats, const int32_t *weights, const IntVector *operands, int64_t count,
+    IntVector (&sums)[GATE_COUNT][TILE], IntVector (&upper)[GATE_COUNT][TILE]
+) {
+    const int64_t most = formats.lanes.carry_words;
+    for (int64_t word = 0; word < count; word += most) {
+        const int64_t here = std::min(most, count - word);
+        multiply_columns(weights + word * GATE_COUNT * UNITS, operands + word * VECTORS, here, sums);
+        for (int at = 0; at < GATE_COUNT * TILE; ++at) {
+            IntVector &sum = sums[at / TILE][at % TILE];
+            upper[at / TILE][at % TILE] += sum >> 16;
+            sum &= 0xffff;
         }
     }
 }
@@ -159,60 +140,44 @@ inline V with_peephole(const Formats<V> &formats, int64_t block, int gate, int a
     return formats.z_seen((sum << formats.sum_shift) + (product << formats.product_shift));
 }
 
-// The pre-activations of a block of units, rounded and not yet saturated; of an output gate that sees c the exact sum.
-template <class V>
+// The pre-activations of a block of units, rounded and not yet saturated; of a gate that sees c the exact sum.
+template <class V, Sums SUMS>
 inline void preactivate(
-    const Formats<V> &formats, const Scratch<V> &scratch, Seen<V> &seen, int64_t block, V (&z)[GATE_COUNT][TILE]
+    const Formats<V> &formats, const Scratch<V> &scratch, int64_t block, V (&z)[GATE_COUNT][TILE]
 ) {
-    const int64_t x_words = formats.packed.x_words, h_words = formats.packed.h_words;
-    const Code<V> *x_weights = formats.weights + block * (x_words + h_words) * GATE_COUNT * UNITS;
-    const Code<V> *h_weights = x_weights + x_words * GATE_COUNT * UNITS;
+    const int64_t x_words = formats.packed.x_words, words = x_words + formats.packed.h_words;
+    const Code<V> *weights = formats.weights + block * words * GATE_COUNT * UNITS;
     const int64_t *bias = formats.bias + block * GATE_COUNT * UNITS;
-    const bool h_first = formats.h_shift > 0;  // shifted products come first, so that one set of sums serves both
     const int shift = formats.x_shift + formats.h_shift;
-    const V *c = scratch.c + block * TILE;
-    V first[GATE_COUNT][TILE];
-    for (auto &row : z) std::fill(row, row + TILE, V{});
-    if (h_first) multiply_columns(h_weights, scratch.h, h_words, z);
-    else multiply_columns(x_weights, scratch.x, x_words, z);
-    if (formats.short_sum) {
-#pragma GCC unroll 16
-        for (int at = 0; at < GATE_COUNT * TILE; ++at) {
-            V &sum = z[at / TILE][at % TILE];
-            sum = (sum << shift) + (Code<V>)bias[at / VECTORS];
-        }
-    } else {
-        for (int at = 0; at < GATE_COUNT * TILE; ++at) {
-            first[at / TILE][at % TILE] = z[at / TILE][at % TILE];
-            z[at / TILE][at % TILE] = V{};
-        }
-    }
-    if (h_first) multiply_columns(x_weights, scratch.x, x_words, z);
-    else multiply_columns(h_weights, scratch.h, h_words, z);
-    if constexpr (!is_narrow<V>) {
-        for (int at = 0; formats.peepholes && at < GATE_COUNT * TILE; ++at) {
-            const int gate = at / TILE;
-            V &sum = z[gate][at % TILE];
-            if (!formats.short_sum) sum += (first[gate][at % TILE] << shift) + bias[at / VECTORS];
-            if (!sees(formats, gate)) sum = formats.z(sum);
-            else if (gate == OUTPUT_GATE) continue;
-            else sum = with_peephole(formats, block, gate, at % TILE, sum, c[at % TILE]);
-            if (!formats.z_clipped) see(seen.z[at % VECTORS], sum, formats.z_high);
-        }
-        if (formats.peepholes) return;
-    }
-    if (!formats.short_sum) {
-        for (int at = 0; at < GATE_COUNT * TILE; ++at) {
-            V &sum = z[at / TILE][at % TILE];
-            auto wide = formats.z((widen(first[at / TILE][at % TILE]) << shift) + widen(sum) + bias[at / VECTORS]);
-            sum = join(saturate(wide, ((int64_t)1 << (SHORT_BITS - 1)) - 1));  // still outside of z where it was
-        }
+    constexpr bool CARRIES = SUMS == Sums::CARRIED;
+    V sums[GATE_COUNT][TILE];
+    [[maybe_unused]] V upper[GATE_COUNT][TILE];  // where sums are carried they are 2^16 * upper + sums
+    const auto multiply = [&](int64_t first, int64_t end) {
+        const Code<V> *from = weights + first * GATE_COUNT * UNITS;
+        const V *operands = scratch.operands + first * VECTORS;
+        if constexpr (CARRIES) multiply_and_carry(formats, from, operands, end - first, sums, upper);
+        else multiply_columns<SUMS>(from, operands, end - first, sums);
+    };
+    if (shift) {  // shifted products come first, so that one set of sums serves both
+        for (int at = 0; at < GATE_COUNT * TILE; ++at) sums[at / TILE][at % TILE] = V{};
+        for (int at = 0; CARRIES && at < GATE_COUNT * TILE; ++at) upper[at / TILE][at % TILE] = V{};
+        formats.h_shift ? multiply(x_words, words) : multiply(0, x_words);
     }
 #pragma GCC unroll 16
     for (int at = 0; at < GATE_COUNT * TILE; ++at) {
-        V &sum = z[at / TILE][at % TILE];
-        if (formats.short_sum) sum = formats.z(sum);
-        if (!formats.z_clipped) see(seen.z[at % VECTORS], sum, formats.z_high);
+        V &sum = sums[at / TILE][at % TILE], &up = upper[at / TILE][at % TILE];
+        const int64_t start = bias[at / VECTORS];
+        sum = (shift ? sum << shift : V{}) + (Code<V>)(CARRIES ? start & 0xffff : start);
+        if constexpr (CARRIES) up = (shift ? up << shift : V{}) + (Code<V>)(start >> 16);
+    }
+    if (!shift) multiply(0, words);
+    else formats.h_shift ? multiply(0, x_words) : multiply(x_words, words);
+#pragma GCC unroll 16
+    for (int at = 0; at < GATE_COUNT * TILE; ++at) {
+        V &sum = sums[at / TILE][at % TILE];
+        if constexpr (SUMS == Sums::CHEAP) sum = (sum << (64 - CHEAP_SUM_BITS)) >> (64 - CHEAP_SUM_BITS);
+        if constexpr (CARRIES) z[at / TILE][at % TILE] = formats.z_upper(upper[at / TILE][at % TILE]) + formats.z(sum);
+        else z[at / TILE][at % TILE] = sees(formats, at / TILE) ? sum : formats.z(sum);
     }
 }
 
@@ -245,39 +210,60 @@ inline void activate(const Formats<V> &formats, const Curve<V> &curve, V (&z)[TI
     }
 }
 
+// Numbers before saturation, moved up by half of their format's range and combined bit by bit: a bit beyond the width
+// is set where one of them was outside.
+template <class V>
+struct Seen {
+    V z[VECTORS] = {}, c[VECTORS] = {}, h[VECTORS] = {};
+};
+
+template <class V>
+inline void see(V &seen, V wide, int64_t high) {
+    seen |= wide + (Code<V>)(high + 1);
+}
+
+template <class V>
+inline V outside(V seen, int64_t high) {
+    return (V)((seen & (Code<V>)~(2 * high + 1)) != 0);
+}
+
+// a = f(saturate(z)) of a gate in place, with its peephole where it sees c.
+template <class V>
+inline void activate_gate(
+    const Formats<V> &formats, Seen<V> &seen, int64_t block, int gate, const V *c, V (&z)[TILE]
+) {
+    for (int at = 0; at < TILE; ++at) {
+        if (sees(formats, gate)) z[at] = with_peephole(formats, block, gate, at, z[at], c[at]);
+        if (!formats.z_clipped) see(seen.z[at % VECTORS], z[at], formats.z_high);
+    }
+    activate(formats, gate == 2 ? formats.candidate : formats.gate, z);
+}
+
 // From the pre-activations of a block to its c in place and its h.
 template <class V>
 inline void update(
     const Formats<V> &formats, const Scratch<V> &scratch, Seen<V> &seen, int64_t block, V (&gates)[GATE_COUNT][TILE],
     V *c, V (&h)[TILE]
 ) {
-    const bool late = sees(formats, OUTPUT_GATE);
-    for (int gate = 0; gate < GATE_COUNT; ++gate) {
-        if (gate == OUTPUT_GATE && late) continue;
-        activate(formats, gate == 2 ? formats.candidate : formats.gate, gates[gate]);
-    }
-    V zc[TILE];
+    for (int gate = 0; gate < OUTPUT_GATE; ++gate) activate_gate(formats, seen, block, gate, c, gates[gate]);
+    V zc[TILE], new_c[TILE];
     for (int at = 0; at < TILE; ++at) {
         auto kept = multiply(gates[1][at], c[at]), added = multiply(gates[0][at], gates[2][at]);
         if (formats.f_times_c) kept = kept << formats.f_times_c;
         if (formats.i_times_g) added = added << formats.i_times_g;
-        V wide = join(formats.c(kept + added)), next = saturate(wide, formats.c_high);
+        V wide = join(formats.c(kept + added)), &next = new_c[at];
+        next = saturate(wide, formats.c_high);
         if (formats.c_clip) {
             V bound = V{} + (Code<V>)formats.c_clip;
             next = next > bound ? bound : next < -bound ? -bound : next;
         } else {
             see(seen.c[at % VECTORS], wide, formats.c_high);
         }
-        if (late) {
-            V &sum = gates[OUTPUT_GATE][at];
-            sum = with_peephole(formats, block, OUTPUT_GATE, at, sum, next);
-            if (!formats.z_clipped) see(seen.z[at % VECTORS], sum, formats.z_high);
-        }
         zc[at] = formats.zc(next);
         see(seen.z[at % VECTORS], zc[at], formats.z_high);
         c[at] = scratch.valid[at % VECTORS] ? next : c[at];
     }
-    if (late) activate(formats, formats.gate, gates[OUTPUT_GATE]);
+    activate_gate(formats, seen, block, OUTPUT_GATE, new_c, gates[OUTPUT_GATE]);
     activate(formats, formats.cell, zc);
     for (int at = 0; at < TILE; ++at) {
         V wide = join(formats.h(multiply(gates[3][at], zc[at])));
@@ -286,33 +272,55 @@ inline void update(
     }
 }
 
-// One time step of one group; h_next becomes h.
+// The h of a block as operands of the next step, where the sequence runs.
 template <class V>
-void step(const Formats<V> &formats, Scratch<V> &scratch) {
-    Seen<V> seen;
-    for (int64_t block = 0; block < formats.packed.blocks; ++block) {
-        V gates[GATE_COUNT][TILE], h[TILE];
-        preactivate(formats, scratch, seen, block, gates);
-        update(formats, scratch, seen, block, gates, scratch.c + block * TILE, h);
-        for (int vector = 0; vector < VECTORS; ++vector) {
-            const V &valid = scratch.valid[vector];
-            if constexpr (is_narrow<V>) {
-                int64_t at = block * VECTORS + vector;
-                scratch.h_next[at] = valid ? (h[vector] & 0xffff) | (h[VECTORS + vector] << 16) : scratch.h[at];
-            } else {
-                for (int64_t unit = 0; unit < std::min<int64_t>(UNITS, formats.hidden - block * UNITS); ++unit) {
-                    int64_t at = (block * UNITS + unit) * VECTORS + vector;
-                    scratch.h_next[at] = valid ? h[unit * VECTORS + vector] : scratch.h[at];
-                }
+inline void put_state(const Formats<V> &formats, const Scratch<V> &scratch, int64_t block, const V (&h)[TILE]) {
+    for (int vector = 0; vector < VECTORS; ++vector) {
+        const V &valid = scratch.valid[vector];
+        if constexpr (is_narrow<V>) {
+            int64_t at = block * VECTORS + vector;
+            scratch.h_next()[at] = valid ? (h[vector] & 0xffff) | (h[VECTORS + vector] << 16) : scratch.h()[at];
+        } else {
+            for (int64_t unit = 0; unit < std::min<int64_t>(UNITS, formats.hidden - block * UNITS); ++unit) {
+                int64_t at = (block * UNITS + unit) * VECTORS + vector;
+                scratch.h_next()[at] = valid ? h[unit * VECTORS + vector] : scratch.h()[at];
             }
         }
     }
-    for (int vector = 0; vector < VECTORS; ++vector) {
+}
+
+// One time step of one group.
+template <class V, Sums SUMS>
+void step(const Formats<V> &formats, Scratch<V> &scratch) {
+    Seen<V> seen;
+    const bool short_cell = is_narrow<V> && HAS_SHORT_CELL && formats.lanes.short_cell;
+    for (int64_t block = 0; block < formats.packed.blocks; ++block) {
+        V gates[GATE_COUNT][TILE], h[TILE];
+        preactivate<V, SUMS>(formats, scratch, block, gates);
+        if constexpr (is_narrow<V>) {
+            if (short_cell) {
+                update_short(formats, scratch, block, gates);
+                continue;
+            }
+        }
+        update(formats, scratch, seen, block, gates, scratch.c + block * TILE, h);
+        put_state(formats, scratch, block, h);
+    }
+    for (int vector = 0; !short_cell && vector < VECTORS; ++vector) {
         scratch.saturated[0][vector] |= outside(seen.z[vector], formats.z_high) & scratch.valid[vector];
         scratch.saturated[1][vector] |= outside(seen.c[vector], formats.c_high) & scratch.valid[vector];
         scratch.saturated[2][vector] |= outside(seen.h[vector], formats.h_high) & scratch.valid[vector];
     }
-    std::swap(scratch.h, scratch.h_next);
+}
+
+template <class V>
+void step(const Formats<V> &formats, Scratch<V> &scratch) {
+    if constexpr (is_narrow<V>) {
+        if (formats.lanes.carry_words) return step<V, Sums::CARRIED>(formats, scratch);
+    } else if (formats.lanes.sum_bits <= CHEAP_SUM_BITS) {
+        return step<V, Sums::CHEAP>(formats, scratch);
+    }
+    step<V, Sums::PLAIN>(formats, scratch);
 }
 
 // The sequences order[start], ... of one group over all their steps.
@@ -334,7 +342,7 @@ void forward_group(
         given[lane / WIDTH<V>][lane % WIDTH<V>] = run.h0 + order[lane] * hidden;
         for (int64_t u = 0; u < hidden; ++u) state[u * GROUP<V> + lane] = (Code<V>)run.c0[order[lane] * hidden + u];
     }
-    for (int vector = 0; vector < VECTORS; ++vector) put_rows(scratch.h + vector, given[vector], hidden, Conversion());
+    for (int vector = 0; vector < VECTORS; ++vector) put_rows(scratch.h() + vector, given[vector], hidden, Conversion());
     const Conversion convert(cell, run);
     for (int64_t t = 0; t < longest; ++t) {
         for (int64_t lane = 0; lane < lanes; ++lane) {
@@ -345,10 +353,11 @@ void forward_group(
             taken[lane / WIDTH<V>][lane % WIDTH<V>] = runs ? run.y + at * run.y_step + n * run.y_row : nullptr;
         }
         for (int vector = 0; vector < VECTORS; ++vector) {
-            put_rows(scratch.x + vector, given[vector], formats.inputs, convert);
+            put_rows(scratch.x() + vector, given[vector], formats.inputs, convert);
         }
         step(formats, scratch);
-        for (int vector = 0; vector < VECTORS; ++vector) take_rows(scratch.h + vector, taken[vector], hidden);
+        std::swap(scratch.operands, scratch.next);
+        for (int vector = 0; vector < VECTORS; ++vector) take_rows(scratch.h() + vector, taken[vector], hidden);
     }
     for (int64_t lane = 0; lane < lanes; ++lane) {
         taken[lane / WIDTH<V>][lane % WIDTH<V>] = run.h_n + order[lane] * hidden;
@@ -357,32 +366,36 @@ void forward_group(
             run.saturated[order[lane] * 3 + flag] = reinterpret_cast<Code<V> *>(scratch.saturated[flag])[lane] != 0;
         }
     }
-    for (int vector = 0; vector < VECTORS; ++vector) take_rows(scratch.h + vector, taken[vector], hidden);
+    for (int vector = 0; vector < VECTORS; ++vector) take_rows(scratch.h() + vector, taken[vector], hidden);
 }
 
 template <class V>
-void forward_as(const gatesmith_fixed_cell &cell, const gatesmith_fixed_run &run, const FixedShare &share) {
-    Formats<V> formats(cell, share.packed);
+void forward_as(
+    const gatesmith_fixed_cell &cell, const Lanes &lanes, const gatesmith_fixed_run &run, const FixedShare &share
+) {
+    Formats<V> formats(cell, lanes, share.packed);
     for (int64_t start = share.first * GROUP<V>; start < run.batch; start += share.stride * GROUP<V>) {
         forward_group(cell, run, formats, share.scratch, start);
     }
 }
 
-int64_t packed_bytes(const gatesmith_fixed_cell &cell) {
-    return fits_narrow(cell) ? Packed<IntVector>(cell).bytes() : Packed<LongVector>(cell).bytes();
+int64_t packed_bytes(const gatesmith_fixed_cell &cell, const Lanes &lanes) {
+    return lanes.narrow ? Packed<IntVector>(cell).bytes() : Packed<LongVector>(cell).bytes();
 }
 
-int64_t scratch_bytes(const gatesmith_fixed_cell &cell) {
-    if (fits_narrow(cell)) return Scratch<IntVector>::bytes(Packed<IntVector>(cell));
+int64_t scratch_bytes(const gatesmith_fixed_cell &cell, const Lanes &lanes) {
+    if (lanes.narrow) return Scratch<IntVector>::bytes(Packed<IntVector>(cell));
     return Scratch<LongVector>::bytes(Packed<LongVector>(cell));
 }
 
-void pack(const gatesmith_fixed_cell &cell, void *packed) {
-    fits_narrow(cell) ? pack_as<IntVector>(cell, packed) : pack_as<LongVector>(cell, packed);
+void pack(const gatesmith_fixed_cell &cell, const Lanes &lanes, void *packed) {
+    lanes.narrow ? pack_as<IntVector>(cell, lanes, packed) : pack_as<LongVector>(cell, lanes, packed);
 }
 
-void forward(const gatesmith_fixed_cell &cell, const gatesmith_fixed_run &run, const FixedShare &share) {
-    fits_narrow(cell) ? forward_as<IntVector>(cell, run, share) : forward_as<LongVector>(cell, run, share);
+void forward(
+    const gatesmith_fixed_cell &cell, const Lanes &lanes, const gatesmith_fixed_run &run, const FixedShare &share
+) {
+    lanes.narrow ? forward_as<IntVector>(cell, lanes, run, share) : forward_as<LongVector>(cell, lanes, run, share);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "fixed_model.h"
+#include "fixed_lanes.h"
 
 namespace gatesmith {
 
@@ -14,10 +15,10 @@ struct FixedShare {
 
 // The functions of one instruction set.
 struct FixedKernel {
-    int64_t (*packed_bytes)(const gatesmith_fixed_cell &);
-    int64_t (*scratch_bytes)(const gatesmith_fixed_cell &);
-    void (*pack)(const gatesmith_fixed_cell &, void *packed);
-    void (*forward)(const gatesmith_fixed_cell &, const gatesmith_fixed_run &, const FixedShare &);
+    int64_t (*packed_bytes)(const gatesmith_fixed_cell &, const Lanes &);
+    int64_t (*scratch_bytes)(const gatesmith_fixed_cell &, const Lanes &);
+    void (*pack)(const gatesmith_fixed_cell &, const Lanes &, void *packed);
+    void (*forward)(const gatesmith_fixed_cell &, const Lanes &, const gatesmith_fixed_run &, const FixedShare &);
 };
 
 }  // namespace gatesmith

@@ -5,10 +5,13 @@
 #include <cstring>
 #include <type_traits>
 
-#include "fixed_model.h"
+#include "fixed_kernel.h"
 #include "fixed_simd.h"
 
 namespace GATESMITH_TARGET {
+
+using namespace gatesmith;
+
 namespace {
 
 constexpr int VECTORS = 2;  // of sequences side by side in a group
@@ -30,30 +33,6 @@ constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 template <class V>
 int64_t operand_words(int64_t columns) {
     return is_narrow<V> ? ceil_div(columns, 2) : columns;
-}
-
-// Bits of value + 2^(shift - 1), or of value << -shift.
-int64_t bits_in_round_shift(int64_t width, int64_t shift) {
-    return shift > 0 ? std::max(width, shift + 1) + 1 : width - shift;
-}
-
-// Bits of whatever the narrow version compares with a format's range, one below 32 so that the comparison can't wrap.
-constexpr int64_t SHORT_BITS = 31;
-
-// Whether the accumulator fits 32 bits; if not, the narrow version adds its two sums in 64.
-bool fits_short_sum(const gatesmith_fixed_cell &cell) {
-    return bits_in_round_shift(cell.acc_width, cell.acc_frac - cell.z_frac) <= SHORT_BITS;
-}
-
-// Whether every operand fits 16 bits and everything but the accumulator and the products for c and h 32, so that the
-// narrow version is exact. Peepholes are left to the wide version. Gates are at most 1, so c is less than 2 bits wider before it is saturated.
-bool fits_narrow(const gatesmith_fixed_cell &cell) {
-    int64_t segment_bits = cell.z_width - 1 - cell.table_bits;
-    return !cell.peepholes && cell.x_width <= 16 && cell.h_width <= 16 && cell.w_width <= 16 && cell.a_width + cell.slope_width <= 32 &&
-        cell.x_sum_width <= 32 && cell.h_sum_width <= 32 &&
-        cell.c_width + 2 <= SHORT_BITS &&
-        bits_in_round_shift(cell.c_width, cell.c_frac - cell.z_frac) <= SHORT_BITS &&
-        bits_in_round_shift(cell.slope_width + cell.z_width - 1, segment_bits) <= 32;
 }
 
 // An activation table: one word {slope, value} for each segment.
@@ -92,15 +71,43 @@ struct Packed {
     int64_t bytes() const { return candidate_planes() + 4 * PLANE_ENTRIES; }
 };
 
+// One thread's memory: states and operands of one group. [VECTORS] vectors hold the lanes of a group.
+template <class V>
+struct Scratch {
+    V *operands, *next;       // [x_words + h_words][VECTORS]: x, and h, which is the state too; and those after the step
+    V *c;                     // [blocks * UNITS][VECTORS]
+    V valid[VECTORS];         // all ones in the lanes whose sequence still runs
+    V saturated[3][VECTORS];  // all ones in the lanes where a z, c or h was
+    int64_t x_words;
+
+    Scratch(const Packed<V> &packed, void *memory) : valid{}, saturated{}, x_words(packed.x_words) {
+        operands = static_cast<V *>(memory);
+        next = operands + (packed.x_words + packed.h_words) * VECTORS;
+        c = next + (packed.x_words + packed.h_words) * VECTORS;
+        std::memset(memory, 0, bytes(packed));
+    }
+
+    V *x() const { return operands; }
+    V *h() const { return operands + x_words * VECTORS; }
+    V *h_next() const { return next + x_words * VECTORS; }
+
+    static int64_t bytes(const Packed<V> &packed) {
+        return (2 * (packed.x_words + packed.h_words) + packed.blocks * UNITS) * VECTORS * (int64_t)sizeof(V);
+    }
+};
+
 // Everything constant over a run.
 template <class V>
 struct Formats {
     Packed<V> packed;
+    Lanes lanes;
     int64_t inputs, hidden;
-    bool short_sum;
-    int x_shift, h_shift;
-    Rounding z, zc;
+    int x_shift, h_shift;  // of the operands, where the weights don't hold it
+    Shift z, z_upper;      // of a sum that holds its rounding constant, and of what was carried of it
+    Rounding zc;
     RoundingRight rest, c, h;
+    int c_shift, h_shift_right;  // of the same roundings as c and h
+    int64_t center;              // what gates are given below of in 16-bit lanes
     int f_times_c, i_times_g;  // left shifts that bring both terms of c to one fraction
     int64_t z_high, c_high, h_high;
     int64_t peepholes, c_clip;
@@ -112,18 +119,22 @@ struct Formats {
     const int64_t *bias, *p;
     Curve<V> gate, cell, candidate;
 
-    Formats(const gatesmith_fixed_cell &from, const void *memory)
+    Formats(const gatesmith_fixed_cell &from, const Lanes &lanes, const void *memory)
         : packed(from),
+          lanes(lanes),
           inputs(from.input_size),
           hidden(from.hidden_size),
-          short_sum(fits_short_sum(from)),
-          x_shift((int)from.x_shift),
-          h_shift((int)from.h_shift),
+          x_shift(lanes.folded ? 0 : (int)from.x_shift),
+          h_shift(lanes.folded ? 0 : (int)from.h_shift),
           z(from.acc_frac - from.z_frac),
+          z_upper(from.acc_frac - from.z_frac - 16),
           zc(from.c_frac - from.z_frac),
           rest(from.z_width - 1 - from.table_bits),
           c(std::max(2 * from.a_frac, from.a_frac + from.c_frac) - from.c_frac),
           h(2 * from.a_frac - from.h_frac),
+          c_shift((int)(std::max(2 * from.a_frac, from.a_frac + from.c_frac) - from.c_frac)),
+          h_shift_right((int)(2 * from.a_frac - from.h_frac)),
+          center(gate_center(from)),
           f_times_c((int)std::max<int64_t>(0, from.a_frac - from.c_frac)),
           i_times_g((int)std::max<int64_t>(0, from.c_frac - from.a_frac)),
           z_high(((int64_t)1 << (from.z_width - 1)) - 1),
@@ -153,61 +164,75 @@ struct Formats {
     }
 };
 
-// Word `word` of row `row` of [rows][count] codes: two to a word where narrow, the first in the low half.
+// Word `word` of `count` codes: two to a word where narrow, the first in the low half.
 template <class V>
-Code<V> column_word(const int64_t *codes, int64_t row, int64_t count, int64_t word) {
-    codes += row * count;
+Code<V> column_word(const int64_t *codes, int64_t count, int64_t word, int64_t shift) {
     if constexpr (is_narrow<V>) {
-        uint32_t low = (uint16_t)codes[2 * word];
-        uint32_t high = 2 * word + 1 < count ? (uint16_t)codes[2 * word + 1] : 0;
+        uint32_t low = (uint16_t)(codes[2 * word] << shift);
+        uint32_t high = 2 * word + 1 < count ? (uint16_t)(codes[2 * word + 1] << shift) : 0;
         return (int32_t)(high << 16 | low);
     } else {
-        return codes[word];
+        return codes[word] << shift;
     }
 }
 
-// One table, and its bytes as planes.
-template <class V>
-void pack_table(
-    const Packed<V> &packed, const int64_t *value, const int64_t *slope, int64_t a_width, void *words, uint8_t *planes
-) {
+// One table of words, and their bytes as planes.
+template <class V, class Entry>
+void pack_table(const Packed<V> &packed, const Entry &entry, void *words, uint8_t *planes) {
     auto entries = static_cast<Code<V> *>(words);
     for (int64_t k = 0; k < packed.entries; ++k) {
-        entries[k] = (Code<V>)(slope[k] << a_width | value[k]);
+        entries[k] = (Code<V>)entry(k);
         for (int plane = 0; packed.planes && plane < 4; ++plane) {
             planes[plane * PLANE_ENTRIES + k] = (uint8_t)(entries[k] >> 8 * plane);
         }
     }
 }
 
+// The biases with the constants that round z, and the peepholes, each [blocks][GATE_COUNT][UNITS].
+void pack_rows(const gatesmith_fixed_cell &cell, int64_t blocks, int64_t *bias, int64_t *p) {
+    const int64_t z_shift = cell.acc_frac - cell.z_frac, half = z_shift > 0 ? (int64_t)1 << (z_shift - 1) : 0;
+    for (int64_t at = 0; at < blocks * GATE_COUNT * UNITS; ++at) {
+        const int64_t gate = at / UNITS % GATE_COUNT, unit = at / (GATE_COUNT * UNITS) * UNITS + at % UNITS;
+        const int64_t row = unit * GATE_COUNT + gate;
+        const bool there = unit < cell.hidden_size;  // a last odd unit stands beside one of zeros
+        bias[at] = (there ? cell.b[row] : 0) + (cell.peepholes >> gate & 1 ? 0 : half);
+        p[at] = there && cell.p ? cell.p[row] : 0;
+    }
+}
+
 template <class V>
-void pack_as(const gatesmith_fixed_cell &cell, void *memory) {
+void pack_as(const gatesmith_fixed_cell &cell, const Lanes &lanes, void *memory) {
     Packed<V> packed(cell);
     auto bytes = static_cast<uint8_t *>(memory);
-    auto bias = reinterpret_cast<int64_t *>(bytes + packed.bias());
     auto weight = reinterpret_cast<Code<V> *>(bytes + packed.weights());
-    auto p = reinterpret_cast<int64_t *>(bytes + packed.peepholes());
+    pack_rows(
+        cell, packed.blocks, reinterpret_cast<int64_t *>(bytes + packed.bias()),
+        reinterpret_cast<int64_t *>(bytes + packed.peepholes())
+    );
+    const int64_t x_shift = lanes.folded ? cell.x_shift : 0, h_shift = lanes.folded ? cell.h_shift : 0;
     for (int64_t block = 0; block < packed.blocks; ++block) {
-        for (int64_t word = -1; word < packed.x_words + packed.h_words; ++word) {  // -1 is the bias
+        for (int64_t word = 0; word < packed.x_words + packed.h_words; ++word) {
             for (int64_t gate = 0; gate < GATE_COUNT; ++gate) {
                 for (int64_t unit = block * UNITS; unit < (block + 1) * UNITS; ++unit) {
-                    int64_t row = unit * GATE_COUNT + gate, h_word = word - packed.x_words;
-                    bool there = unit < cell.hidden_size;  // a last odd unit stands beside one of zeros
-                    if (word < 0) *p++ = there && cell.p ? cell.p[row] : 0;
-                    if (word < 0) *bias++ = there ? cell.b[row] : 0;
-                    else if (!there) *weight++ = 0;
-                    else if (h_word < 0) *weight++ = column_word<V>(cell.w_ih, row, cell.input_size, word);
-                    else *weight++ = column_word<V>(cell.w_hh, row, cell.hidden_size, h_word);
+                    const int64_t row = unit * GATE_COUNT + gate, h_word = word - packed.x_words;
+                    const int64_t *x_row = cell.w_ih + row * cell.input_size, *h_row = cell.w_hh + row * cell.hidden_size;
+                    if (unit >= cell.hidden_size) *weight++ = 0;
+                    else if (h_word < 0) *weight++ = column_word<V>(x_row, cell.input_size, word, x_shift);
+                    else *weight++ = column_word<V>(h_row, cell.hidden_size, h_word, h_shift);
                 }
             }
         }
     }
-    auto pack_curve = [&](const int64_t *value, const int64_t *slope, int64_t words, int64_t planes) {
-        pack_table(packed, value, slope, cell.a_width, bytes + words, bytes + planes);
+    const bool halves = lanes.short_cell && packed.planes;
+    auto pack_curve = [&](const int64_t *value, const int64_t *slope, int64_t center, int64_t words, int64_t planes) {
+        const auto entry = [&](int64_t k) {
+            return halves ? slope[k] << 16 | ((value[k] - center) & 0xffff) : slope[k] << cell.a_width | value[k];
+        };
+        pack_table(packed, entry, bytes + words, bytes + planes);
     };
-    pack_curve(cell.gate_value, cell.gate_slope, packed.gate(), packed.gate_planes());
-    pack_curve(cell.cell_value, cell.cell_slope, packed.cell(), packed.cell_planes());
-    pack_curve(cell.candidate_value, cell.candidate_slope, packed.candidate(), packed.candidate_planes());
+    pack_curve(cell.gate_value, cell.gate_slope, gate_center(cell), packed.gate(), packed.gate_planes());
+    pack_curve(cell.cell_value, cell.cell_slope, 0, packed.cell(), packed.cell_planes());
+    pack_curve(cell.candidate_value, cell.candidate_slope, 0, packed.candidate(), packed.candidate_planes());
 }
 
 }  // namespace

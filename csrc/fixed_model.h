@@ -20,7 +20,6 @@ typedef struct {
     int64_t x_width, x_shift;
     int64_t h_width, h_shift, h_frac;
     int64_t w_width;
-    int64_t x_sum_width, h_sum_width, acc_width; /* bits of sum |w_ih x|, sum |w_hh h| and |acc|, with these weights */
     int64_t acc_frac;
     int64_t z_width, z_frac;
     int64_t a_width, a_frac;

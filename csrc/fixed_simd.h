@@ -54,6 +54,16 @@ inline V in_register(V value) {
 // sum + a * b, where the narrow version multiplies two 16-bit codes in each lane and adds both products.
 inline LongVector multiply_add(LongVector sum, LongVector a, LongVector b) { return sum + multiply_low(a, b); }
 
+#if defined(__AVX512IFMA__)
+constexpr int CHEAP_SUM_BITS = 52;  // of sums that multiply_add_cheaply leaves modulo 2^52, their upper bits undefined
+inline LongVector multiply_add_cheaply(LongVector sum, LongVector a, LongVector b) {
+    return (LongVector)_mm512_madd52lo_epu64((__m512i)sum, (__m512i)a, (__m512i)b);
+}
+#else
+constexpr int CHEAP_SUM_BITS = 0;
+inline LongVector multiply_add_cheaply(LongVector sum, LongVector a, LongVector b) { return multiply_add(sum, a, b); }
+#endif
+
 inline IntVector multiply_add(IntVector sum, IntVector a, IntVector b) {
 #if defined(__AVX512VNNI__)
     return (IntVector)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
@@ -66,34 +76,48 @@ inline IntVector multiply_add(IntVector sum, IntVector a, IntVector b) {
 #endif
 }
 
-// round_shift of the contract where it is known not to go left. Long lanes hold values within 2^62, so that they can be
-// shifted as unsigned numbers where the instruction set doesn't shift signed ones.
-class RoundingRight {
+// value / 2^shift, rounded down. Long lanes hold values within 2^62, so that they can be shifted as unsigned numbers
+// where the instruction set doesn't shift signed ones.
+class ShiftRight {
 public:
-    explicit RoundingRight(int64_t shift) : shift_((int)shift), half_(shift > 0 ? (int64_t)1 << (shift - 1) : 0) {}
+    explicit ShiftRight(int64_t shift) : shift_((int)shift) {}
 
-    int64_t operator()(int64_t value) const { return (value + half_) >> shift_; }
-    IntVector operator()(IntVector value) const { return (value + (int32_t)half_) >> shift_; }
+    int64_t operator()(int64_t value) const { return value >> shift_; }
+    IntVector operator()(IntVector value) const { return value >> shift_; }
     LongVector operator()(LongVector value) const {
 #if defined(__AVX512F__)
-        return (value + half_) >> shift_;
+        return value >> shift_;
 #else
         constexpr uint64_t BIAS = (uint64_t)1 << 62;
-        UnsignedLongVector moved = (UnsignedLongVector)value + ((uint64_t)half_ + BIAS);
-        return (LongVector)(moved >> shift_) - (int64_t)(BIAS >> shift_);
+        return (LongVector)(((UnsignedLongVector)value + BIAS) >> shift_) - (int64_t)(BIAS >> shift_);
 #endif
     }
     Products operator()(const Products &value) const { return {(*this)(value.even), (*this)(value.odd)}; }
 
 private:
     int shift_;
+};
+
+// round_shift of the contract where it is known not to go left.
+class RoundingRight {
+public:
+    explicit RoundingRight(int64_t shift) : right_(shift), half_(shift > 0 ? (int64_t)1 << (shift - 1) : 0) {}
+
+    int64_t operator()(int64_t value) const { return right_(value + half_); }
+    IntVector operator()(IntVector value) const { return right_(value + (int32_t)half_); }
+    LongVector operator()(LongVector value) const { return right_(value + half_); }
+    Products operator()(const Products &value) const { return right_(value + half_); }
+
+private:
+    ShiftRight right_;
     int64_t half_;
 };
 
-// round_shift of the contract. One of both shifts is by zero: cheaper than to choose.
-class Rounding {
+// To the left where the shift is negative. One of both shifts is by zero: cheaper than to choose.
+template <class Right>
+class EitherWay {
 public:
-    explicit Rounding(int64_t shift) : left_(shift < 0 ? (int)-shift : 0), right_(shift > 0 ? shift : 0) {}
+    explicit EitherWay(int64_t shift) : left_(shift < 0 ? (int)-shift : 0), right_(shift > 0 ? shift : 0) {}
 
     template <class Value>
     Value operator()(const Value &value) const {
@@ -102,8 +126,11 @@ public:
 
 private:
     int left_;
-    RoundingRight right_;
+    Right right_;
 };
+
+using Shift = EitherWay<ShiftRight>;
+using Rounding = EitherWay<RoundingRight>;  // round_shift of the contract
 
 // |value|, of any value but the most negative.
 inline LongVector absolute(LongVector value) { return value < 0 ? -value : value; }
@@ -124,29 +151,12 @@ V saturate(V value, int64_t high) {
     return value < least ? least : value;
 }
 
-inline Products saturate(const Products &value, int64_t high) {
-    return {saturate(value.even, high), saturate(value.odd, high)};
-}
-
 // The low halves of both products, each in its lane.
 inline IntVector join(const Products &value) {
     return (IntVector)((value.even & (int64_t)0xffffffff) | (value.odd << 32));
 }
 
 inline LongVector join(LongVector value) { return value; }
-
-// The same numbers in 64-bit lanes.
-inline Products widen(IntVector value) {
-    LongVector wide = (LongVector)value;
-#if defined(__AVX512F__)
-    return {(wide << 32) >> 32, wide >> 32};
-#else
-    LongVector one = LongVector{} + 1;
-    return {multiply_low(wide, one), multiply_low((LongVector)((UnsignedLongVector)wide >> 32), one)};
-#endif
-}
-
-inline LongVector widen(LongVector value) { return value; }
 
 inline IntVector gather(const int32_t *table, IntVector at) {
 #if defined(__AVX512F__)
@@ -217,22 +227,23 @@ inline void lengthen(IntVector packed, int64_t *to, int64_t count) {
 
 constexpr int PLANE_ENTRIES = 256;
 
-// at[...] = table[at[...]] for a table of 256 words that is given as four planes of bytes, the lowest first. A gather
-// of 16 words takes longer than these permutations of 64.
+// Bytes of one plane of a table of 256 words, which stands as four planes of bytes, the lowest first.
+inline __m512i look_up_plane(const uint8_t *planes, int plane, __m512i at) {
+    const uint8_t *from = planes + plane * PLANE_ENTRIES;
+    __m512i part[4];
+    for (int k = 0; k < 4; ++k) part[k] = _mm512_loadu_si512(from + 64 * k);
+    __m512i low = _mm512_permutex2var_epi8(part[0], at, part[1]);
+    __m512i high = _mm512_permutex2var_epi8(part[2], at, part[3]);
+    return _mm512_mask_blend_epi8(_mm512_movepi8_mask(at), low, high);  // entries from 128 on are in the upper half
+}
+
+// at[...] = table[at[...]]. A gather of 16 words takes longer than these permutations of 64.
 inline void look_up_planes(const uint8_t *planes, IntVector (&at)[4]) {
     __m512i at_bytes = _mm512_packus_epi16(
         _mm512_packus_epi32((__m512i)at[0], (__m512i)at[1]), _mm512_packus_epi32((__m512i)at[2], (__m512i)at[3])
     );
-    __mmask64 upper = _mm512_movepi8_mask(at_bytes);  // the entries from 128 on
     __m512i bytes[4];
-    for (int plane = 0; plane < 4; ++plane) {
-        const uint8_t *from = planes + plane * PLANE_ENTRIES;
-        __m512i part[4];
-        for (int k = 0; k < 4; ++k) part[k] = _mm512_loadu_si512(from + 64 * k);
-        __m512i low = _mm512_permutex2var_epi8(part[0], at_bytes, part[1]);
-        __m512i high = _mm512_permutex2var_epi8(part[2], at_bytes, part[3]);
-        bytes[plane] = _mm512_mask_blend_epi8(upper, low, high);
-    }
+    for (int plane = 0; plane < 4; ++plane) bytes[plane] = look_up_plane(planes, plane, at_bytes);
     // Unpacking inverts packing: both work within 128 bits.
     __m512i low01 = _mm512_unpacklo_epi8(bytes[0], bytes[1]), high01 = _mm512_unpackhi_epi8(bytes[0], bytes[1]);
     __m512i low23 = _mm512_unpacklo_epi8(bytes[2], bytes[3]), high23 = _mm512_unpackhi_epi8(bytes[2], bytes[3]);

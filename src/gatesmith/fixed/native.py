@@ -13,11 +13,12 @@ from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.qformat import Codes, QFormat
 from gatesmith.fixed.weights import CellWeights
 from gatesmith.ops.call import Array
+from gatesmith.ops.cpu import new_array
 from gatesmith.ops.library import aligned, library
 from gatesmith.spec import GATES, LSTMSpec
 
 _FORMATS = """
-input_size hidden_size x_width x_shift h_width h_shift h_frac w_width x_sum_width h_sum_width acc_width acc_frac
+input_size hidden_size x_width x_shift h_width h_shift h_frac w_width acc_frac
 z_width z_frac a_width a_frac c_width c_frac table_bits slope_width peepholes p_frac
 z_clip c_clip
 """
@@ -89,8 +90,9 @@ def run(
     saturated = np.zeros((len(plan.cells), batch, len(FLAGS)), np.uint8)
     x, x_format = inputs.x, plan.x_format
     for layer in range(spec.num_layers):
-        y = np.empty((steps, batch, directions * hidden), np.int64)
-        y[np.arange(steps)[:, None] >= inputs.lengths] = 0
+        y = new_array((steps, batch, directions * hidden), np.int64)
+        if (inputs.lengths < steps).any():
+            y[np.arange(steps)[:, None] >= inputs.lengths] = 0
         for at, direction in enumerate(spec.directions, start=layer * directions):
             part = y[:, :, at % directions * hidden :]
             outputs = (part, h_n[at], c_n[at], saturated[at])
@@ -118,7 +120,7 @@ def _run_cell(
     arrays = _cell_arrays(cell, weights)
     order, lengths = np.argsort(-inputs.lengths, kind="stable"), np.ascontiguousarray(inputs.lengths)
     h0, c0 = np.ascontiguousarray(inputs.h0[at]), np.ascontiguousarray(inputs.c0[at])
-    c_cell = CCell(**_formats(cell, weights), **{name: array.ctypes.data for name, array in arrays.items()})
+    c_cell = CCell(**_formats(cell), **{name: array.ctypes.data for name, array in arrays.items()})
     workspace = aligned(workspace_bytes(ctypes.byref(c_cell), threads))
     c_run = CRun(
         steps=x.shape[0],
@@ -145,16 +147,10 @@ def _run_cell(
     forward(ctypes.byref(c_cell), ctypes.byref(c_run))
 
 
-def _formats(cell: CellPlan, weights: CellWeights) -> dict[str, int]:
-    """Every number of ``CCell``; sums are bounded with these very weights, so that 32 bits suffice more often."""
-    x_sum = int(np.abs(weights.w_ih).sum(axis=1).max()) << (cell.x_width - 1)
-    h_sum = int(np.abs(weights.w_hh).sum(axis=1).max()) << (cell.h_width - 1)
-    total = (x_sum << cell.x_shift) + (h_sum << cell.h_shift) + int(np.abs(weights.b).max())
-    sums = {
-        name: 1 + n.bit_length() for name, n in (("x_sum_width", x_sum), ("h_sum_width", h_sum), ("acc_width", total))
-    }
+def _formats(cell: CellPlan) -> dict[str, int]:
+    """Every number of ``CCell``."""
     seeing = sum(1 << GATES.index(gate) for gate in cell.peepholes)
-    own = {"table_bits": min(cell.table_bits, cell.z_width - 1), "peepholes": seeing, **sums}
+    own = {"table_bits": min(cell.table_bits, cell.z_width - 1), "peepholes": seeing}
     return own | {name: getattr(cell, name) for name in FORMATS if name not in own}
 
 

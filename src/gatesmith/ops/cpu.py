@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from weakref import finalize
 
 import numpy as np
+import numpy.typing as npt
 
 from gatesmith.errors import InputError, UnsupportedError
 from gatesmith.ops.call import Array, Call, Gradients, Outputs
@@ -41,12 +42,12 @@ def spare_memory() -> SpareMemory:
     return _spare
 
 
-def new_array(shape: tuple[int, ...]) -> Array:
-    """An uninitialised float32 array: of spare memory where fresh memory would come page by page from the system."""
+def new_array(shape: tuple[int, ...], dtype: npt.DTypeLike = np.float32) -> Array:
+    """An uninitialised array: of spare memory where fresh memory would come page by page from the system."""
     elements = math.prod(shape)
     if elements < LENT_ELEMENTS:
-        return np.empty(shape, np.float32)
-    return _spare.lend(FLOAT_BYTES * elements).view(np.float32).reshape(shape)
+        return np.empty(shape, dtype)
+    return _spare.lend(elements * np.dtype(dtype).itemsize).view(dtype).reshape(shape)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
