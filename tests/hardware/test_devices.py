@@ -50,6 +50,8 @@ def test_large_blocks_count_as_two() -> None:
         (128, 16, "lfe5u-12f", r"needs at least \d+ block RAMs, the device lfe5u-12f has 32"),
         (16, 64, "LFE5U-25F", "needs at least 64 multipliers, the device lfe5u-25f has 28"),
         (128, 16, "ice40hx8k", r"needs at least \d+ block RAMs, the device ice40hx8k has 32"),
+        (128, 16, "gw1nr-9", r"needs at least \d+ block RAMs, the device gw1nr-9 has 26"),
+        (16, 64, "lifcl-40", "needs at least 64 multipliers, the device lifcl-40 has 56"),
     ],
 )
 def test_refused_before_anything_is_written(

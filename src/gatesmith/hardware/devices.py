@@ -42,23 +42,40 @@ def _ice40(name: str, luts: int, dsps: int, brams: int) -> Device:
     return Device(name=name, target="ice40", luts=luts, ffs=luts, dsps=dsps, brams=brams, bram_bits=4096)
 
 
+def _gowin(name: str, luts: int, dsps: int, brams: int) -> Device:
+    """A quarter of the look-up tables have no flip-flop beside them."""
+    return Device(name=name, target="gowin", luts=luts, ffs=luts * 3 // 4, dsps=dsps, brams=brams, bram_bits=18432)
+
+
+def _nexus(name: str, luts: int, dsps: int, brams: int) -> Device:
+    return Device(name=name, target="nexus", luts=luts, ffs=luts, dsps=dsps, brams=brams, bram_bits=18432)
+
+
 DEVICES = {
     device.name: device
     for device in (
-        # Lattice FPGA-DS-02012, with the look-up tables that nextpnr reports
+        # Lattice FPGA-DS-02012. Of 25F, 45F and 85F, Lattice Diamond's map reports say the same: LUTS_avail, EBR_avail,
+        # DSP_MULT_avail (halves of 18 x 18); of 85F nextpnr too. The 12F is a 25F sold with half of its tables.
         _ecp5("lfe5u-12f", 12144, 28, 32),
         _ecp5("lfe5u-25f", 24288, 28, 56),
         _ecp5("lfe5u-45f", 43848, 72, 108),
         _ecp5("lfe5u-85f", 83640, 156, 208),
-        # Xilinx DS180, DS190
+        # Xilinx DS180, DS190; the columns “Available” of Vivado's report_utilization say the same
         _xilinx7("xc7a35t", 20800, 90, 50),
         _xilinx7("xc7a100t", 63400, 240, 135),
         _xilinx7("xc7a200t", 134600, 740, 365),
         _xilinx7("xc7z020", 53200, 220, 140),
-        # Lattice FPGA-DS-02029, FPGA-DS-02008
+        # Lattice FPGA-DS-02029, FPGA-DS-02008; of the up5k, Lattice Radiant's map report says the same
         _ice40("ice40hx1k", 1280, 0, 16),
         _ice40("ice40hx8k", 7680, 0, 32),
         _ice40("ice40up5k", 5280, 8, 30),
+        # Gowin DS117 (GW1NR), DS102 (GW2A); Sipeed's tables of its boards, and Gowin's report of the GW2A-18, say the same
+        _gowin("gw1nr-9", 8640, 20, 26),
+        _gowin("gw2a-18", 20736, 48, 46),
+        _gowin("gw2ar-18", 20736, 48, 46),
+        # Lattice FPGA-DS-02049, FPGA-DS-02078; tables and blocks as in Lattice Radiant's map report of the Certus-NX
+        _nexus("lifcl-40", 32256, 56, 84),
+        _nexus("lfd2nx-40", 32256, 56, 84),
     )
 }
 WORDS = {"luts": "look-up tables", "ffs": "flip-flops", "dsps": "multipliers", "brams": "block RAMs"}
