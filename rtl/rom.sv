@@ -29,7 +29,10 @@ module rom #(
     $error("a writable memory has at most 4096 pieces of 32 bits per word and 2^20 words");
   end
 
-  // A power of two, so that Yosys takes blocks of that depth and needs no multiplexer behind them.
+  // A power of two, so that Yosys takes blocks of that depth and needs no multiplexer behind them; no block is deeper
+  // than DeepestBlock, so that one is needed there in any case, and exact words take the fewest blocks.
+  localparam int DeepestBlock = 16384;
+  localparam int Words = Depth > DeepestBlock ? Depth : 2 ** AddressWidth;
   logic [Width-1:0] read_data;
   if (Writable) begin : g_writable
     logic [Pieces-1:0] write_q;
@@ -64,7 +67,7 @@ module rom #(
       initial if (File != "") $readmemh(File, memory);
       assign read_data = memory[address_i];
     end else if (Depth >= BlockDepth) begin : g_block
-      (* rom_style = "block" *) logic [Width-1:0] memory[0:2**AddressWidth-1];
+      (* rom_style = "block" *) logic [Width-1:0] memory[0:Words-1];
       initial if (File != "") $readmemh(File, memory);
       always_ff @(posedge clk) read_data <= memory[address_i];
     end else begin : g_small

@@ -55,7 +55,17 @@ def test_cycles_stand_against_the_floor(tmp_path: Path, inputs: int, hidden: int
 
 
 @pytest.mark.parametrize(
-    ("words", "width", "blocks"), [(16384, 1, 1), (512, 36, 1), (512, 37, 2), (1024, 36, 2), (2048, 128, 15), (1, 1, 1)]
+    ("words", "width", "blocks"),
+    [
+        (16384, 1, 1),
+        (512, 36, 1),
+        (512, 37, 2),
+        (1024, 36, 2),
+        (2048, 128, 15),
+        (1, 1, 1),
+        (18432, 128, 128),  # as Yosys 0.70 maps them
+        (32768, 128, 228),
+    ],
 )
 def test_blocks_take_the_mode_that_needs_the_fewest(words: int, width: int, blocks: int) -> None:
     assert blocks_for(words, width) == blocks

@@ -15,6 +15,9 @@ LANES_OF_A_PART, REGISTER_WORDS, MEMORY_STAGES = 4, 3, 2
 """GroupLanes of rtl/lstm_mac.sv and PartLanes of rtl/lstm_gather.sv; RegisterDepth of rtl/lstm_ring.sv; the reads'
 default latency."""
 
+DEEPEST_BLOCK, BLOCK_BITS = 16384, 18432
+"""DeepestBlock of rtl/rom.sv, where words are no longer rounded up to a power of two; bits of an ECP5 block RAM."""
+
 Declared = tuple[str, str, int, int, int, int]
 """Name, formula of the bits, words, width, bits that hold information, copies."""
 
@@ -25,7 +28,7 @@ class Memory:
 
     Attributes:
         formula: of its bits, in symbols.
-        words, width: as the RTL declares it; words are rounded up to a power of two there.
+        words, width: as the RTL declares it; up to DEEPEST_BLOCK, words are rounded up to a power of two there.
         bits: that hold information.
         blocks: block RAMs of an ECP5; 0 where it is too small and is built from logic.
     """
@@ -185,7 +188,12 @@ def _lanes(p: Mapping[str, int]) -> int:
 
 
 def blocks_for(words: int, width: int) -> int:
-    """Block RAMs of an ECP5 that hold ``words`` of ``width`` bits, in the mode that takes the fewest."""
+    """Block RAMs of an ECP5 that hold ``words`` of ``width`` bits, in the mode that takes the fewest.
+
+    Deeper than any block, Yosys fills the blocks to the last bit, with modes side by side and a multiplexer behind.
+    """
+    if words > DEEPEST_BLOCK:
+        return -(-words * width // BLOCK_BITS)
     return min(-(-words // depth) * -(-width // bits) for depth, bits in BLOCK_SHAPES)
 
 
@@ -201,7 +209,7 @@ def _memory(
         width=width,
         bits=bits,
         kind="block RAM" if in_blocks else "logic",
-        blocks=copies * blocks_for(_power_of_two(words), width) if in_blocks else 0,
+        blocks=copies * blocks_for(words if words > DEEPEST_BLOCK else _power_of_two(words), width) if in_blocks else 0,
     )
 
 
