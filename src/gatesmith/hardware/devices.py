@@ -69,7 +69,7 @@ DEVICES = {
         _ice40("ice40hx1k", 1280, 0, 16),
         _ice40("ice40hx8k", 7680, 0, 32),
         _ice40("ice40up5k", 5280, 8, 30),
-        # Gowin DS117 (GW1NR), DS102 (GW2A); Sipeed's tables of its boards, and Gowin's report of the GW2A-18, say the same
+        # Gowin DS117 (GW1NR), DS102 (GW2A); Sipeed's tables of its boards, and Gowin's report of the GW2A-18, say so
         _gowin("gw1nr-9", 8640, 20, 26),
         _gowin("gw2a-18", 20736, 48, 46),
         _gowin("gw2ar-18", 20736, 48, 46),
