@@ -78,6 +78,7 @@ def joined(timeout: float) -> Generator[Processes]:
     dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(seconds=timeout))
     try:
         yield processes
+        processes.wait()  # PyTorch asks for it before the group goes: none may leave while another still speaks to it
     except (RuntimeError, dist.DistBackendError) as error:
         if not _is_about_another_process(error):
             raise
