@@ -243,7 +243,7 @@ BUGS = {
 }
 ENGINE_BUGS = {
     "something comes out of nothing": bug(
-        MORE["lstm"], "lstm_gather", "!done_o : (waiting_q || complete) && room_i", "!done_o : room_i"
+        MORE["lstm"], "lstm_gather", "!done_o : (waiting_q || complete_i) && room_i", "!done_o : room_i"
     ),
     "the engine stands still": bug(MORE["lstm"], "lstm_schedule", "issue_o <= go;", "issue_o <= 1'b0;", 30),
 }
