@@ -83,10 +83,10 @@ def _torch_module(point: Point, lstm: LSTM) -> torch.nn.LSTM:
     state = module.state_dict()
     for name, array in lstm.weights.items():
         if name.startswith("bias_"):
-            state[name.replace("bias_", "bias_ih_")] = torch.from_numpy(array)
+            state[name.replace("bias_", "bias_ih_")] = torch.tensor(array)
             state[name.replace("bias_", "bias_hh_")] = torch.zeros(array.shape)
         else:
-            state[name] = torch.from_numpy(array)
+            state[name] = torch.tensor(array)
     module.load_state_dict(state)
     return module
 

@@ -54,7 +54,7 @@ def main() -> int:
 def rate(count: int) -> float:
     """Sequences per second of a job of ``count`` processes."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(count)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "GATESMITH_NUM_THREADS": "1"}  # a core a process
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # a core a process
     done = subprocess.run(
         [*command, "-m", "benchmarks.scale", "--job"],
         env=environment,

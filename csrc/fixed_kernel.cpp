@@ -142,7 +142,7 @@ inline V with_peephole(const Formats<V> &formats, int64_t block, int gate, int a
 
 // The pre-activations of a block of units, rounded and not yet saturated; of a gate that sees c the exact sum.
 template <class V, Sums SUMS>
-inline void preactivate(
+[[gnu::noinline]] void preactivate(
     const Formats<V> &formats, const Scratch<V> &scratch, int64_t block, V (&z)[GATE_COUNT][TILE]
 ) {
     const int64_t x_words = formats.packed.x_words, words = x_words + formats.packed.h_words;

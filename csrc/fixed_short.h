@@ -179,7 +179,7 @@ inline void output(const Formats<IntVector> &formats, Unit o, Digits tanh, IntVe
 }
 
 // From the pre-activations of a block, not yet saturated, to its c in place and its words of h.
-inline void update_short(
+[[gnu::noinline]] void update_short(
     const Formats<IntVector> &formats, Scratch<IntVector> &scratch, int64_t block,
     const IntVector (&wide)[GATE_COUNT][TILE]
 ) {
@@ -220,7 +220,7 @@ inline void update_short(
 
 constexpr bool HAS_SHORT_CELL = false;
 
-inline void update_short(
+[[gnu::noinline]] void update_short(
     const Formats<IntVector> &, Scratch<IntVector> &, int64_t, const IntVector (&)[GATE_COUNT][TILE]
 ) {}
 

@@ -105,9 +105,11 @@ void forget_workers() {
 
 [[maybe_unused]] const int watch_forks = pthread_atfork(nullptr, nullptr, forget_workers);
 
+// What the user asked for, by our own name or by the one that a launcher of several processes sets for each of them.
 int default_threads() {
-    if (const char *text = std::getenv("GATESMITH_NUM_THREADS")) {
-        int given = std::atoi(text);
+    for (const char *name : {"GATESMITH_NUM_THREADS", "OMP_NUM_THREADS"}) {
+        const char *text = std::getenv(name);
+        int given = text ? std::atoi(text) : 0;
         if (given > 0) return given;
     }
     cpu_set_t set;

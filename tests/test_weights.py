@@ -1,6 +1,8 @@
 """Weights: their validation, their initial values, and their file, whole, broken or hostile."""
 
+import copy
 import json
+import pickle
 import struct
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from safetensors.numpy import save
 from tests.strategies import deterministic, random_weights, specs
 
 from gatesmith.errors import GatesmithError, WeightsError
+from gatesmith.ops import LSTM, run_on_device
 from gatesmith.spec import LSTMSpec
 from gatesmith.weights import SPEC_KEY, Weights, initialise
 
@@ -49,6 +52,36 @@ def test_a_mapping_in_the_order_of_the_spec() -> None:
     assert weights.astype(np.float32) is weights
     assert weights.astype(np.float64).dtype == np.float64
     assert len({weights, weights, Weights(SPEC, good())}) == 2
+
+
+def test_nobody_can_write_into_them() -> None:
+    """Kernels keep what they packed, so neither their arrays nor those they came from may change it, nor a copy."""
+    spec = LSTMSpec(3, 5)
+    given = {name: np.ones(shape, np.float32) for name, shape in spec.parameter_shapes().items()}
+    borrowed = {name: array[:] for name, array in given.items()}
+    for array in borrowed.values():
+        array.flags.writeable = False
+    x = np.ones((2, 1, 3), np.float32)
+    for arrays in (given, borrowed):
+        lstm = LSTM(Weights(spec, arrays))
+        before = lstm(x)[0]
+        for array in given.values():
+            array *= 3.0
+        assert np.array_equal(lstm(x)[0], before)
+        assert np.array_equal(lstm(x)[0], run_on_device(lstm, x, device="cpu")[0])
+        for array in given.values():
+            array /= 3.0
+    weights = initialise(spec)
+    for copied in (weights, copy.deepcopy(weights), pickle.loads(pickle.dumps(weights)), weights.astype(np.float64)):
+        assert copied.spec == spec
+        with pytest.raises(ValueError, match="read-only"):
+            copied["weight_ih_l0"][0, 0] = 1.0
+
+
+def test_arrays_that_can_not_change_are_not_copied() -> None:
+    weights = initialise(LSTMSpec(3, 5))
+    again = Weights(weights.spec, weights)
+    assert all(again[name] is array for name, array in weights.items())
 
 
 def test_trusted_arrays_are_not_looked_at() -> None:

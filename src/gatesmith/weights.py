@@ -28,8 +28,9 @@ MAX_HEADER_BYTES = 100_000_000
 class Weights(Mapping[str, Array]):
     """The parameters of one spec: a read-only mapping from names to arrays, all float32 or all float64.
 
-    Names and shapes are :meth:`LSTMSpec.parameter_shapes`. Arrays are never copied or cast; a wrong one
-    is refused. Don't write into them after the first call: kernels keep what they packed. New values are new weights.
+    Names and shapes are :meth:`LSTMSpec.parameter_shapes`. Arrays are never cast; a wrong one is refused. One that
+    somebody could still write into is copied, and none can be written into here, since kernels keep what they packed:
+    new values are new weights.
 
     Raises:
         WeightsError: a name is missing or unknown, a shape or dtype is wrong, or a value is not finite.
@@ -52,13 +53,14 @@ class Weights(Mapping[str, Array]):
         kinds = sorted({str(given[name].dtype) for name in shapes})
         if len(kinds) > 1:
             raise WeightsError(f"the parameters mix {' and '.join(kinds)}; expected one dtype, cast them first")
-        object.__setattr__(self, "arrays", {name: given[name] for name in shapes})
+        object.__setattr__(self, "arrays", {name: _frozen(given[name]) for name in shapes})
 
     @classmethod
     def trust(cls, spec: LSTMSpec, arrays: Mapping[str, Array]) -> "Weights":
         """Wrap arrays that already satisfy ``spec``, in its order, without looking at them.
 
-        For frameworks that check shapes when a module is made; a value that is not finite then propagates.
+        For frameworks that check shapes when a module is made; a value that is not finite then propagates. They make
+        new weights for each call, since these arrays can still be written into.
         """
         weights = object.__new__(cls)
         object.__setattr__(weights, "spec", spec)
@@ -71,6 +73,10 @@ class Weights(Mapping[str, Array]):
 
     def __hash__(self) -> int:
         return id(self)
+
+    # Copies and pickles are frozen anew: NumPy's own copies could be written into.
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.spec, dict(self.arrays))
 
     def __getitem__(self, name: str) -> Array:
         return self.arrays[name]
@@ -90,7 +96,7 @@ class Weights(Mapping[str, Array]):
         """The same parameters in another floating dtype; itself where nothing changes."""
         if np.dtype(dtype) == self.dtype:
             return self
-        return Weights(self.spec, {name: array.astype(dtype) for name, array in self.arrays.items()})
+        return Weights(self.spec, {name: _read_only(array.astype(dtype)) for name, array in self.arrays.items()})
 
     def save(self, path: str | Path) -> None:
         """Write a safetensors file that holds the spec in its metadata; beside, then renamed.
@@ -129,7 +135,7 @@ class Weights(Mapping[str, Array]):
             arrays = load(content)
         except (SafetensorError, ValueError, KeyError, TypeError) as error:
             raise WeightsError(f"{path} is not a whole safetensors file ({error}); save it again") from None
-        return cls(found, arrays)
+        return cls(found, {name: _read_only(array) for name, array in arrays.items()})
 
 
 def initialise(
@@ -157,7 +163,19 @@ def initialise(
         arrays[name] = generator.uniform(-bound, bound, shape).astype(dtype)
         if name.startswith("bias_l") and forget_bias:
             arrays[name][spec.hidden_size : 2 * spec.hidden_size] = forget_bias
-    return Weights(spec, arrays)
+    return Weights(spec, {name: _read_only(array) for name, array in arrays.items()})
+
+
+def _read_only(array: Array) -> Array:
+    """An array that nobody else has, as one that can't be written into any more."""
+    array.flags.writeable = False
+    return array
+
+
+def _frozen(array: Array) -> Array:
+    """An array that nobody can write into: the given one where that is so already, else a copy."""
+    own = not array.flags.writeable and not isinstance(array.base, np.ndarray)
+    return array if own else _read_only(array.copy())
 
 
 def _check(name: str, array: object, shape: tuple[int, ...]) -> None:

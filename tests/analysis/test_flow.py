@@ -31,9 +31,9 @@ def test_norms_are_those_of_autograd() -> None:
     (flow,) = gradient_flow(call, dy)
     cell = torch.nn.LSTMCell(3, 5, dtype=torch.float64)
     with torch.no_grad():
-        cell.weight_ih.copy_(torch.from_numpy(call.weights["weight_ih_l0"]))
-        cell.weight_hh.copy_(torch.from_numpy(call.weights["weight_hh_l0"]))
-        cell.bias_ih.copy_(torch.from_numpy(call.weights["bias_l0"]))
+        cell.weight_ih.copy_(torch.tensor(call.weights["weight_ih_l0"]))
+        cell.weight_hh.copy_(torch.tensor(call.weights["weight_hh_l0"]))
+        cell.bias_ih.copy_(torch.tensor(call.weights["bias_l0"]))
         cell.bias_hh.zero_()
     for n, length in enumerate(LENGTHS):
         h, c = (torch.from_numpy(state[0, n : n + 1].copy()).requires_grad_() for state in (call.h0, call.c0))

@@ -70,7 +70,7 @@ struct Results {
 };
 
 Results run_kernel(Problem &p, int64_t threads, bool recompute) {
-    gatesmith_spec spec{p.D, p.H, 1, 1, p.reverse};
+    gatesmith_spec spec{p.D, p.H, 1, 1, p.reverse, nullptr};
     gatesmith_cell cell{p.w_ih.data(), p.w_hh.data(), p.b.data(), nullptr};
     Aligned packed(gatesmith_packed_bytes(&spec)), packed_backward(gatesmith_packed_backward_bytes(&spec));
     gatesmith_pack(&spec, &cell, packed.data);
@@ -178,7 +178,7 @@ void test_after_fork() {
 #endif
 
 void test_sizes_that_overflow() {
-    gatesmith_spec spec{int64_t(1) << 40, int64_t(1) << 40, 3, 2, 0};
+    gatesmith_spec spec{int64_t(1) << 40, int64_t(1) << 40, 3, 2, 0, nullptr};
     CHECK(gatesmith_packed_bytes(&spec) == -1, "accepted");
     gatesmith_run run = {};
     run.spec = {1, 1, 1, 1, 0};

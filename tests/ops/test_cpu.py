@@ -373,8 +373,9 @@ def test_works_in_a_forked_child() -> None:
 
 def test_number_of_threads() -> None:
     source = "from gatesmith.ops import cpu; print(cpu.num_threads())"
-    assert python(source, GATESMITH_NUM_THREADS="3") == "3"
-    assert python(source, GATESMITH_NUM_THREADS="nonsense") == str(len(os.sched_getaffinity(0)))
+    assert python(source, GATESMITH_NUM_THREADS="3", OMP_NUM_THREADS="5") == "3"
+    assert python(source, GATESMITH_NUM_THREADS="nonsense", OMP_NUM_THREADS="5,2") == "5"
+    assert python(source, GATESMITH_NUM_THREADS="", OMP_NUM_THREADS="") == str(len(os.sched_getaffinity(0)))
     cpu.set_num_threads(2)
     assert cpu.num_threads() == 2
     with pytest.raises(InputError, match="threads is 0; expected at least 1"):

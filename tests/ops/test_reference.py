@@ -103,7 +103,7 @@ def test_the_plain_lstm_matches_torch_nn_lstm(call: Call) -> None:
     names = [name for name, _ in module.named_parameters() if not name.startswith("bias_hh")]
     for name, parameter in module.named_parameters():
         array = call.weights[name.replace("bias_ih", "bias")] if not name.startswith("bias_hh") else 0.0
-        parameter.data.copy_(torch.as_tensor(array))
+        parameter.data.copy_(torch.tensor(array))
     x, h0, c0 = (torch.tensor(array, requires_grad=True) for array in (call.x, call.h0, call.c0))
     y, (h_n, c_n) = module(x, (h0, c0))
     outputs = Outputs(y=y.detach().numpy(), h_n=h_n.detach().numpy(), c_n=c_n.detach().numpy())

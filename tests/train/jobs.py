@@ -47,8 +47,8 @@ def save_data(path: Path) -> None:
 
 
 def summary(training: Training) -> dict[str, Any]:
-    arrays = {name: torch.from_numpy(array) for name, array in training.classifier.lstm.items()}
-    arrays |= {"head": torch.from_numpy(training.classifier.head_weight)}
+    arrays = {name: torch.tensor(array) for name, array in training.classifier.lstm.items()}
+    arrays |= {"head": torch.tensor(training.classifier.head_weight)}
     return {
         "losses": training.losses,
         "digest": digest(arrays, ""),

@@ -1,7 +1,7 @@
 """The ``cpu`` device: checks layouts, calls the compiled kernel.
 
-Weights are packed once for each :class:`~gatesmith.weights.Weights` object and kept as long as it lives, so its arrays
-must not be changed in place.
+Weights are packed once for each :class:`~gatesmith.weights.Weights` object, which can't change, and kept as long as it
+lives.
 """
 
 import math
@@ -89,7 +89,7 @@ def set_num_threads(threads: int) -> None:
 
 
 def num_threads() -> int:
-    """Threads that a call of the kernel may use: GATESMITH_NUM_THREADS, else one for each core of this process."""
+    """Threads that a call may use: GATESMITH_NUM_THREADS, else OMP_NUM_THREADS, else one for each of our cores."""
     return library().gatesmith_num_threads()
 
 

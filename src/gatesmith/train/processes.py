@@ -10,7 +10,6 @@ import torch
 import torch.distributed as dist
 
 from gatesmith.errors import ToolError
-from gatesmith.ops.cpu import missing, set_num_threads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +63,6 @@ def joined(timeout: float) -> Generator[Processes]:
         ToolError: another process died or did not answer in time.
     """
     count, rank = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("RANK", "0"))
-    if count > 1 and "GATESMITH_NUM_THREADS" not in os.environ and missing() is None:
-        set_num_threads(torch.get_num_threads())  # torchrun gives each process its share of the cores
     on_gpu = torch.cuda.is_available()
     device = torch.device("cpu")
     if on_gpu:

@@ -28,7 +28,7 @@ def tiling(block_h: int, k_tiles: int, *, persistent: bool, resident: bool = Fal
 
 def problem_of(call: Call, dtype: torch.dtype, tilings: dict[Pass, Tiling] | None, *, wave: bool = False):
     def tensor(array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(array)).to(dtype)
+        return torch.tensor(np.ascontiguousarray(array)).to(dtype)
 
     x = call.x.copy()
     x[np.arange(len(x))[:, None] >= call.lengths] = np.nan  # whatever stands in the padding

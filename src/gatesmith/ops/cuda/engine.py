@@ -120,7 +120,7 @@ def _run_formulation(call: Call, *, keep: bool) -> tuple[tuple[Any, ...], Formul
 def _upload(array: Array) -> Any:
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(array)).to("cpu" if _interprets() else "cuda")
+    return torch.tensor(np.ascontiguousarray(array)).to("cpu" if _interprets() else "cuda")
 
 
 def _download(tensor: Any) -> Array:
