@@ -107,6 +107,11 @@ def test_initial_values_are_uniform_seeded_and_the_same_in_both_types() -> None:
     assert np.array_equal(wide["weight_hh_l0"].astype(np.float32), weights["weight_hh_l0"])
 
 
+def test_more_parameters_than_memory_has_addresses() -> None:
+    with pytest.raises(WeightsError, match="parameters; expected no more than a machine can address"):
+        initialise(LSTMSpec(1 << 40, 1 << 40))
+
+
 def test_forget_bias() -> None:
     bias = initialise(SPEC, forget_bias=1.0)["bias_l0"]
     assert (bias[4:8] == 1).all()

@@ -3,6 +3,7 @@
 import json
 import math
 import struct
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,6 +154,9 @@ def initialise(
         raise WeightsError(f"dtype is {np.dtype(dtype)}; expected float32 or float64")
     if forget_bias and not spec.bias:
         raise WeightsError(f"forget_bias is {forget_bias} but the specification has bias=False; drop one of them")
+    elements = sum(math.prod(shape) for shape in spec.parameter_shapes().values())
+    if elements * np.dtype(dtype).itemsize > sys.maxsize:
+        raise WeightsError(f"{spec} has {elements} parameters; expected no more than a machine can address")
     generator = np.random.Generator(np.random.PCG64(seed))
     bound = 1 / math.sqrt(spec.hidden_size)
     arrays: dict[str, Array] = {}

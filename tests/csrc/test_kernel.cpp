@@ -69,9 +69,15 @@ struct Results {
     bool operator==(const Results &) const = default;
 };
 
+gatesmith_cell parameters(Floats &w_ih, Floats &w_hh, Floats &b) {
+    gatesmith_cell cell = {};
+    cell.w_ih = w_ih.data(), cell.w_hh = w_hh.data(), cell.b = b.data();
+    return cell;
+}
+
 Results run_kernel(Problem &p, int64_t threads, bool recompute) {
     gatesmith_spec spec{p.D, p.H, 1, 1, p.reverse, nullptr};
-    gatesmith_cell cell{p.w_ih.data(), p.w_hh.data(), p.b.data(), nullptr};
+    gatesmith_cell cell = parameters(p.w_ih, p.w_hh, p.b);
     Aligned packed(gatesmith_packed_bytes(&spec)), packed_backward(gatesmith_packed_backward_bytes(&spec));
     gatesmith_pack(&spec, &cell, packed.data);
     gatesmith_pack_backward(&spec, &cell, packed_backward.data);
@@ -79,7 +85,7 @@ Results run_kernel(Problem &p, int64_t threads, bool recompute) {
     Results r{Floats(p.T * p.N * p.H, UNWRITTEN), Floats(p.N * p.H, UNWRITTEN), Floats(p.N * p.H, UNWRITTEN),
               Floats(p.T * p.N * p.D, UNWRITTEN), Floats(p.N * p.H, UNWRITTEN), Floats(p.N * p.H, UNWRITTEN),
               Floats(4 * p.H * p.D, UNWRITTEN),   Floats(4 * p.H * p.H, UNWRITTEN), Floats(4 * p.H, UNWRITTEN)};
-    gatesmith_cell gradients{r.dw_ih.data(), r.dw_hh.data(), r.db.data(), nullptr};
+    gatesmith_cell gradients = parameters(r.dw_ih, r.dw_hh, r.db);
     gatesmith_run run = {};
     run.spec = spec, run.steps = p.T, run.batch = p.N, run.threads = threads, run.lengths = p.lengths.data();
     run.x = p.x.data(), run.x_step = p.N * p.D, run.x_row = p.D;
@@ -181,7 +187,7 @@ void test_sizes_that_overflow() {
     gatesmith_spec spec{int64_t(1) << 40, int64_t(1) << 40, 3, 2, 0, nullptr};
     CHECK(gatesmith_packed_bytes(&spec) == -1, "accepted");
     gatesmith_run run = {};
-    run.spec = {1, 1, 1, 1, 0};
+    run.spec = {1, 1, 1, 1, 0, nullptr};
     run.steps = int64_t(1) << 40, run.batch = int64_t(1) << 40, run.threads = 1;
     CHECK(gatesmith_tape_bytes(&run) == -1, "accepted");
     run.threads = 0;

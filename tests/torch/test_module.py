@@ -2,6 +2,7 @@
 
 import copy
 import io
+import itertools
 import pickle
 from typing import Any
 
@@ -225,6 +226,48 @@ def test_learned_initial_state_gets_gradients_and_yields_to_a_given_one() -> Non
     y.sum().backward()
     assert module.initial_h.grad is not None
     assert module.initial_c.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("options", [*SHAPES, {"num_layers": 2, "dropout": 0.5}])
+def test_shows_itself_as_torch_does(options: dict[str, Any]) -> None:
+    theirs, ours = pair(**options)
+    assert repr(ours) == repr(theirs)
+    assert ours.mode == theirs.mode
+
+
+def test_a_variant_shows_what_is_not_the_default() -> None:
+    spec = LSTMSpec(3, 5, direction="reverse", cell_clip=2.0)
+    module = gatesmith.torch.LSTM.from_spec(spec, learned_state=True)
+    assert repr(module) == "LSTM(3, 5, direction='reverse', cell_clip=2.0, learned_state=True)"
+    for bias in (True, False):
+        assert repr(gatesmith.torch.LSTMCell(3, 5, bias)) == repr(torch.nn.LSTMCell(3, 5, bias))
+
+
+def test_weights_written_in_place_count_at_the_next_call() -> None:
+    """By an optimiser, under no_grad, through .data, through NumPy, and by loading."""
+    theirs, ours = pair(num_layers=2, dtype=torch.float32)
+    x = torch.randn(4, 2, 3, generator=torch.Generator().manual_seed(2))
+
+    def outputs(module: Any) -> list[torch.Tensor]:
+        optimiser, seen = torch.optim.SGD(module.parameters(), 0.1), [module(x)[0]]
+        seen[0].square().mean().backward()
+        optimiser.step()
+        with torch.no_grad():
+            seen.append(module(x)[0])
+            module.weight_ih_l0.mul_(2)
+            seen.append(module(x)[0])
+            module.weight_hh_l0.data[:] = 0.1
+            seen.append(module(x)[0])
+            module.bias_ih_l0.data = torch.ones_like(module.bias_ih_l0)
+            seen.append(module(x)[0])
+            module.weight_hh_l1.numpy()[:] = 0.3
+            seen.append(module(x)[0])
+            module.load_state_dict({name: value / 2 for name, value in module.state_dict().items()})
+            seen.append(module(x)[0])
+        assert all(not torch.equal(a, b) for a, b in itertools.pairwise(seen))
+        return seen
+
+    assert_close(outputs(ours), outputs(theirs), "module_float32")
 
 
 def test_copies_pickles_and_saves() -> None:

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Sequence
+from dataclasses import fields
 from typing import cast
 
 import torch
@@ -104,6 +105,7 @@ class LSTM(nn.Module):
             self.register_parameter(name, nn.Parameter(torch.empty(shape, device=device, dtype=dtype)))
         self.reset_parameters()
 
+    mode = "LSTM"
     input_size = property(lambda self: self.spec.input_size)
     hidden_size = property(lambda self: self.spec.hidden_size)
     num_layers = property(lambda self: self.spec.num_layers)
@@ -133,7 +135,19 @@ class LSTM(nn.Module):
         return [[named[name] for name in named if name.endswith(f"_{suffix}")] for _, _, suffix in self.spec.cells()]
 
     def extra_repr(self) -> str:
-        return f"{self.spec}, batch_first={self.batch_first}"
+        """As ``torch.nn.LSTM``; of a variant every other field of the spec too that is not the default."""
+        spec, plain = self.spec, LSTMSpec(self.input_size, self.hidden_size)
+        shown = {name: getattr(self, name) for name in ("proj_size", "num_layers", "bias", "batch_first", "dropout")}
+        shown["bidirectional"] = self.bidirectional
+        if spec.direction == "reverse":
+            shown["direction"] = spec.direction
+        for field in fields(spec):
+            if field.name not in ("direction", *shown) and getattr(spec, field.name) != getattr(plain, field.name):
+                shown[field.name] = getattr(spec, field.name)
+        shown["learned_state"] = self.learned_state
+        defaults = {"num_layers": 1, "bias": True}
+        parts = [f"{name}={value!r}" for name, value in shown.items() if value != defaults.get(name, 0)]
+        return ", ".join([str(spec.input_size), str(spec.hidden_size), *parts])
 
     def forward(
         self,
@@ -244,7 +258,7 @@ class LSTMCell(nn.Module):
             nn.init.uniform_(parameter, -bound, bound)
 
     def extra_repr(self) -> str:
-        return f"{self.input_size}, {self.hidden_size}, bias={self.bias}"
+        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
 
     def forward(self, input: Tensor, hx: State | None = None) -> State:
         """(h, c) after one step; input [N, D] or [D], states [N, H] or [H].
