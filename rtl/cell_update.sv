@@ -43,21 +43,8 @@ module cell_update #(
   saturate_round #(.InWidth(MixWidth), .Shift(MixShift), .OutWidth(CellWidth), .Stages(SumStages)) u_round (
     .clk, .value_i(mix_q), .base_i('0), .value_o(rounded), .saturated_o(saturated)
   );
-  if (Clip > 0) begin : g_clip
-    localparam logic [CellWidth-1:0] HIGH = CellWidth'(Clip);
-    localparam logic [CellWidth-1:0] LOW = -HIGH;
-    logic [CellWidth-1:0] bounded;
-    logic unused_saturated;
-    assign unused_saturated = saturated;
-    delay #(.Width(CellWidth), .Stages(SumStages)) u_bounded (.clk, .rst(1'b0), .data_i(rounded), .data_o(bounded));
-    assign saturated_o = 1'b0;
-    always_ff @(posedge clk) begin
-      cell_o <= $signed(bounded) > $signed(HIGH) ? HIGH : $signed(bounded) < $signed(LOW) ? LOW : bounded;
-    end
-  end else begin : g_no_clip
-    delay #(.Width(CellWidth + 1), .Stages(1)) u_cell_q (
-      .clk, .rst(1'b0), .data_i({rounded, saturated}), .data_o({cell_o, saturated_o})
-    );
-  end
+  clip #(.Width(CellWidth), .Bound(Clip), .Stages(SumStages)) u_clip (
+    .clk, .value_i(rounded), .saturated_i(saturated), .value_o(cell_o), .saturated_o
+  );
 endmodule
 `default_nettype wire

@@ -1,9 +1,12 @@
 // A linear map of vectors that come element by element: out[k] = saturate(round_shift(b[k] + sum of w[k, j] * in[j])).
 //
 // Golden model: "Linear maps" in docs/fixed-point.md. Every element is multiplied by its column of weights, Lanes rows in
-// a clock; the sums of the last element are caught and handed on one by one, while the next vector is multiplied. A
-// vector is begun only where the receiver has room for all of its outputs.
-// Throughput: Inputs * ceil(Outputs / Lanes) clocks per vector, or Outputs + MemoryStages + 3 where that is more.
+// a clock; the sums of the last element are caught and handed on one by one, while the next vector is multiplied. Outputs
+// begin only where the receiver has room for all of a vector's.
+// Latency from the first clock of the last element to the first output: 2 * MemoryStages + OperandStages + ProductStages
+// + 3 * SumStages + 3, and SumStages more where there is a clip.
+// Throughput: a vector in Inputs * ceil(Outputs / Lanes) clocks, or in Outputs + MemoryStages + OperandStages +
+// ProductStages + 3 where that is more.
 `default_nettype none
 module dense #(
   parameter int Inputs = 32,
@@ -15,6 +18,7 @@ module dense #(
   parameter int AccWidth = 32,
   parameter int Shift = 0,  // bits of the sums that are rounded off
   parameter int OutWidth = 16,
+  parameter int Clip = 0,   // bound on the magnitude of an output, as a code; 0 for none
   parameter WeightFile = "",
   parameter BiasFile = "",
   parameter int MemoryStages = 2,
@@ -52,7 +56,8 @@ module dense #(
   localparam int LaneWidth = Lanes > 1 ? $clog2(Lanes) : 1;
   localparam int ProductWidth = InWidth + WeightWidth;
   localparam int SumLatency = MemoryStages + OperandStages + ProductStages;  // of the products
-  localparam int TailLatency = MemoryStages + 3 * SumStages + 1;             // from the read of a sum to the output
+  localparam int ClipStages = Clip > 0 ? SumStages : 0;
+  localparam int TailLatency = MemoryStages + 3 * SumStages + ClipStages + 1;  // from the read of a sum to the output
   if (Lanes < 1 || Lanes > Outputs) begin : g_check_lanes
     $error("Lanes must be 1 to Outputs");
   end
@@ -125,7 +130,7 @@ module dense #(
     .clk, .rst, .step_i(step), .clear_i(clear), .data_i(sums_q), .data_o(earlier)
   );
 
-  // Complete sums, caught and read one by one.
+  // Complete sums, caught, and read one by one from the clock after the first is: they come at least as fast.
   logic [Lanes*AccWidth-1:0] lanes;
   logic [AccWidth-1:0] sum;
   logic [BiasWidth-1:0] bias;
@@ -145,7 +150,7 @@ module dense #(
       read_turn_q <= '0;
       lane_q <= '0;
     end else begin
-      pending_q <= (pending_q && !active) || (caught && int'(caught_turn) == Turns - 1);
+      pending_q <= (pending_q && !active) || (caught && caught_turn == '0);
       active_q <= active && !index_end;
       if (active) begin
         index_q <= index_end ? '0 : index_q + IndexWidth'(1);
@@ -182,8 +187,8 @@ module dense #(
   saturate_round #(.InWidth(AccWidth), .Shift(Shift), .OutWidth(OutWidth), .Stages(SumStages)) u_out (
     .clk, .value_i(total_q), .base_i('0), .value_o(out), .saturated_o(out_saturated)
   );
-  delay #(.Width(OutWidth + 1), .Stages(1)) u_out_q (
-    .clk, .rst(1'b0), .data_i({out, out_saturated}), .data_o({data_o, saturated_q})
+  clip #(.Width(OutWidth), .Bound(Clip), .Stages(SumStages)) u_clip (
+    .clk, .value_i(out), .saturated_i(out_saturated), .value_o(data_o), .saturated_o(saturated_q)
   );
   delay #(.Width(1), .Stages(TailLatency)) u_valid (.clk, .rst, .data_i(active), .data_o(valid_at_out));
   delay #(.Width(IndexWidth + 2), .Stages(TailLatency)) u_flags (

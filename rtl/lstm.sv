@@ -35,6 +35,17 @@ module lstm #(
   parameter PeepholeFile = "",
   parameter bit GateClip = 1'b0,  // the tables clip the pre-activations, so that their saturation is no event
   parameter int CellClip = 0,     // bound on the magnitude of c, as a code; 0 for none
+  parameter int ProjSize = 0,     // R, elements of the projection of h; 0 for none
+  parameter int ProjMultipliers = 1,  // its products per clock; at most R
+  parameter int ProjWidth = 16,   // of the projection, as HWidth is of h; HShift aligns its products then
+  parameter int ProjFrac = 15,
+  parameter int ProjWeightWidth = 8,
+  parameter int ProjBiasWidth = 24,
+  parameter int ProjAccWidth = 32,
+  parameter int ProjAccFrac = 22,
+  parameter int ProjClip = 0,     // bound on its magnitude, as a code; 0 for none
+  parameter ProjWeightFile = "",
+  parameter ProjBiasFile = "",
   parameter int InElements = 1,    // elements of x per beat; divides Multipliers / (4 * HiddenSize) where above 1
   parameter int OutElements = 1,   // elements of h per beat; likewise
   parameter int MemoryStages = 2,  // read latency of memories: 0, 1 or 2
@@ -49,7 +60,9 @@ module lstm #(
   localparam int Groups = (HiddenSize + Units - 1) / Units,
   localparam int GroupWidth = Groups > 1 ? $clog2(Groups) : 1,
   localparam int UnitWidth = Units > 1 ? $clog2(Units) : 1,
-  localparam int StateWidth = HWidth > CellWidth ? HWidth : CellWidth,
+  localparam int OutputSize = ProjSize > 0 ? ProjSize : HiddenSize,  // R
+  localparam int OutWidth = ProjSize > 0 ? ProjWidth : HWidth,
+  localparam int StateWidth = OutWidth > CellWidth ? OutWidth : CellWidth,
   localparam int StateAddressWidth = GroupWidth + (Units > 1 ? UnitWidth : 0)
 ) (
   input  wire logic                            clk,
@@ -59,8 +72,8 @@ module lstm #(
   input  wire logic                            s_axis_tvalid,
   input  wire logic                            s_axis_tlast,
   output logic                                 s_axis_tready,
-  // h, HiddenSize elements per step; tlast with the last beat of a sequence
-  output logic      [OutElements*HWidth-1:0]   m_axis_tdata,
+  // h or its projection, OutputSize elements per step; tlast with the last beat of a sequence
+  output logic      [OutElements*OutWidth-1:0] m_axis_tdata,
   output logic                                 m_axis_tvalid,
   output logic                                 m_axis_tlast,
   input  wire logic                            m_axis_tready,
@@ -72,7 +85,7 @@ module lstm #(
   output logic      [StateWidth-1:0]           state_data_o,     // MemoryStages + 2 clocks after the address
   // weights and biases: write while not busy
   input  wire logic                            weight_write_i,
-  input  wire logic [1:0]                      weight_memory_i,  // 0: weights, 1: biases, 2: peepholes
+  input  wire logic [2:0]                      weight_memory_i,  // 0: weights, 1: biases, 2: peepholes; 5, 6: those of the projection
   input  wire logic [31:0]                     weight_address_i, // {word, piece of 32 bits: 12 bits}
   input  wire logic [31:0]                     weight_data_i,
   input  wire logic                            keep_i,           // sequences go on from the last states, not from h0 and c0
@@ -84,10 +97,17 @@ module lstm #(
   output logic                                 protocol_error_o  // sticky: tlast inside a step, or a state or weight written while busy
 );
   localparam int XSumWidth = XWidth + XShift;
-  localparam int HSumWidth = HWidth + HShift;
+  localparam int HSumWidth = OutWidth + HShift;
   // A column that lasts long needs only itself and the one after it at hand.
   localparam int Ahead = Rows / Multipliers > MemoryStages + SumStages + 4 ? 2 : MemoryStages + SumStages + 3;
   localparam int OperandWidth = XSumWidth > HSumWidth ? XSumWidth : HSumWidth;
+  localparam int OutUnits = Banks < OutputSize ? Banks : OutputSize;  // elements out per group
+  localparam int OutGroups = (OutputSize + OutUnits - 1) / OutUnits;
+  localparam int OutGroupWidth = OutGroups > 1 ? $clog2(OutGroups) : 1;
+  localparam int OutUnitWidth = OutUnits > 1 ? $clog2(OutUnits) : 1;
+  if (OutputSize > HiddenSize) begin : g_check_projection
+    $error("ProjSize must be at most HiddenSize");
+  end
 
   // x comes in through a register slice
   logic [InElements*XWidth-1:0] x;
@@ -123,7 +143,7 @@ module lstm #(
   end
 
   logic weight_write_q;
-  logic [1:0] weight_memory_q;
+  logic [2:0] weight_memory_q;
   logic [31:0] weight_address_q, weight_data_q;
   always_ff @(posedge clk) begin
     weight_write_q <= weight_write_i && !locked;
@@ -135,20 +155,20 @@ module lstm #(
   logic [1:0] operand_soon;
   logic [Banks*OperandWidth-1:0] operand_front, operand_next;
   logic operand_initial, operand_last, operand_pop, operand_shift, length_error;
-  logic h_step_last, h_sequence_last, h_valid;
-  logic [Units-1:0] h_present;
-  logic [GroupWidth-1:0] h_group;
-  logic [Units*HWidth-1:0] h;
-  logic [HWidth-1:0] host_h;
+  logic y_step_last, y_sequence_last, y_valid;  // y: h or its projection
+  logic [OutUnits-1:0] y_present;
+  logic [OutGroupWidth-1:0] y_group;
+  logic [OutUnits*OutWidth-1:0] y;
+  logic [OutWidth-1:0] host_y;
   lstm_operands #(
     .InputSize(InputSize),
-    .HiddenSize(HiddenSize),
+    .HiddenSize(OutputSize),
     .Banks(Banks),
-    .Units(Units),
+    .Units(OutUnits),
     .InElements(InElements),
     .XWidth(XWidth),
     .XShift(XShift),
-    .HWidth(HWidth),
+    .HWidth(OutWidth),
     .HShift(HShift),
     .OperandWidth(OperandWidth),
     .MemoryStages(MemoryStages),
@@ -163,10 +183,10 @@ module lstm #(
     .x_ready_o(x_ready),
     .keep_i,
     .error_o(length_error),
-    .h_present_i(h_present),
-    .h_group_i(h_group),
-    .h_i(h),
-    .h_step_last_i(h_step_last),
+    .h_present_i(y_present),
+    .h_group_i(y_group),
+    .h_i(y),
+    .h_step_last_i(y_step_last),
     .operand_soon_o(operand_soon),
     .operand_front_o(operand_front),
     .operand_next_o(operand_next),
@@ -175,19 +195,23 @@ module lstm #(
     .operand_pop_i(operand_pop),
     .operand_shift_i(operand_shift),
     .idle_o(idle),
-    .host_write_i(host_select_q ? '0 : host_write_q),
-    .host_group_i(host_group_q),
-    .host_unit_i(host_unit_q),
-    .host_data_i(host_data_q[HWidth-1:0]),
-    .host_data_o(host_h)
+    .host_write_i(host_select_q ? '0 : host_write_q[OutUnits-1:0]),
+    .host_group_i(host_group_q[OutGroupWidth-1:0]),
+    .host_unit_i(host_unit_q[OutUnitWidth-1:0]),
+    .host_data_i(host_data_q[OutWidth-1:0]),
+    .host_data_o(host_y)
   );
 
-  logic room, start;
+  logic room, start, h_step_last, h_sequence_last, h_valid;
+  logic [Units-1:0] h_present;
+  logic [GroupWidth-1:0] h_group;
+  logic [Units*HWidth-1:0] h;
   logic [Units*CellWidth-1:0] host_cells;
   logic [2:0] saturated;
   lstm_cell #(
     .InputSize(InputSize),
     .HiddenSize(HiddenSize),
+    .OutputSize(OutputSize),
     .Multipliers(Multipliers),
     .OperandWidth(OperandWidth),
     .HWidth(HWidth),
@@ -244,38 +268,95 @@ module lstm #(
     .host_data_i(host_data_q[CellWidth-1:0]),
     .host_data_o(host_cells),
     .saturated_o(saturated),
-    .weight_write_i(weight_write_q),
-    .weight_memory_i(weight_memory_q),
+    .weight_write_i(weight_write_q && weight_memory_q < 3'd3),
+    .weight_memory_i(weight_memory_q[1:0]),
     .weight_address_i(weight_address_q),
     .weight_data_i(weight_data_q)
   );
+
+  // What leaves the cell, and is read by the next step
+  logic out_room, out_start, projection_busy, projection_saturated;
+  if (ProjSize > 0) begin : g_projection
+    logic unused_group;
+    assign unused_group = ^h_group;
+    lstm_projection #(
+      .HiddenSize(HiddenSize),
+      .OutputSize(ProjSize),
+      .Units(Units),
+      .OutUnits(OutUnits),
+      .Lanes(ProjMultipliers),
+      .HWidth(HWidth),
+      .WeightWidth(ProjWeightWidth),
+      .BiasWidth(ProjBiasWidth),
+      .AccWidth(ProjAccWidth),
+      .Shift(ProjAccFrac - ProjFrac),
+      .OutWidth(ProjWidth),
+      .Clip(ProjClip),
+      .WeightFile(ProjWeightFile),
+      .BiasFile(ProjBiasFile),
+      .MemoryStages(MemoryStages),
+      .OperandStages(OperandStages),
+      .ProductStages(ProductStages),
+      .SumStages(SumStages),
+      .WritableWeights(WritableWeights)
+    ) u_projection (
+      .clk,
+      .rst,
+      .room_o(room),
+      .start_i(start),
+      .h_valid_i(h_valid),
+      .h_present_i(h_present),
+      .h_i(h),
+      .h_step_last_i(h_step_last),
+      .h_sequence_last_i(h_sequence_last),
+      .room_i(out_room),
+      .start_o(out_start),
+      .r_valid_o(y_valid),
+      .r_group_o(y_group),
+      .r_present_o(y_present),
+      .r_o(y),
+      .r_step_last_o(y_step_last),
+      .r_sequence_last_o(y_sequence_last),
+      .saturated_o(projection_saturated),
+      .busy_o(projection_busy),
+      .weight_write_i(weight_write_q && weight_memory_q == 3'd5),
+      .bias_write_i(weight_write_q && weight_memory_q == 3'd6),
+      .weight_address_i(weight_address_q),
+      .weight_data_i(weight_data_q)
+    );
+  end else begin : g_no_projection
+    assign {room, out_start} = {out_room, start};
+    assign {y_valid, y_group, y_present, y} = {h_valid, h_group, h_present, h};
+    assign {y_step_last, y_sequence_last} = {h_step_last, h_sequence_last};
+    assign {projection_saturated, projection_busy} = '0;
+  end
 
   logic [UnitWidth-1:0] host_unit_late;
   delay #(.Width(UnitWidth + 1), .Stages(MemoryStages)) u_host (
     .clk, .rst(1'b0), .data_i({host_unit_q, host_select_q}), .data_o({host_unit_late, host_select_late})
   );
   always_ff @(posedge clk) begin
-    state_data_o <= StateWidth'($signed(host_h));
+    state_data_o <= StateWidth'($signed(host_y));
     if (host_select_late) state_data_o <= StateWidth'($signed(host_cells[int'(host_unit_late)*CellWidth+:CellWidth]));
   end
 
   logic out_busy;
   lstm_output #(
-    .HiddenSize(HiddenSize),
-    .Units(Units),
+    .HiddenSize(OutputSize),
+    .Units(OutUnits),
     .OutElements(OutElements),
-    .Width(HWidth),
+    .Width(OutWidth),
     .MemoryStages(MemoryStages)
   ) u_output (
     .clk,
     .rst,
-    .start_i(start),
-    .room_o(room),
-    .valid_i(h_valid),
-    .present_i(h_present),
-    .data_i(h),
-    .step_last_i(h_step_last),
-    .sequence_last_i(h_sequence_last),
+    .start_i(out_start),
+    .room_o(out_room),
+    .valid_i(y_valid),
+    .present_i(y_present),
+    .data_i(y),
+    .step_last_i(y_step_last),
+    .sequence_last_i(y_sequence_last),
     .busy_o(out_busy),
     .m_axis_tdata,
     .m_axis_tvalid,
@@ -293,10 +374,10 @@ module lstm #(
       saturated_o <= '0;
       protocol_error_o <= 1'b0;
     end else begin
-      under_way_q <= !idle || out_busy || x_valid;
+      under_way_q <= !idle || projection_busy || out_busy || x_valid;
       busy_o <= under_way_q;
       done_o <= busy_o && !under_way_q;
-      saturated_o <= (clear_i ? '0 : saturated_o) | saturated;
+      saturated_o <= (clear_i ? '0 : saturated_o) | saturated | {2'b0, projection_saturated};
       protocol_error_o <= (protocol_error_o && !clear_i) || length_error || ((state_write_i || weight_write_i) && locked);
     end
   end

@@ -1,4 +1,4 @@
-// One time step's arithmetic: a stream of operands x[0] … x[D-1], h[0] … h[H-1] in, the new h out, c kept inside.
+// One time step's arithmetic: a stream of operands x[0] … x[D-1], h[0] … h[R-1] in, the new h out, c kept inside.
 //
 // Golden model: docs/fixed-point.md. Steps follow each other without a gap; the lanes begin the next step while the
 // pointwise part (lstm_gather, lstm_pointwise) still works on the one before. The first group of h comes StepLatency
@@ -7,6 +7,7 @@
 module lstm_cell #(
   parameter int InputSize = 32,
   parameter int HiddenSize = 64,
+  parameter int OutputSize = HiddenSize,  // R: elements that the next step reads, of h or of its projection
   parameter int Multipliers = 16,
   parameter int OperandWidth = 16,
   parameter int HWidth = 16,
@@ -79,7 +80,7 @@ module lstm_cell #(
   input  wire logic [31:0]                weight_address_i,   // {word, piece of 32 bits}
   input  wire logic [31:0]                weight_data_i
 );
-  localparam int Columns = InputSize + HiddenSize;
+  localparam int Columns = InputSize + OutputSize;
   localparam int Lanes = Multipliers < Rows ? Multipliers : Rows;
   localparam int Words = ColumnsPerCycle > 1 ? (Columns + ColumnsPerCycle - 1) / ColumnsPerCycle
                                              : (Rows * Columns + Lanes - 1) / Lanes;

@@ -60,7 +60,7 @@ def test_weights_read_back_from_text(data: st.DataObject, inputs: int, hidden: i
     cell = data.draw(cell_plans(input_size=inputs, hidden_size=hidden))
     weights = cell_weights(np.random.default_rng(inputs), cell, RANDOM)
     files = cell_files(cell, weights, multipliers)
-    again = read_weights(cell, files["WeightFile"], files["BiasFile"], multipliers)
+    again = read_weights(cell, files, multipliers)
     for name in ("w_ih", "w_hh", "b"):
         assert (getattr(again, name) == getattr(weights, name)).all()
 
@@ -101,6 +101,6 @@ def test_a_wrong_number_of_words_is_refused() -> None:
     weights = cell_weights(np.random.default_rng(0), PLAIN, RANDOM)
     files = cell_files(PLAIN, weights, 16)
     with pytest.raises(ExportError, match="a weight file holds 9 words; expected 10"):
-        read_weights(PLAIN, files["WeightFile"].split("\n", 1)[1], files["BiasFile"], 16)
+        read_weights(PLAIN, files | {"WeightFile": files["WeightFile"].split("\n", 1)[1]}, 16)
     with pytest.raises(ExportError, match="a bias file holds 6 words; expected 5"):
-        read_weights(PLAIN, files["WeightFile"], files["BiasFile"] + "0\n", 16)
+        read_weights(PLAIN, files | {"BiasFile": files["BiasFile"] + "0\n"}, 16)

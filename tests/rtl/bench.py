@@ -61,7 +61,7 @@ class Bench:
         return Job(
             x=codes(self.generator, cell.x_format, (sum(lengths), cell.input_size), kind),
             lengths=tuple(lengths),
-            h0=codes(self.generator, cell.h_format, (hidden,), kind),
+            h0=codes(self.generator, cell.y_format, (cell.output_size,), kind),
             c0=codes(self.generator, cell.c_format, (hidden,), kind),
         )
 
@@ -123,15 +123,18 @@ def bench(
     seed: int = 0,
     kind: str = RANDOM,
     weights: CellWeights | None = None,
+    projection_multipliers: int = 1,
 ) -> Iterator[Bench]:
     """Write the memory files of a design into a temporary folder."""
     generator = np.random.default_rng(seed)
     weights = weights or cell_weights(generator, cell, kind)
     with tempfile.TemporaryDirectory() as scratch:
         files: dict[str, str] = {}
-        for parameter, text in cell_files(cell, weights, multipliers).items():
+        for parameter, text in cell_files(cell, weights, multipliers, projection_multipliers).items():
             files[parameter] = f"{parameter}.hex"
             Path(scratch, files[parameter]).write_text(text)
         parameters = {**module_parameters(cell, multipliers), **pipeline}
+        if cell.projection:
+            parameters["ProjMultipliers"] = projection_multipliers
         design = Design(folder=Path(scratch), sources=source_files(), parameters=parameters, files=files)
         yield Bench(design=design, cell=cell, weights=weights, generator=generator)

@@ -54,9 +54,9 @@ def designs(draw: st.DrawFn, largest: int) -> tuple[CellPlan, int, dict[str, int
     return cell, multipliers, stages, draw(st.sampled_from([RANDOM, RAILS]))
 
 
-def check_everything(cell: CellPlan, multipliers: int, stages: dict[str, int], kind: str) -> None:
+def check_everything(cell: CellPlan, multipliers: int, stages: dict[str, int], kind: str, projection: int = 1) -> None:
     """Sequences one by one and back to back, with streams that hesitate and with a reset in the middle."""
-    with bench(cell, multipliers, stages, kind=kind) as b:
+    with bench(cell, multipliers, stages, kind=kind, projection_multipliers=projection) as b:
         b.check([b.sequence(length, kind) for length in (4, 1, 2)])
         b.check([b.sequences([1, 5, 1, 1, 3], kind)], Stimulus(seed=1))
         b.check([b.sequences([1, 4, 2], kind)], Stimulus(valid_duty=0.5, ready_duty=0.25, seed=2))

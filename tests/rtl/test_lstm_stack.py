@@ -48,11 +48,11 @@ class StackBench:
 
     def sequences(self, lengths: list[int], kind: str = RANDOM) -> Job:
         """Random sequences, streamed without a pause, each from the same states."""
-        hidden = self.spec.hidden_size
+        hidden, outputs = self.spec.hidden_size, self.spec.output_size
         return Job(
             x=codes(self.generator, self.plan.x_format, (sum(lengths), self.spec.input_size), kind),
             lengths=tuple(lengths),
-            h0=np.stack([codes(self.generator, cell.h_format, (hidden,), kind) for cell in self.plan.cells]),
+            h0=np.stack([codes(self.generator, cell.y_format, (outputs,), kind) for cell in self.plan.cells]),
             c0=np.stack([codes(self.generator, cell.c_format, (hidden,), kind) for cell in self.plan.cells]),
         )
 
@@ -104,7 +104,9 @@ def stack_bench(
     with tempfile.TemporaryDirectory() as scratch:
         Path(scratch, "weights").mkdir()
         for cell, given_ in zip(cells, weights, strict=True):
-            for parameter, text in cell_files(cell.plan, given_, options.multipliers).items():
+            for parameter, text in cell_files(
+                cell.plan, given_, options.multipliers, cell.parameters.get("ProjMultipliers", 1)
+            ).items():
                 Path(scratch, cell.files[parameter]).write_text(text)
         head = None
         if plan.head and options.output in HEAD_OUTPUTS:

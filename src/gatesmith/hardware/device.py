@@ -7,9 +7,9 @@ from typing import Any
 from gatesmith.fixed.device import dequantise_outputs, plan_for
 from gatesmith.fixed.model import quantise_inputs
 from gatesmith.fixed.plan import Plan
+from gatesmith.fixed.support import unsupported_feature
 from gatesmith.hardware import verilator
 from gatesmith.hardware.export import export
-from gatesmith.hardware.manifest import unsupported_in_hardware
 from gatesmith.hardware.options import Pipeline
 from gatesmith.hardware.simulate import simulate_model
 from gatesmith.ops.call import Call, Outputs
@@ -22,7 +22,7 @@ def missing() -> str | None:
 
 def unsupported(call: Call) -> str | None:
     """The feature of the spec that the hardware can't express."""
-    return unsupported_in_hardware(call.spec)
+    return unsupported_feature(call.spec)
 
 
 def forward(

@@ -12,6 +12,7 @@ from typing import cast
 from gatesmith.errors import ExportError, UnsupportedError
 from gatesmith.fixed.linear import LinearWeights, quantise_linear
 from gatesmith.fixed.plan import Plan
+from gatesmith.fixed.support import unsupported_feature
 from gatesmith.fixed.weights import quantise_weights
 from gatesmith.hardware.devices import device_named, require_predicted_fit
 from gatesmith.hardware.handover import Handover, handover_files, top_module
@@ -28,7 +29,6 @@ from gatesmith.hardware.manifest import (
     read_manifest,
     require_buildable,
     stack_parameters,
-    unsupported_in_hardware,
 )
 from gatesmith.hardware.memfile import cell_files, head_files
 from gatesmith.hardware.names import require_identifier
@@ -55,6 +55,7 @@ def export(
     output: str = "sequence",
     writable_weights: bool = False,
     head: tuple[Array, Array] | None = None,
+    projection_multipliers: int = 0,
     device: str | None = None,
 ) -> Export:
     """Write SystemVerilog, memory files, a file list and a manifest into ``folder``; beside, then renamed.
@@ -71,6 +72,8 @@ def export(
             head on the last step, or the "class" with the largest score.
         head: weight [K, features] and bias [K] of a classifier's head, where the output asks for it.
         writable_weights: weights and biases in RAM that the control bus can load, instead of ROM.
+        projection_multipliers: products of a projection in a clock, at most R; 0 for as many as it takes to cost no
+            time, at most P.
         device: refuse what this FPGA can't hold; one of ``gatesmith.hardware.devices.DEVICES``.
 
     Raises:
@@ -80,7 +83,7 @@ def export(
         InputError: the device is unknown.
     """
     weights = lstm.weights if isinstance(lstm, LSTM) else lstm
-    feature = unsupported_in_hardware(weights.spec)
+    feature = unsupported_feature(weights.spec)
     if feature:
         raise UnsupportedError(f"the hardware can't express {feature}; nothing was written")
     require_identifier(name)
@@ -90,6 +93,7 @@ def export(
         max_steps=max_steps,
         output=output,
         writable_weights=writable_weights,
+        projection_multipliers=projection_multipliers,
     )
     require_buildable(weights.spec, plan, options)
     head_codes = _head_codes(plan, options, head)
@@ -98,7 +102,9 @@ def export(
     contents[FILE_LIST] = "".join(f"{path}\n" for path in (*sources, f"rtl/{top_module(name)}.sv")).encode()
     cells, codes = exported_cells(weights.spec, plan, options), quantise_weights(weights, plan)
     for cell, cell_codes in zip(cells, codes, strict=True):
-        for parameter, text in cell_files(cell.plan, cell_codes, multipliers).items():
+        for parameter, text in cell_files(
+            cell.plan, cell_codes, multipliers, cell.parameters.get("ProjMultipliers", 1)
+        ).items():
             contents[cell.files[parameter]] = text.encode()
     if plan.head and head_codes:
         contents |= {path: text.encode() for path, text in head_files(plan.head, head_codes).items()}

@@ -74,7 +74,7 @@ bool head_saturated(const Top& top) {
 
 struct Settings {
   int64_t jobs, in_elements, in_width, out_elements, out_width;
-  int64_t cells, hidden, units, unit_bits, state_width, read_latency;
+  int64_t cells, outputs, hidden, units, unit_bits, state_width, read_latency;
   int64_t keep, move_states, valid_duty, ready_duty, seed, patience, warmup, reset;
 };
 constexpr size_t settings_words = sizeof(Settings) / sizeof(int64_t);
@@ -176,7 +176,7 @@ class Bench {
     }
     return true;
   }
-  int64_t states() const { return 2 * set_.cells * set_.hidden; }
+  int64_t states() const { return set_.cells * (set_.outputs + set_.hidden); }
 
   void clear_flags() {
     top_->clear_i = 1;
@@ -208,11 +208,13 @@ class Bench {
     random_ = random_ * 6364136223846793005ull + 1442695040888963407ull;
     return static_cast<int64_t>(random_ >> 56) < duty;
   }
-  // The state port's address of word `at`: of each cell all of h, then all of c.
+  // The state port's address of word `at`: of each cell all of h (or of its projection), then all of c.
   void point_at(int64_t at) {
-    const int64_t unit = at % set_.hidden;
-    choose_cell(*top_, at / (2 * set_.hidden));
-    top_->state_select_i = at / set_.hidden % 2;
+    const int64_t size = set_.outputs + set_.hidden, place = at % size;
+    const bool c = place >= set_.outputs;
+    const int64_t unit = c ? place - set_.outputs : place;
+    choose_cell(*top_, at / size);
+    top_->state_select_i = c;
     top_->state_address_i = static_cast<unsigned>(((unit / set_.units) << set_.unit_bits) | (unit % set_.units));
   }
 

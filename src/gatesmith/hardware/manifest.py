@@ -13,12 +13,12 @@ from gatesmith.errors import ExportError, FormatError, SpecError, UnsupportedErr
 from gatesmith.fixed.cell import CellPlan
 from gatesmith.fixed.linear import LinearPlan, LinearWeights
 from gatesmith.fixed.plan import Plan
-from gatesmith.fixed.support import unsupported_feature
 from gatesmith.fixed.weights import CellWeights
 from gatesmith.hardware.handover import handover_paths
-from gatesmith.hardware.memfile import HEAD_BIAS, HEAD_WEIGHT, read_head, read_weights
+from gatesmith.hardware.memfile import HEAD_BIAS, HEAD_WEIGHT, read_linear, read_weights
 from gatesmith.hardware.names import require_identifier
-from gatesmith.hardware.options import HEAD_OUTPUTS, Options
+from gatesmith.hardware.options import HEAD_OUTPUTS, Options, Pipeline
+from gatesmith.hardware.timing import projection_multipliers
 from gatesmith.hardware.verilator import Parameter
 from gatesmith.spec import LSTMSpec
 
@@ -26,8 +26,12 @@ MANIFEST = "manifest.json"
 FILE_LIST = "files.f"
 FORMAT = 3
 FIELDS = ("format", "name", "spec", "plan", "options", "stack", "cells", "sources", "sha256")
-SHARED = ("InputSize", "HiddenSize", "Multipliers")
+SHARED = ("InputSize", "HiddenSize", "ProjSize", "Multipliers", *Pipeline().stages())
 """Parameters of ``lstm`` that are one number in ``lstm_stack``, or follow from it."""
+CELL_FILES = {f"{memory.capitalize()}File": memory for memory in ("weight", "bias", "sigmoid", "tanh", "output")}
+PEEPHOLE_FILES = {"PeepholeFile": "peephole"}
+PROJECTION_FILES = {"ProjWeightFile": "projection_weight", "ProjBiasFile": "projection_bias"}
+"""Memories by the parameter that names their file; the end of the file's name."""
 DIRECTION_CODES = {"forward": 0, "reverse": 1, "bidirectional": 2}
 MAX_LAYERS = 10
 """One digit in the names of memory files."""
@@ -121,7 +125,8 @@ def read_export_head(folder: str | Path) -> LinearWeights | None:
     exported = load_export(folder)
     if exported.plan.head is None or exported.options.output not in HEAD_OUTPUTS:
         return None
-    return read_head(exported.plan.head, *((exported.folder / path).read_text() for path in (HEAD_WEIGHT, HEAD_BIAS)))
+    weights, biases = ((exported.folder / path).read_text() for path in (HEAD_WEIGHT, HEAD_BIAS))
+    return read_linear("head", exported.plan.head, weights, biases)
 
 
 def read_export_weights(folder: str | Path) -> tuple[CellWeights, ...]:
@@ -134,10 +139,9 @@ def read_export_weights(folder: str | Path) -> tuple[CellWeights, ...]:
     return tuple(
         read_weights(
             cell.plan,
-            (exported.folder / cell.files["WeightFile"]).read_text(),
-            (exported.folder / cell.files["BiasFile"]).read_text(),
+            {parameter: (exported.folder / path).read_text() for parameter, path in cell.files.items()},
             exported.multipliers,
-            (exported.folder / cell.files["PeepholeFile"]).read_text() if cell.plan.peepholes else "",
+            cell.parameters.get("ProjMultipliers", 1),
         )
         for cell in exported.cells
     )
@@ -158,16 +162,19 @@ def exported_cells(spec: LSTMSpec, plan: Plan, options: Options) -> tuple[Export
             direction=direction,
             module="lstm",
             parameters={
-                **module_parameters(cell, options.multipliers),
+                **cell_parameters(cell, options),
                 "InElements": pipeline.in_elements if layer == 0 else pipeline.link_elements,
                 "OutElements": pipeline.out_elements if layer == spec.num_layers - 1 else pipeline.link_elements,
-                **pipeline.stages(),
                 "WritableWeights": int(options.writable_weights),
             },
             plan=cell,
             files={
-                f"{memory.capitalize()}File": f"weights/l{layer}_{direction}_{memory}.hex"
-                for memory in ("weight", "bias", "sigmoid", "tanh", "output", *(["peephole"] if cell.peepholes else []))
+                parameter: f"weights/l{layer}_{direction}_{memory}.hex"
+                for parameter, memory in {
+                    **CELL_FILES,
+                    **(PEEPHOLE_FILES if cell.peepholes else {}),
+                    **(PROJECTION_FILES if cell.projection else {}),
+                }.items()
             },
         )
         for (layer, direction, name), cell in zip(spec.cells(), plan.cells, strict=True)
@@ -176,11 +183,12 @@ def exported_cells(spec: LSTMSpec, plan: Plan, options: Options) -> tuple[Export
 
 def stack_parameters(spec: LSTMSpec, plan: Plan, options: Options) -> dict[str, Parameter]:
     """The parameters of the SystemVerilog module ``lstm_stack``; a tuple has one value for each cell."""
-    cells = [module_parameters(cell, options.multipliers) for cell in plan.cells]
+    cells = [cell_parameters(cell, options) for cell in plan.cells]
     pipeline = options.pipeline
     return {
         "InputSize": spec.input_size,
         "HiddenSize": spec.hidden_size,
+        **({"ProjSize": spec.proj_size} if spec.proj_size else {}),
         "Layers": spec.num_layers,
         "Direction": DIRECTION_CODES[spec.direction],
         "MaxSteps": options.max_steps,
@@ -213,6 +221,14 @@ def head_parameters(head: LinearPlan | None, output: str) -> dict[str, Parameter
     }
 
 
+def cell_parameters(cell: CellPlan, options: Options) -> dict[str, int]:
+    """The parameters of an ``lstm`` that don't depend on where it stands in a stack."""
+    parameters = {**module_parameters(cell, options.multipliers), **options.pipeline.stages()}
+    if cell.projection:
+        parameters["ProjMultipliers"] = options.projection_multipliers or projection_multipliers(parameters)
+    return parameters
+
+
 def module_parameters(cell: CellPlan, multipliers: int) -> dict[str, int]:
     """The integer parameters of the SystemVerilog module ``lstm`` that follow from the plan."""
     return {
@@ -241,12 +257,21 @@ def module_parameters(cell: CellPlan, multipliers: int) -> dict[str, int]:
         "PeepholeFrac": cell.p_frac,
         "GateClip": int(cell.z_clip > 0),
         "CellClip": cell.c_clip,
+        **(_projection_parameters(cell.projection) if cell.projection else {}),
     }
 
 
-def unsupported_in_hardware(spec: LSTMSpec) -> str | None:
-    """The feature of ``spec`` that the hardware can't express, named for a message; None where it has all."""
-    return f"a projection (proj_size = {spec.proj_size})" if spec.proj_size else unsupported_feature(spec)
+def _projection_parameters(projection: LinearPlan) -> dict[str, int]:
+    return {
+        "ProjSize": projection.output_size,
+        "ProjWidth": projection.y_width,
+        "ProjFrac": projection.y_frac,
+        "ProjWeightWidth": projection.w_width,
+        "ProjBiasWidth": projection.b_width,
+        "ProjAccWidth": projection.acc_width,
+        "ProjAccFrac": projection.acc_frac,
+        "ProjClip": projection.y_clip,
+    }
 
 
 def require_buildable(spec: LSTMSpec, plan: Plan, options: Options) -> None:
@@ -263,15 +288,19 @@ def require_buildable(spec: LSTMSpec, plan: Plan, options: Options) -> None:
             raise ExportError(f"output is {options.output!r}, but the plan has no head; calibrate with the head")
         if options.pipeline.out_elements != 1:
             raise ExportError(f"out_elements is {options.pipeline.out_elements}; a head takes one element per beat")
+    if options.projection_multipliers > spec.proj_size:
+        raise ExportError(
+            f"projection_multipliers is {options.projection_multipliers}; expected at most proj_size = {spec.proj_size}"
+        )
     columns = max(1, options.multipliers // (4 * spec.hidden_size))
-    units, both = min(columns, spec.hidden_size), spec.direction == "bidirectional"
+    units, both = min(columns, spec.output_size), spec.direction == "bidirectional"
     pipeline, chained = options.pipeline, spec.num_layers > 1
     for name, size, given in (
         ("in_elements", columns, pipeline.in_elements),
         ("link_elements", math.gcd(columns, units) if chained else 0, pipeline.link_elements),
         ("out_elements", units, pipeline.out_elements),
-        ("link_elements", spec.hidden_size if both and chained else 0, pipeline.link_elements),
-        ("out_elements", spec.hidden_size if both else 0, pipeline.out_elements),
+        ("link_elements", spec.output_size if both and chained else 0, pipeline.link_elements),
+        ("out_elements", spec.output_size if both else 0, pipeline.out_elements),
     ):
         if size % given:
             raise ExportError(

@@ -1,6 +1,6 @@
 """Memory images for $readmemh: integers packed into words, words as hexadecimal text, and back."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -63,8 +63,8 @@ def products_per_word(hidden_size: int, multipliers: int) -> int:
 
 def weight_words(weights: CellWeights, width: int, multipliers: int) -> list[int]:
     """The stream of all products of a step, column after column, P to a word; the last word is padded with zeros."""
-    stream = np.concatenate([weights.w_ih, weights.w_hh], axis=1).T.ravel()  # [(D + H) * 4H]
-    size = products_per_word(weights.w_hh.shape[1], multipliers)
+    stream = np.concatenate([weights.w_ih, weights.w_hh], axis=1).T.ravel()  # [(D + R) * 4H]
+    size = products_per_word(len(weights.w_hh) // 4, multipliers)
     return [pack(stream[start : start + size].tolist(), width) for start in range(0, stream.size, size)]
 
 
@@ -86,64 +86,86 @@ def table_words(table: Table, slope_width: int) -> list[int]:
     return [pack([value], table.a_width) | pack([slope], slope_width) << table.a_width for value, slope in pairs]
 
 
-def cell_files(cell: CellPlan, weights: CellWeights, multipliers: int) -> dict[str, str]:
+def linear_texts(plan: LinearPlan, weights: LinearWeights, lanes: int) -> tuple[str, str]:
+    """The text of a linear map's weight and bias file.
+
+    A word holds the weights of ``lanes`` outputs of one element, filled up with zeros; one bias is a word.
+    """
+    turns = -(-plan.output_size // lanes)
+    padded = np.zeros((turns * lanes, plan.input_size), np.int64)
+    padded[: plan.output_size] = weights.w
+    words = (pack(word, plan.w_width) for word in padded.T.reshape(-1, lanes).tolist())
+    biases = (pack([code], plan.b_width) for code in weights.b.tolist())
+    return to_hex(words, lanes * plan.w_width), to_hex(biases, plan.b_width)
+
+
+def cell_files(
+    cell: CellPlan, weights: CellWeights, multipliers: int, projection_multipliers: int = 1
+) -> dict[str, str]:
     """The text of a cell's memory files, by the SystemVerilog parameter that names the file."""
     word = products_per_word(cell.hidden_size, multipliers) * cell.w_width
     entry = cell.a_width + cell.slope_width
-    peepholes = {"PeepholeFile": to_hex(peephole_words(weights, cell.p_width), 3 * cell.p_width)}
+    more: dict[str, str] = {}
+    if cell.peepholes:
+        more["PeepholeFile"] = to_hex(peephole_words(weights, cell.p_width), 3 * cell.p_width)
+    if cell.projection and weights.projection:
+        texts = linear_texts(cell.projection, weights.projection, projection_multipliers)
+        more |= dict(zip(("ProjWeightFile", "ProjBiasFile"), texts, strict=True))
     return {
         "WeightFile": to_hex(weight_words(weights, cell.w_width, multipliers), word),
         "BiasFile": to_hex(bias_words(weights, cell.b_width), 4 * cell.b_width),
         "SigmoidFile": to_hex(table_words(cell.gate_table, cell.slope_width), entry),
         "TanhFile": to_hex(table_words(cell.candidate_table, cell.slope_width), entry),
         "OutputFile": to_hex(table_words(cell.cell_table, cell.slope_width), entry),
-        **(peepholes if cell.peepholes else {}),
+        **more,
     }
 
 
 def head_files(plan: LinearPlan, weights: LinearWeights) -> dict[str, str]:
-    """The text of a head's memory files by path: a weight in a word, element after element, and a bias in a word."""
-    return {
-        HEAD_WEIGHT: to_hex((pack([code], plan.w_width) for code in weights.w.T.ravel().tolist()), plan.w_width),
-        HEAD_BIAS: to_hex((pack([code], plan.b_width) for code in weights.b.tolist()), plan.b_width),
-    }
+    """The text of a head's memory files by path."""
+    return dict(zip((HEAD_WEIGHT, HEAD_BIAS), linear_texts(plan, weights, 1), strict=True))
 
 
-def read_head(plan: LinearPlan, weight_text: str, bias_text: str) -> LinearWeights:
-    """The integer weights in the text of a head's files; undoes :func:`head_files`.
+def read_linear(what: str, plan: LinearPlan, weight_text: str, bias_text: str, lanes: int = 1) -> LinearWeights:
+    """The integer weights in the text of a linear map's files; undoes :func:`linear_texts`.
 
     Raises:
         ExportError: a file holds too few or too many words, or text that is no word.
     """
-    weights, biases = from_hex(weight_text, plan.w_width), from_hex(bias_text, plan.b_width)
-    _require_count("head weight", len(weights), plan.input_size * plan.output_size)
-    _require_count("head bias", len(biases), plan.output_size)
-    w = np.array([unpack(word, plan.w_width, 1)[0] for word in weights], np.int64)
+    weights, biases = from_hex(weight_text, lanes * plan.w_width), from_hex(bias_text, plan.b_width)
+    _require_count(f"{what} weight", len(weights), plan.input_size * -(-plan.output_size // lanes))
+    _require_count(f"{what} bias", len(biases), plan.output_size)
+    w = np.array([unpack(word, plan.w_width, lanes) for word in weights], np.int64).reshape(plan.input_size, -1)
     return LinearWeights(
-        w=np.ascontiguousarray(w.reshape(plan.input_size, plan.output_size).T),
+        w=np.ascontiguousarray(w[:, : plan.output_size].T),
         b=np.array([unpack(word, plan.b_width, 1)[0] for word in biases], np.int64),
     )
 
 
 def read_weights(
-    cell: CellPlan, weight_text: str, bias_text: str, multipliers: int, peephole_text: str = ""
+    cell: CellPlan, texts: Mapping[str, str], multipliers: int, projection_multipliers: int = 1
 ) -> CellWeights:
-    """The integer weights in the text of a weight, a bias and a peephole file; undoes :func:`cell_files`.
+    """The integer weights in the texts of a cell's files; undoes :func:`cell_files`.
 
     Raises:
         ExportError: a file holds too few or too many words, or text that is no word.
     """
-    column, columns = 4 * cell.hidden_size, cell.input_size + cell.hidden_size
+    column, columns = 4 * cell.hidden_size, cell.input_size + cell.output_size
     size = products_per_word(cell.hidden_size, multipliers)
-    words = from_hex(weight_text, size * cell.w_width)
+    words = from_hex(texts["WeightFile"], size * cell.w_width)
     _require_count("weight", len(words), -(-column * columns // size))
     stream: Codes = np.array([unpack(word, cell.w_width, size) for word in words], np.int64).ravel()
     matrix = stream[: column * columns].reshape(columns, column).T
-    units = from_hex(bias_text, 4 * cell.b_width)
+    units = from_hex(texts["BiasFile"], 4 * cell.b_width)
     _require_count("bias", len(units), cell.hidden_size)
     b = np.array([unpack(unit, cell.b_width, 4) for unit in units], np.int64).ravel()
-    p = _read_peepholes(cell, peephole_text) if cell.peepholes else None
-    return CellWeights(w_ih=matrix[:, : cell.input_size], w_hh=matrix[:, cell.input_size :], b=b, p=p)
+    p = _read_peepholes(cell, texts["PeepholeFile"]) if cell.peepholes else None
+    projection = None
+    if cell.projection:
+        given = texts["ProjWeightFile"], texts["ProjBiasFile"]
+        projection = read_linear("projection", cell.projection, *given, projection_multipliers)
+    w_ih, w_hh = matrix[:, : cell.input_size], matrix[:, cell.input_size :]
+    return CellWeights(w_ih=w_ih, w_hh=w_hh, b=b, p=p, projection=projection)
 
 
 def _read_peepholes(cell: CellPlan, text: str) -> Codes:

@@ -60,6 +60,7 @@ class Options:
         output: "sequence" for every step, "last" for the last one of each sequence, "scores" of a head on the last
             one, or the "class" with the largest score.
         writable_weights: weights and biases in RAM that the control bus can load, instead of ROM.
+        projection_multipliers: products of a projection in a clock, for each cell; 0 for as many as cost no time.
 
     Raises:
         ExportError: a value is out of range.
@@ -70,10 +71,12 @@ class Options:
     max_steps: int = 64
     output: str = "sequence"
     writable_weights: bool = False
+    projection_multipliers: int = 0
 
     def __post_init__(self) -> None:
         _require("multipliers", self.multipliers, 1, MAX_MULTIPLIERS)
         _require("max_steps", self.max_steps, 1, MAX_STEPS)
+        _require("projection_multipliers", self.projection_multipliers, 0, MAX_MULTIPLIERS)
         if self.output not in OUTPUTS:
             raise ExportError(f"output is {self.output!r}; expected {', '.join(OUTPUTS)}")
         if not isinstance(self.writable_weights, bool):

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from gatesmith.errors import ToolError
 from gatesmith.fixed.qformat import Codes
 from gatesmith.hardware import cxxrtl, verilator
-from gatesmith.hardware.timing import PIPELINE, timing
+from gatesmith.hardware.timing import PIPELINE, output_size, timing
 from gatesmith.hardware.verilator import Parameter, Probe
 
 Simulator = Literal["verilator", "cxxrtl"]
@@ -82,7 +82,7 @@ class Stimulus:
 class Job:
     """Sequences that are streamed without a pause: x [steps, D], the number of steps of each, and states.
 
-    The states are [H] for ``lstm`` and [cells, H] for ``lstm_stack``.
+    h0 is [R] and c0 [H] for ``lstm``, [cells, R] and [cells, H] for ``lstm_stack``.
     """
 
     x: Codes
@@ -180,6 +180,7 @@ class _Shape:
     out_elements: int
     out_width: int
     cells: int
+    recurrent: int  # elements of a cell's h, or of its projection
     hidden: int
     units: int
     state_width: int
@@ -195,7 +196,7 @@ class _Shape:
         first, last = cells[0], cells[-1]
         direction = _integer(top.get("Direction", 0))
         stacked = len(cells) > 1 or direction or _integer(top.get("LastOnly", 0)) or _integer(top.get("Head", 0))
-        widest = max(max(cell["HWidth"], cell["CellWidth"]) for cell in cells)
+        widest = max(max(_y_width(cell), cell["CellWidth"]) for cell in cells)
         return cls(
             inputs=first["InputSize"],
             outputs=_outputs(top, last, both=direction == 2),
@@ -204,6 +205,7 @@ class _Shape:
             out_elements=last["OutElements"],
             out_width=_output_width(top, last),
             cells=len(cells),
+            recurrent=output_size(first),
             hidden=first["HiddenSize"],
             units=timing(first).units,
             state_width=32 if design.cells else widest,
@@ -236,14 +238,19 @@ class _Shape:
 
 def _outputs(top: Mapping[str, Parameter], last: Mapping[str, int], *, both: bool) -> int:
     """Elements of one step out: h of the last layer, scores, or a class."""
-    features = last["HiddenSize"] * (2 if both else 1)
+    features = output_size(last) * (2 if both else 1)
     return (features, _integer(top.get("Classes", 0)), 1)[_integer(top.get("Head", 0))]
 
 
 def _output_width(top: Mapping[str, Parameter], last: Mapping[str, int]) -> int:
     classes = _integer(top.get("Classes", 1))
     class_width = max(1, (classes - 1).bit_length()) + 1
-    return (last["HWidth"], _integer(top.get("ScoreWidth", 0)), class_width)[_integer(top.get("Head", 0))]
+    return (_y_width(last), _integer(top.get("ScoreWidth", 0)), class_width)[_integer(top.get("Head", 0))]
+
+
+def _y_width(cell: Mapping[str, int]) -> int:
+    """Bits of an element that leaves ``lstm``: of h, or of its projection."""
+    return cell["ProjWidth"] if cell.get("ProjSize", 0) else cell["HWidth"]
 
 
 def _integer(value: Parameter) -> int:
@@ -258,6 +265,7 @@ def _encode(shape: _Shape, jobs: Sequence[Job], stimulus: Stimulus) -> Codes:
         shape.out_elements,
         shape.out_width,
         shape.cells,
+        shape.recurrent,
         shape.hidden,
         shape.units,
         (shape.units - 1).bit_length(),
@@ -282,7 +290,7 @@ def _encode(shape: _Shape, jobs: Sequence[Job], stimulus: Stimulus) -> Codes:
         last = np.zeros(beats, np.int64)
         last[np.minimum(np.cumsum(job.lengths) * shape.in_beats, beats) - 1] = 1
         counts = np.array([beats, shape.steps_out(job) * shape.out_beats], np.int64)
-        states = np.stack([job.h0.reshape(-1, shape.hidden), job.c0.reshape(-1, shape.hidden)], axis=1)
+        states = np.concatenate([job.h0.reshape(shape.cells, -1), job.c0.reshape(shape.cells, -1)], axis=1)
         sent = data.ravel()[: beats * shape.in_elements]
         parts += [counts, states.astype(np.int64).ravel(), sent, last]
     return np.concatenate(parts)
@@ -304,8 +312,9 @@ def _decode(shape: _Shape, words: Codes, jobs: Iterable[Job], stimulus: Stimulus
         last = take(steps * shape.out_beats).reshape(steps, -1)
         h_n, c_n = job.h0[..., :0], job.c0[..., :0]
         if stimulus.move_states:
-            states = take(2 * shape.cells * shape.hidden).reshape(shape.cells, 2, shape.hidden)
-            h_n, c_n = states[:, 0].reshape(job.h0.shape), states[:, 1].reshape(job.c0.shape)
+            states = take(shape.cells * (shape.recurrent + shape.hidden)).reshape(shape.cells, -1)
+            h_n, c_n = np.split(states, [shape.recurrent], axis=1)
+            h_n, c_n = h_n.reshape(job.h0.shape), c_n.reshape(job.c0.shape)
         results.append(
             JobResult(
                 y=y,

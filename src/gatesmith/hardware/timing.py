@@ -24,6 +24,7 @@ class Timing:
         lanes: sums that grow in one clock, at most 4H.
         columns_per_cycle: above 1 only where there are more multipliers than rows.
         units: elements of h that are finished in one clock, at most.
+        out_units: elements that leave the cell in one clock, at most: of h, or of its projection.
         words: clocks in which a step's products are multiplied.
         cycles_per_step: clocks from one step to the next in a long sequence, input and output never waiting.
     """
@@ -31,6 +32,7 @@ class Timing:
     lanes: int
     columns_per_cycle: int
     units: int
+    out_units: int
     words: int
     cycles_per_step: int
 
@@ -43,7 +45,8 @@ def timing(parameters: Mapping[str, int]) -> Timing:
         raise ExportError(
             f"InputSize, HiddenSize, Multipliers are {inputs}, {hidden}, {multipliers}; expected at least 1"
         )
-    rows, columns = 4 * hidden, inputs + hidden
+    outputs = output_size(given)
+    rows, columns = 4 * hidden, inputs + outputs
     lanes, per_cycle = min(multipliers, rows), max(1, multipliers // rows)
     units = min(per_cycle, hidden)
     words = -(-columns // per_cycle) if per_cycle > 1 else -(-rows * columns // lanes)
@@ -51,14 +54,33 @@ def timing(parameters: Mapping[str, int]) -> Timing:
         lanes=lanes,
         columns_per_cycle=per_cycle,
         units=units,
+        out_units=min(per_cycle, outputs),
         words=words,
         cycles_per_step=max(
             words,
             _loop(given, lanes, per_cycle, words),
             -(-inputs // given["InElements"]),
-            -(-hidden // given["OutElements"]),
+            -(-outputs // given["OutElements"]),
         ),
     )
+
+
+def output_size(parameters: Mapping[str, int]) -> int:
+    """R: elements that leave ``lstm`` in a step."""
+    return parameters.get("ProjSize", 0) or parameters["HiddenSize"]
+
+
+def projection_multipliers(parameters: Mapping[str, int]) -> int:
+    """The fewest products in a clock with which a projection costs no time, at most P; 0 where there is none.
+
+    Where every number costs some, it is P, or R where that is less.
+    """
+    most = min(parameters.get("ProjSize", 0), parameters["Multipliers"])
+    for lanes in range(1, most):
+        found = timing({**parameters, "ProjMultipliers": lanes, "InElements": 1, "OutElements": 1})
+        if found.cycles_per_step == max(found.words, parameters["InputSize"], parameters["ProjSize"]):
+            return lanes
+    return most
 
 
 def _loop(given: Mapping[str, int], lanes: int, per_cycle: int, words: int) -> int:
@@ -73,15 +95,31 @@ def _loop(given: Mapping[str, int], lanes: int, per_cycle: int, words: int) -> i
     pointwise = 5 + 3 * memory + 4 * operand + 4 * product + 17 * add + _variant_stages(given)
     gather = 1 + add + (4 if serial else 0)
     latency = sums + gather + pointwise + 2 + memory + add
+    outputs = output_size(given)
+    out_units = min(per_cycle, outputs)
     if per_cycle > 1:
-        enough, uses = words - 1, [inputs // per_cycle + group for group in range(-(-hidden // min(per_cycle, hidden)))]
+        enough, uses = words - 1, [inputs // per_cycle + group for group in range(-(-outputs // out_units))]
         uses = [min(use, words - 1) for use in uses]
     else:
-        first = rows * (inputs + hidden - 1)  # product with which the last column begins
+        first = rows * (inputs + outputs - 1)  # product with which the last column begins
         enough = first // lanes + (1 if first % lanes else 0)
-        uses = [rows * (inputs + unit) // lanes for unit in range(hidden)]
+        uses = [rows * (inputs + unit) // lanes for unit in range(outputs)]
     pace = 4 if serial else 1
-    return max(enough - use + latency + pace * unit for unit, use in enumerate(uses))
+    if given.get("ProjSize", 0):
+        latency += _projection_stages(given, pace=pace, out_units=out_units)
+        after = [min((group + 1) * out_units, outputs) - 1 for group in range(len(uses))]  # r's come one a clock
+    else:
+        after = [pace * group for group in range(len(uses))]
+    return max(enough - use + latency + late for late, use in zip(after, uses, strict=True))
+
+
+def _projection_stages(given: Mapping[str, int], *, pace: int, out_units: int) -> int:
+    """Clocks from the first h of a step to its first r; a group of r comes with its last element."""
+    memory, operand, product, add = (given[f"{name}Stages"] for name in ("Memory", "Operand", "Product", "Sum"))
+    wait = memory + 3
+    columns = (given["HiddenSize"] - 1) * max(pace, -(-given["ProjSize"] // given["ProjMultipliers"]))
+    sums = 2 * memory + operand + product + 3 * add + 3 + (add if given.get("ProjClip", 0) else 0)
+    return wait + columns + sums + (1 if out_units > 1 else 0)
 
 
 def _variant_stages(given: Mapping[str, int]) -> int:
