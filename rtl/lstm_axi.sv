@@ -6,6 +6,7 @@
 module lstm_axi #(
   parameter int InputSize = 32,
   parameter int HiddenSize = 64,
+  parameter int ProjSize = 0,
   parameter int Layers = 1,
   parameter int Direction = 0,
   parameter int MaxSteps = 64,
@@ -46,6 +47,14 @@ module lstm_axi #(
   parameter logic [32*Cells-1:0] PeepholeFrac = {Cells{32'd6}},
   parameter logic [32*Cells-1:0] GateClip = {Cells{32'd0}},
   parameter logic [32*Cells-1:0] CellClip = {Cells{32'd0}},
+  parameter logic [32*Cells-1:0] ProjMultipliers = {Cells{32'd1}},
+  parameter logic [32*Cells-1:0] ProjWidth = {Cells{32'd16}},
+  parameter logic [32*Cells-1:0] ProjFrac = {Cells{32'd15}},
+  parameter logic [32*Cells-1:0] ProjWeightWidth = {Cells{32'd8}},
+  parameter logic [32*Cells-1:0] ProjBiasWidth = {Cells{32'd24}},
+  parameter logic [32*Cells-1:0] ProjAccWidth = {Cells{32'd32}},
+  parameter logic [32*Cells-1:0] ProjAccFrac = {Cells{32'd22}},
+  parameter logic [32*Cells-1:0] ProjClip = {Cells{32'd0}},
   parameter Files = "weights/",
   parameter int InElements = 1,
   parameter int OutElements = 1,
@@ -57,7 +66,7 @@ module lstm_axi #(
   parameter bit WritableWeights = 1'b0,
   parameter logic [31:0] Design = '0,  // told in a register, so that a driver knows which weights and formats it meets
   localparam int XBits = int'(XWidth[31:0]),
-  localparam int HBits = int'(HWidth[32*(Cells-1)+:32]),
+  localparam int HBits = int'(ProjSize > 0 ? ProjWidth[32*(Cells-1)+:32] : HWidth[32*(Cells-1)+:32]),
   localparam int YBits = Head == 0 ? HBits : Head == 1 ? ScoreWidth : Classes > 1 ? $clog2(Classes) + 1 : 2,
   localparam int XBytes = (XBits + 7) / 8,  // of an element on the stream
   localparam int YBytes = (YBits + 7) / 8
@@ -69,7 +78,7 @@ module lstm_axi #(
   input  wire logic                             s_axis_tvalid,
   input  wire logic                             s_axis_tlast,
   output logic                                  s_axis_tready,
-  // h of the last layer, forward then reverse, or scores, or a class; tlast with the last beat of a sequence
+  // h or its projection of the last layer, forward then reverse, or scores, or a class; tlast with the last beat of a sequence
   output logic      [8*YBytes*OutElements-1:0]  m_axis_tdata,
   output logic                                  m_axis_tvalid,
   output logic                                  m_axis_tlast,
@@ -102,7 +111,7 @@ module lstm_axi #(
   localparam int Groups = (HiddenSize + Units - 1) / Units;
   localparam int AddressWidth = (Groups > 1 ? $clog2(Groups) : 1) + (Units > 1 ? $clog2(Units) : 0);
   localparam int CellBits = Cells > 1 ? $clog2(Cells) : 1;
-  localparam int Constants = 32;
+  localparam int Constants = 64;  // a power of two, those beyond the last are 0
   localparam int StateLatency = MemoryStages + 4;  // from the bus' address
   localparam int QuietClocks = 4;                  // that a beat may be on its way between two modules' busy
 
@@ -110,23 +119,29 @@ module lstm_axi #(
   assign unused_protection = ^{s_axil_awprot, s_axil_arprot};
 
   // What the bus may read of each cell, in the order of README.md.
-  localparam int HeadWords = Directions * HiddenSize * ((Classes + HeadLanes - 1) / HeadLanes);
+  localparam int OutputSize = ProjSize > 0 ? ProjSize : HiddenSize;
+  localparam int HeadWords = Directions * OutputSize * ((Classes + HeadLanes - 1) / HeadLanes);
   logic [32*Constants*Cells-1:0] constants;
   logic [256*Cells-1:0] words, pieces;  // of each cell, by the number of the memory
   for (genvar i = 0; i < Cells; i++) begin : g_constants
-    localparam int Size = i < Directions ? InputSize : Directions * HiddenSize;
-    localparam int Words = Columns > 1 ? (Size + HiddenSize + Columns - 1) / Columns
-                                       : (Rows * (Size + HiddenSize) + Lanes - 1) / Lanes;
+    localparam int Size = i < Directions ? InputSize : Directions * OutputSize;
+    localparam int Words = Columns > 1 ? (Size + OutputSize + Columns - 1) / Columns
+                                       : (Rows * (Size + OutputSize) + Lanes - 1) / Lanes;
+    localparam int ProjLanes = int'(ProjMultipliers[32*i+:32]);
     assign words[256*i+:256] = {
-      96'b0, 32'(Head == 0 ? 0 : Classes), 32'(Head == 0 ? 0 : HeadWords),
+      32'b0, 32'(ProjSize), 32'(HiddenSize * ((ProjSize + ProjLanes - 1) / ProjLanes)), 32'(Head == 0 ? 0 : Classes), 32'(Head == 0 ? 0 : HeadWords),
       32'(Peepholes[32*i+:32] == '0 ? 0 : HiddenSize), 32'(HiddenSize), 32'(Words)
     };
     assign pieces[256*i+:256] = {
-      96'b0, 32'((HeadBiasWidth + 31) / 32), 32'((HeadLanes * HeadWeightWidth + 31) / 32),
+      32'b0, 32'((int'(ProjBiasWidth[32*i+:32]) + 31) / 32),
+      32'((ProjLanes * int'(ProjWeightWidth[32*i+:32]) + 31) / 32), 32'((HeadBiasWidth + 31) / 32), 32'((HeadLanes * HeadWeightWidth + 31) / 32),
       32'((3 * int'(PeepholeWidth[32*i+:32]) + 31) / 32), 32'((4 * int'(BiasWidth[32*i+:32]) + 31) / 32),
       32'((Lanes * Columns * int'(WeightWidth[32*i+:32]) + 31) / 32)
     };
     assign constants[32*Constants*i+:32*Constants] = {
+      {(Constants - 41){32'b0}},
+      ProjClip[32*i+:32], ProjAccFrac[32*i+:32], ProjAccWidth[32*i+:32], ProjBiasWidth[32*i+:32],
+      ProjWeightWidth[32*i+:32], ProjFrac[32*i+:32], ProjWidth[32*i+:32], ProjMultipliers[32*i+:32], 32'(ProjSize),
       32'(Classes), 32'(Head), CellClip[32*i+:32], GateClip[32*i+:32], Peepholes[32*i+:32],
       SlopeWidth[32*i+:32], TableBits[32*i+:32], CellFrac[32*i+:32], CellWidth[32*i+:32], ActFrac[32*i+:32],
       ActWidth[32*i+:32], ZFrac[32*i+:32], ZWidth[32*i+:32], AccFrac[32*i+:32], AccWidth[32*i+:32],
@@ -173,7 +188,7 @@ module lstm_axi #(
   logic [AddressWidth-1:0] state_address;
   logic host_state_write, host_weight_write;
   logic [31:0] host_weight_address, host_data;
-  lstm_host #(.Cells(Cells), .HiddenSize(HiddenSize), .Units(Units)) u_host (
+  lstm_host #(.Cells(Cells), .HiddenSize(HiddenSize), .OutputSize(OutputSize), .Units(Units)) u_host (
     .clk, .rst(core_reset),
     .words_i(words), .pieces_i(pieces),
     .select_i(select), .cell_i(write_data[CellBits-1:0]), .c_i(write_data[8]), .memory_i(write_data[11:9]),
@@ -208,7 +223,7 @@ module lstm_axi #(
   logic [YBits*OutElements-1:0] y;
   logic y_last, y_valid, y_ready, unused_done;
   lstm_stack #(
-    .InputSize(InputSize), .HiddenSize(HiddenSize), .Layers(Layers), .Direction(Direction), .MaxSteps(MaxSteps),
+    .InputSize(InputSize), .HiddenSize(HiddenSize), .ProjSize(ProjSize), .Layers(Layers), .Direction(Direction), .MaxSteps(MaxSteps),
     .LastOnly(LastOnly), .Multipliers(Multipliers),
     .Head(Head), .Classes(Classes), .HeadLanes(HeadLanes), .HeadWeightWidth(HeadWeightWidth),
     .HeadBiasWidth(HeadBiasWidth), .HeadAccWidth(HeadAccWidth), .HeadAccFrac(HeadAccFrac), .ScoreWidth(ScoreWidth),
@@ -218,7 +233,9 @@ module lstm_axi #(
     .ZFrac(ZFrac), .ActWidth(ActWidth), .ActFrac(ActFrac), .CellWidth(CellWidth), .CellFrac(CellFrac),
     .TableBits(TableBits), .SlopeWidth(SlopeWidth),
     .Peepholes(Peepholes), .PeepholeWidth(PeepholeWidth), .PeepholeFrac(PeepholeFrac), .GateClip(GateClip),
-    .CellClip(CellClip), .Files(Files),
+    .CellClip(CellClip), .ProjMultipliers(ProjMultipliers), .ProjWidth(ProjWidth), .ProjFrac(ProjFrac),
+    .ProjWeightWidth(ProjWeightWidth), .ProjBiasWidth(ProjBiasWidth), .ProjAccWidth(ProjAccWidth),
+    .ProjAccFrac(ProjAccFrac), .ProjClip(ProjClip), .Files(Files),
     .InElements(InElements), .OutElements(OutElements), .LinkElements(LinkElements),
     .MemoryStages(MemoryStages), .OperandStages(OperandStages), .ProductStages(ProductStages), .SumStages(SumStages),
     .WritableWeights(WritableWeights)

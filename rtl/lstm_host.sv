@@ -6,6 +6,7 @@
 module lstm_host #(
   parameter int Cells = 1,
   parameter int HiddenSize = 64,
+  parameter int OutputSize = HiddenSize,  // elements of h, or of its projection
   parameter int Units = 1,  // per group, as in `lstm`
   localparam int CellBits = Cells > 1 ? $clog2(Cells) : 1,
   localparam int Groups = (HiddenSize + Units - 1) / Units,
@@ -46,7 +47,7 @@ module lstm_host #(
   logic [GroupWidth-1:0] group_q;
   logic [UnitWidth-1:0] unit_q;
   logic [AddressWidth-1:0] address, write_address_q;
-  logic unit_last, group_last;
+  logic unit_last, state_last;
   if (Units > 1) begin : g_units
     assign address = {group_q, unit_q};
   end else begin : g_unit
@@ -62,7 +63,7 @@ module lstm_host #(
       unit_q <= '0;
       state_end_o <= 1'b0;
     end else if ((state_write_i || state_read_i) && !state_end_o) begin
-      state_end_o <= group_last;
+      state_end_o <= state_last;
       unit_q <= unit_last ? '0 : unit_q + UnitWidth'(1);
       if (unit_last) group_q <= group_q + GroupWidth'(1);
     end
@@ -75,7 +76,8 @@ module lstm_host #(
   // Accesses are several clocks apart: what is last is known a clock late.
   always_ff @(posedge clk) begin
     unit_last <= int'(unit_q) == Units - 1;
-    group_last <= int'(group_q) == Groups - 1 && int'(unit_q) == HiddenSize - 1 - (Groups - 1) * Units;
+    state_last <= int'(group_q) == (c_o ? HiddenSize - 1 : OutputSize - 1) / Units
+      && int'(unit_q) == (c_o ? HiddenSize - 1 : OutputSize - 1) % Units;
     piece_last <= piece_q == PieceWidth'(pieces_o - 32'd1);
     word_last <= word_q == LoadWidth'(words_o - 32'd1);
     empty_q <= words_o == '0;

@@ -89,7 +89,7 @@ module lstm_registers #(
     control_q <= write_address == CONTROL;
     flags_here_q <= write_address == FLAGS;
     saturation_q <= write_address == SATURATED;
-    select_q <= write_address == SELECT && int'(write_data_i[7:0]) < Cells && write_data_i[11:9] < 3'd5;
+    select_q <= write_address == SELECT && int'(write_data_i[7:0]) < Cells && write_data_i[11:9] < 3'd7;
     state_q <= write_address == STATE;
     load_q <= write_address == LOAD;
   end

@@ -8,6 +8,7 @@
 module lstm_stack #(
   parameter int InputSize = 32,    // D
   parameter int HiddenSize = 64,   // H
+  parameter int ProjSize = 0,      // R, elements of the projection of h; 0 for none
   parameter int Layers = 1,        // at most 10
   parameter int Direction = 0,     // 0: forward, 1: reverse, 2: both
   parameter int MaxSteps = 64,     // longest sequence, where a direction is reverse
@@ -48,6 +49,14 @@ module lstm_stack #(
   parameter logic [32*Cells-1:0] PeepholeFrac = {Cells{32'd6}},
   parameter logic [32*Cells-1:0] GateClip = {Cells{32'd0}},
   parameter logic [32*Cells-1:0] CellClip = {Cells{32'd0}},
+  parameter logic [32*Cells-1:0] ProjMultipliers = {Cells{32'd1}},
+  parameter logic [32*Cells-1:0] ProjWidth = {Cells{32'd16}},
+  parameter logic [32*Cells-1:0] ProjFrac = {Cells{32'd15}},
+  parameter logic [32*Cells-1:0] ProjWeightWidth = {Cells{32'd8}},
+  parameter logic [32*Cells-1:0] ProjBiasWidth = {Cells{32'd24}},
+  parameter logic [32*Cells-1:0] ProjAccWidth = {Cells{32'd32}},
+  parameter logic [32*Cells-1:0] ProjAccFrac = {Cells{32'd22}},
+  parameter logic [32*Cells-1:0] ProjClip = {Cells{32'd0}},
   parameter Files = "weights/",    // memory files are Files, then as l0_forward_weight.hex
   parameter int InElements = 1,    // elements of x per beat
   parameter int OutElements = 1,   // elements per beat out
@@ -58,7 +67,9 @@ module lstm_stack #(
   parameter int SumStages = 1,
   parameter bit WritableWeights = 1'b0,  // RAM for weights and biases, with the files as first contents; else ROM
   localparam int InWidth = InElements * int'(XWidth[31:0]),
-  localparam int YWidth = OutElements * int'(HWidth[32*(Cells-1)+:32]),
+  localparam int OutputSize = ProjSize > 0 ? ProjSize : HiddenSize,  // of a cell
+  localparam logic [32*Cells-1:0] OutBits = ProjSize > 0 ? ProjWidth : HWidth,
+  localparam int YWidth = OutElements * int'(OutBits[32*(Cells-1)+:32]),
   localparam int OutWidth = Head == 0 ? YWidth : Head == 1 ? ScoreWidth : Classes > 1 ? $clog2(Classes) + 1 : 2,
   localparam int CellBits = Cells > 1 ? $clog2(Cells) : 1,
   localparam int Columns = Multipliers > 4 * HiddenSize ? Multipliers / (4 * HiddenSize) : 1,
@@ -73,7 +84,7 @@ module lstm_stack #(
   input  wire logic                    s_axis_tvalid,
   input  wire logic                    s_axis_tlast,
   output logic                         s_axis_tready,
-  // h of the last layer, forward then reverse, or scores, or a class; tlast with the last beat of a sequence
+  // h or its projection of the last layer, forward then reverse, or scores, or a class; tlast with the last beat of a sequence
   output logic      [OutWidth-1:0]     m_axis_tdata,
   output logic                         m_axis_tvalid,
   output logic                         m_axis_tlast,
@@ -88,7 +99,7 @@ module lstm_stack #(
   // weights and biases of every cell, and of the head: write while not busy
   input  wire logic                    weight_write_i,
   input  wire logic [CellBits-1:0]     weight_cell_i,
-  input  wire logic [2:0]              weight_memory_i,  // 0: weights, 1: biases, 2: peepholes; 3, 4: weights, biases of the head
+  input  wire logic [2:0]              weight_memory_i,  // 0: weights, 1: biases, 2: peepholes; 3, 4: weights, biases of the head; 5, 6: those of the projection
   input  wire logic [31:0]             weight_address_i, // {word, piece of 32 bits: 12 bits}
   input  wire logic [31:0]             weight_data_i,
   input  wire logic                    keep_i,           // forward cells go on from the last states, not from h0 and c0
@@ -102,15 +113,16 @@ module lstm_stack #(
   output logic                         overflow_o        // sticky: a sequence was longer than MaxSteps and was cut
 );
   localparam int InBeats = (InputSize + InElements - 1) / InElements;
-  localparam int HiddenBeats = (HiddenSize + OutElements - 1) / OutElements;
+  localparam int OutBeats = (OutputSize + OutElements - 1) / OutElements;
+  localparam logic [32*Cells-1:0] OutFrac = ProjSize > 0 ? ProjFrac : HFrac;
   if (Layers < 1 || Layers > 10 || Direction < 0 || Direction > 2) begin : g_check_layers
     $error("Layers must be 1 to 10, and Direction 0 (forward), 1 (reverse) or 2 (both)");
   end
   if (Head != 0 && OutElements != 1) begin : g_check_head
     $error("a head takes one element per beat: OutElements must be 1");
   end
-  if (Directions == 2 && (HiddenSize % OutElements != 0 || HiddenSize % LinkElements != 0)) begin : g_check_elements
-    $error("with both directions, OutElements and LinkElements must divide HiddenSize");
+  if (Directions == 2 && (OutputSize % OutElements != 0 || OutputSize % LinkElements != 0)) begin : g_check_elements
+    $error("with both directions, OutElements and LinkElements must divide HiddenSize, or ProjSize");
   end
 
   logic [Layers:0] link_last, link_valid, link_ready;  // into each layer, and out of the last
@@ -140,18 +152,18 @@ module lstm_stack #(
   logic [32*Cells-1:0] cell_state;
   for (genvar layer = 0; layer < Layers; layer++) begin : g_layer
     localparam int First = layer * Directions;
-    localparam int Size = layer == 0 ? InputSize : Directions * HiddenSize;
+    localparam int Size = layer == 0 ? InputSize : Directions * OutputSize;
     localparam int XElements = layer == 0 ? InElements : LinkElements;
     localparam int YElements = layer == Layers - 1 ? OutElements : LinkElements;
     localparam int XBits = int'(XWidth[32*First+:32]);
-    localparam int YBits = int'(HWidth[32*First+:32]);
+    localparam int YBits = int'(OutBits[32*First+:32]);
     logic [XElements*XBits-1:0] x;
     logic [YElements*YBits-1:0] y;
     if (layer == 0) begin : g_in
       assign x = in_data;
     end else begin : g_link
-      localparam int FromBits = int'(HWidth[32*(First-1)+:32]);
-      localparam int Shift = int'($signed(HFrac[32*(First-1)+:32])) - int'($signed(XFrac[32*First+:32]));
+      localparam int FromBits = int'(OutBits[32*(First-1)+:32]);
+      localparam int Shift = int'($signed(OutFrac[32*(First-1)+:32])) - int'($signed(XFrac[32*First+:32]));
       for (genvar i = 0; i < LinkElements; i++) begin : g_element
         logic unused_saturated;
         saturate_round #(.InWidth(FromBits), .Shift(Shift), .OutWidth(XBits)) u_convert (
@@ -170,7 +182,7 @@ module lstm_stack #(
     for (genvar direction = 0; direction < Directions; direction++) begin : g_direction
       localparam int Cell = First + direction;
       localparam bit Reverse = Direction == 1 || direction == 1;
-      localparam int StateWidth = int'(HWidth[32*Cell+:32] > CellWidth[32*Cell+:32] ? HWidth[32*Cell+:32] : CellWidth[32*Cell+:32]);
+      localparam int StateWidth = int'(OutBits[32*Cell+:32] > CellWidth[32*Cell+:32] ? OutBits[32*Cell+:32] : CellWidth[32*Cell+:32]);
       logic [StateWidth-1:0] state;
       lstm #(
         .InputSize(Size),
@@ -204,6 +216,17 @@ module lstm_stack #(
         .PeepholeFile({Files, "l", 8'(48 + layer), Reverse ? "_reverse" : "_forward", "_peephole.hex"}),
         .GateClip(GateClip[32*Cell]),
         .CellClip(int'(CellClip[32*Cell+:32])),
+        .ProjSize(ProjSize),
+        .ProjMultipliers(int'(ProjMultipliers[32*Cell+:32])),
+        .ProjWidth(int'(ProjWidth[32*Cell+:32])),
+        .ProjFrac(int'($signed(ProjFrac[32*Cell+:32]))),
+        .ProjWeightWidth(int'(ProjWeightWidth[32*Cell+:32])),
+        .ProjBiasWidth(int'(ProjBiasWidth[32*Cell+:32])),
+        .ProjAccWidth(int'(ProjAccWidth[32*Cell+:32])),
+        .ProjAccFrac(int'($signed(ProjAccFrac[32*Cell+:32]))),
+        .ProjClip(int'(ProjClip[32*Cell+:32])),
+        .ProjWeightFile({Files, "l", 8'(48 + layer), Reverse ? "_reverse" : "_forward", "_projection_weight.hex"}),
+        .ProjBiasFile({Files, "l", 8'(48 + layer), Reverse ? "_reverse" : "_forward", "_projection_bias.hex"}),
         .InElements(XElements),
         .OutElements(YElements),
         .MemoryStages(MemoryStages),
@@ -227,8 +250,8 @@ module lstm_stack #(
         .state_write_i(state_write_i && (Cells == 1 || (int'(state_cell_i) == Cell && !busy_o))),
         .state_data_i(state_data_i[StateWidth-1:0]),
         .state_data_o(state),
-        .weight_write_i(weight_write_i && weight_memory_i < 3'd3 && (Cells == 1 || (int'(weight_cell_i) == Cell && !busy_o))),
-        .weight_memory_i(weight_memory_i[1:0]),
+        .weight_write_i(weight_write_i && weight_memory_i != 3'd3 && weight_memory_i != 3'd4 && (Cells == 1 || (int'(weight_cell_i) == Cell && !busy_o))),
+        .weight_memory_i,
         .weight_address_i,
         .weight_data_i,
         .keep_i(keep_i && !Reverse),
@@ -262,7 +285,7 @@ module lstm_stack #(
         .busy_o(fork_busy)
       );
       direction_join #(
-        .Width(YElements * YBits), .Beats(HiddenSize / YElements), .MaxSteps(MaxSteps), .MemoryStages(MemoryStages)
+        .Width(YElements * YBits), .Beats(OutputSize / YElements), .MaxSteps(MaxSteps), .MemoryStages(MemoryStages)
       ) u_join (
         .clk,
         .rst,
@@ -290,7 +313,7 @@ module lstm_stack #(
   logic out_busy, score_saturated;
   stack_output #(
     .Width(YWidth),
-    .Beats(Directions * HiddenBeats),
+    .Beats(Directions * OutBeats),
     .Direction(Direction),
     .MaxSteps(MaxSteps),
     .LastOnly(LastOnly),

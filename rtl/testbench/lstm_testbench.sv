@@ -11,7 +11,8 @@ module lstm_testbench #(
   parameter int Sequences = 1,
   parameter int Steps = 1,          // in all sequences together
   parameter int Cells = 1,
-  parameter int HiddenSize = 64,
+  parameter int OutputSize = 64,    // elements of h, or of its projection
+  parameter int HiddenSize = 64,    // of c
   parameter int Patience = 100000,  // clocks without a beat after which the design counts as stuck
   parameter logic [31:0] Design = '0,
   parameter Vectors = "simulation/"
@@ -61,8 +62,9 @@ module lstm_testbench #(
 
   logic [InWidth:0] stimulus[0:InBeats-1];    // {tlast, tdata}
   logic [OutWidth:0] expected[0:OutBeats-1];  // likewise
-  logic [31:0] first[0:2*Cells*HiddenSize-1]; // of each cell h0, then c0
-  logic [31:0] last[0:2*Cells*HiddenSize-1];  // the same after the last sequence
+  localparam int CellStates = OutputSize + HiddenSize;
+  logic [31:0] first[0:Cells*CellStates-1];   // of each cell h0, then c0
+  logic [31:0] last[0:Cells*CellStates-1];    // the same after the last sequence
   int differences;
 
   task automatic differ(input int at, input logic [63:0] found, input logic [63:0] wanted, input logic [8*20-1:0] what);
@@ -109,6 +111,12 @@ module lstm_testbench #(
     if (answer != wanted) differ(int'(address), 64'(answer), 64'(wanted), "register");
   endtask
 
+  // Before the first h and the first c of a cell, SELECT begins there.
+  task automatic select_state(input int at);
+    if (at % CellStates == 0) write(SELECT, 32'(at / CellStates), OKAY);
+    if (at % CellStates == OutputSize) write(SELECT, 32'(at / CellStates) + 32'h100, OKAY);
+  endtask
+
   // Streams: offered and taken three times in four
   logic streaming, sent, received;
   logic [15:0] random;
@@ -147,9 +155,9 @@ module lstm_testbench #(
     check(IDENTITY, 32'h4c53544d);
     check(DESIGN, Design);
     read(UNMAPPED, SLVERR);
-    for (int i = 0; i < 2 * Cells; i++) begin
-      write(SELECT, 32'(i / 2) + (i % 2 == 1 ? 32'h100 : '0), OKAY);
-      for (int u = 0; u < HiddenSize; u++) write(STATE, first[i*HiddenSize+u], OKAY);
+    for (int i = 0; i < Cells * CellStates; i++) begin
+      select_state(i);
+      write(STATE, first[i], OKAY);
     end
     write(CONTROL, 32'd1, OKAY);
     write(STATE, 32'd0, SLVERR);  // busy from now on
@@ -163,12 +171,10 @@ module lstm_testbench #(
     if (answer[3:0] != 4'h9) differ(int'(FLAGS), 64'(answer), 64'h9, "register");  // done, and the write while busy
     check(STEPS, 32'(Steps));
     check(SEQUENCES, 32'(Sequences));
-    for (int i = 0; i < 2 * Cells; i++) begin
-      write(SELECT, 32'(i / 2) + (i % 2 == 1 ? 32'h100 : '0), OKAY);
-      for (int u = 0; u < HiddenSize; u++) begin
-        read(STATE, OKAY);
-        if (answer != last[i*HiddenSize+u]) differ(i * HiddenSize + u, 64'(answer), 64'(last[i*HiddenSize+u]), "last state");
-      end
+    for (int i = 0; i < Cells * CellStates; i++) begin
+      select_state(i);
+      read(STATE, OKAY);
+      if (answer != last[i]) differ(i, 64'(answer), 64'(last[i]), "last state");
     end
     if (differences != 0) $fatal(1, "FAIL: %0d differences", differences);
     $display("PASS: %0d steps in %0d sequences, %0d beats out, last states", Steps, Sequences, OutBeats);

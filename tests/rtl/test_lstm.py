@@ -37,10 +37,10 @@ EVERY_SHAPE = [
 
 
 @st.composite
-def designs(draw: st.DrawFn, largest: int) -> tuple[CellPlan, int, dict[str, int], str]:
-    """Any plan, any number of lanes, any pipeline."""
+def designs(draw: st.DrawFn, largest: int) -> tuple[CellPlan, int, dict[str, int], str, int]:
+    """Any plan, any number of lanes, of a projection too, any pipeline."""
     sizes = st.integers(1, largest)
-    spec = draw(variants(draw(sizes), draw(sizes), projected=False))
+    spec = draw(variants(draw(sizes), draw(sizes)))
     cell = draw(cell_plans(input_size=spec.input_size, hidden_size=spec.hidden_size, spec=spec))
     multipliers = draw(
         st.one_of(st.integers(1, 40), st.integers(1, 3).map(lambda columns: 4 * columns * cell.hidden_size))
@@ -51,7 +51,7 @@ def designs(draw: st.DrawFn, largest: int) -> tuple[CellPlan, int, dict[str, int
         "ProductStages": draw(st.integers(0, 3)),
         "SumStages": draw(st.integers(0, 1)),
     }
-    return cell, multipliers, stages, draw(st.sampled_from([RANDOM, RAILS]))
+    return cell, multipliers, stages, draw(st.sampled_from([RANDOM, RAILS])), draw(st.integers(1, cell.output_size))
 
 
 def check_everything(cell: CellPlan, multipliers: int, stages: dict[str, int], kind: str, projection: int = 1) -> None:
@@ -70,14 +70,14 @@ def test_equals_the_model(inputs: int, hidden: int, multipliers: int, pipeline: 
 
 @given(design=designs(largest=7))
 @deterministic(max_examples=6)
-def test_any_plan_equals_the_model(design: tuple[CellPlan, int, dict[str, int], str]) -> None:
+def test_any_plan_equals_the_model(design: tuple[CellPlan, int, dict[str, int], str, int]) -> None:
     check_everything(*design)
 
 
 @pytest.mark.nightly
 @given(design=designs(largest=40))
 @deterministic(max_examples=150)
-def test_any_larger_plan_equals_the_model(design: tuple[CellPlan, int, dict[str, int], str]) -> None:
+def test_any_larger_plan_equals_the_model(design: tuple[CellPlan, int, dict[str, int], str, int]) -> None:
     check_everything(*design)
 
 

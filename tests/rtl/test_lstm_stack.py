@@ -15,6 +15,7 @@ from tests.fixed.plans import RAILS, RANDOM, cell_weights, codes, linear_plans, 
 from tests.rtl.bench import plain_plan
 from tests.strategies import deterministic
 
+from gatesmith.fixed import calibrate
 from gatesmith.fixed.linear import LinearPlan, LinearWeights
 from gatesmith.fixed.model import CodeInputs, run
 from gatesmith.fixed.plan import Plan
@@ -28,6 +29,7 @@ from gatesmith.hardware.options import HEAD_OUTPUTS, OUTPUTS, PIPELINES, Options
 from gatesmith.hardware.runner import Design, Job, JobResult, Stimulus, run_jobs
 from gatesmith.hardware.synthesize import TARGETS, map_design
 from gatesmith.hardware.timing import timing
+from gatesmith.ops.operator import LSTM
 from gatesmith.spec import LSTMSpec
 
 DIRECTIONS = ("forward", "reverse", "bidirectional")
@@ -137,7 +139,7 @@ def plain_plans(spec: LSTMSpec) -> Plan:
 def models(draw: st.DrawFn) -> tuple[LSTMSpec, Plan, Options]:
     """Any layers, directions, plan, lanes and stages."""
     sizes = (draw(st.integers(1, most)) for most in (6, 5, 3))
-    spec = draw(variants(*sizes, draw(st.sampled_from(DIRECTIONS)), projected=False))
+    spec = draw(variants(*sizes, draw(st.sampled_from(DIRECTIONS))))
     pipeline = Pipeline(
         memory_stages=draw(st.integers(0, 2)),
         operand_stages=draw(st.integers(0, 1)),
@@ -205,6 +207,29 @@ def test_a_head_equals_the_model(output: str, classes: int, direction: str, pipe
     )
     options = Options(multipliers=7, pipeline=PIPELINES[pipeline], max_steps=5, output=output)
     with stack_bench(spec, options, plan=replace(plan, head=head)) as b:
+        check_everything(b)
+
+
+@pytest.mark.parametrize(
+    ("direction", "output", "multipliers", "pipeline"),
+    [
+        ("bidirectional", "sequence", 5, Pipeline()),
+        ("forward", "class", 24, PIPELINES["middle"]),
+        ("reverse", "last", 70, PIPELINES["shallow"]),
+        ("bidirectional", "sequence", 48, Pipeline(in_elements=3, link_elements=3, out_elements=3, sum_stages=0)),
+    ],
+)
+def test_projections_between_layers(direction: str, output: str, multipliers: int, pipeline: Pipeline) -> None:
+    """Two layers of them; what the second reads is coarser than the first's r; peepholes see c as before."""
+    spec = LSTMSpec(3, 4, 2, direction, proj_size=3, proj_bias=True, proj_clip=3.0, peepholes="io")  # type: ignore[arg-type]
+    lstm, generator = LSTM(spec, seed=1), np.random.default_rng(0)
+    features = 3 * spec.num_directions
+    head = generator.normal(size=(4, features)), generator.normal(size=4)
+    plan = calibrate(lstm, generator.normal(size=(9, 5, 3)), head=head)
+    coarser = replace(plan.cells[-1], x_frac=plan.cells[-1].x_frac - 2)
+    plan = replace(plan, cells=(*plan.cells[: spec.num_directions], *[coarser] * spec.num_directions))
+    options = Options(multipliers=multipliers, pipeline=pipeline, max_steps=5, output=output)
+    with stack_bench(spec, options, plan=plan) as b:
         check_everything(b)
 
 

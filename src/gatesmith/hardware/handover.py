@@ -214,6 +214,7 @@ def test_vectors(design: Handover) -> tuple[dict[str, str], dict[str, Parameter 
         "Sequences": len(lengths),
         "Steps": sum(lengths),
         "Cells": len(plan.cells),
+        "OutputSize": spec.output_size,
         "HiddenSize": spec.hidden_size,
         "Patience": 10_000 + 100 * sum(4 * c.hidden_size * (c.input_size + c.hidden_size) for c in plan.cells),
         "Design": (design_word(design.stack),),
@@ -222,15 +223,15 @@ def test_vectors(design: Handover) -> tuple[dict[str, str], dict[str, Parameter 
 
 def _random_inputs(generator: np.random.Generator, design: Handover, lengths: Sequence[int]) -> CodeInputs:
     """Codes anywhere in their formats; every sequence begins from the same states, as the hardware does."""
-    cells, batch, hidden = design.plan.cells, len(lengths), design.spec.hidden_size
+    cells, batch, spec = design.plan.cells, len(lengths), design.spec
 
-    def states(form: QFormat) -> Codes:
-        return np.repeat(_codes(generator, form, (1, hidden)), batch, axis=0)  # [N, H]
+    def states(form: QFormat, size: int) -> Codes:
+        return np.repeat(_codes(generator, form, (1, size)), batch, axis=0)  # [N, R] or [N, H]
 
     return CodeInputs(
         x=_codes(generator, design.plan.x_format, (max(lengths), batch, design.spec.input_size)),
-        h0=np.stack([states(cell.h_format) for cell in cells]),
-        c0=np.stack([states(cell.c_format) for cell in cells]),
+        h0=np.stack([states(cell.y_format, spec.output_size) for cell in cells]),
+        c0=np.stack([states(cell.c_format, spec.hidden_size) for cell in cells]),
         lengths=np.array(lengths, np.int64),
     )
 
@@ -258,8 +259,8 @@ def _beats(sequences: Sequence[Codes], form: QFormat, elements: int) -> list[int
 
 
 def _states(h: Codes, c: Codes) -> str:
-    """[cells, H] each, as words of 32 bits: of each cell h, then c."""
-    return to_hex([int(code) & 0xFFFFFFFF for code in np.stack([h, c], axis=1).ravel()], 32)
+    """[cells, R] and [cells, H] as words of 32 bits: of each cell h, then c."""
+    return to_hex([int(code) & 0xFFFFFFFF for code in np.concatenate([h, c], axis=1).ravel()], 32)
 
 
 def _literal(kind: str, value: Parameter | str) -> str:

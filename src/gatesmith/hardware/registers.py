@@ -111,7 +111,7 @@ REGISTERS = (
         access="read, write 1 to clear",
         meaning="what was saturated in the selected cell",
         fields=(
-            Field(name="H", low=0, meaning="an element of h"),
+            Field(name="H", low=0, meaning="an element of h, or of its projection"),
             Field(name="C", low=1, meaning="an element of c"),
             Field(name="Z", low=2, meaning="a pre-activation"),
         ),
@@ -137,7 +137,8 @@ REGISTERS = (
                 name="MEMORY",
                 low=9,
                 width=3,
-                meaning="where LOAD goes: 0 weights, 1 biases, 2 peephole weights; 3 weights, 4 biases of the head",
+                meaning="where LOAD goes: 0 weights, 1 biases, 2 peephole weights; 3 weights, 4 biases of the head;"
+                " 5 weights, 6 biases of the projection",
             ),
         ),
     ),
@@ -192,6 +193,15 @@ CONSTANTS = (
     ("CellClip", "bound of c as a code, 0 for none"),
     ("Head", "0: h comes out, 1: scores of a classifier's head, 2: a class"),
     ("Classes", "of the head"),
+    ("ProjSize", "elements of the projection of h, 0 for none"),
+    ("ProjMultipliers", "its products per clock"),
+    ("ProjWidth", "bits of the projection, which takes the place of h"),
+    ("ProjFrac", "its fraction"),
+    ("ProjWeightWidth", "bits of its weights"),
+    ("ProjBiasWidth", "bits of its biases"),
+    ("ProjAccWidth", "bits of its sums"),
+    ("ProjAccFrac", "their fraction, and that of its biases"),
+    ("ProjClip", "bound of the projection as a code, 0 for none"),
 )
 """Name and meaning of each constant of the selected cell, in the order of their addresses; names are parameters."""
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from gatesmith.errors import ToolError
 from gatesmith.fixed.qformat import Codes
 from gatesmith.hardware import cxxrtl, verilator
-from gatesmith.hardware.timing import PIPELINE, output_size, timing
+from gatesmith.hardware.timing import PIPELINE, cell_output_size, timing
 from gatesmith.hardware.verilator import Parameter, Probe
 
 Simulator = Literal["verilator", "cxxrtl"]
@@ -205,7 +205,7 @@ class _Shape:
             out_elements=last["OutElements"],
             out_width=_output_width(top, last),
             cells=len(cells),
-            recurrent=output_size(first),
+            recurrent=cell_output_size(first),
             hidden=first["HiddenSize"],
             units=timing(first).units,
             state_width=32 if design.cells else widest,
@@ -238,7 +238,7 @@ class _Shape:
 
 def _outputs(top: Mapping[str, Parameter], last: Mapping[str, int], *, both: bool) -> int:
     """Elements of one step out: h of the last layer, scores, or a class."""
-    features = output_size(last) * (2 if both else 1)
+    features = cell_output_size(last) * (2 if both else 1)
     return (features, _integer(top.get("Classes", 0)), 1)[_integer(top.get("Head", 0))]
 
 

@@ -15,6 +15,7 @@ from gatesmith.hardware.emitted import output_size
 from gatesmith.hardware.manifest import Export, load_export, memory_files
 from gatesmith.hardware.options import HEAD_OUTPUTS
 from gatesmith.hardware.runner import Codes, Design, Job, JobResult, Simulator, Stimulus, run_jobs
+from gatesmith.hardware.timing import cell_output_size
 from gatesmith.hardware.verilator import Parameter
 
 __all__ = [
@@ -43,8 +44,8 @@ class Simulation:
     """What one cell returned.
 
     Attributes:
-        y: [T, N, H] codes, zero beyond a sequence's length.
-        h_n, c_n: [N, H]
+        y: [T, N, R] codes, zero beyond a sequence's length.
+        h_n: [N, R], c_n: [N, H]
         saturated: [N, 3] whether a z, c or h of a sequence was saturated.
         steps: time steps that were run, over all sequences.
         cycles: clocks that they took, from each sequence's first beat in to its last beat out.
@@ -101,7 +102,7 @@ def simulate(
         folder: written by :func:`gatesmith.hardware.export.export`.
         x: [T, N, D] codes of the cell's input, in the cell's own order of time.
         lengths: [N] valid steps of each sequence.
-        h0, c0: [N, H] codes.
+        h0: [N, R] codes, c0: [N, H].
         cell: which of the manifest's cells.
         timeout_s: seconds after which the simulator is stopped.
         simulator: which; they have no front end in common.
@@ -156,12 +157,12 @@ def simulate_model(
         exported = replace(exported, options=replace(exported.options, output=output))
     spec, plan, output = exported.spec, exported.plan, exported.options.output
     counts, (steps, batch, _) = np.asarray(inputs.lengths, np.int64), inputs.x.shape
-    states = (len(exported.cells), batch, spec.hidden_size)
+    cells = len(exported.cells)
     _require_shapes(
         ("x", inputs.x, (steps, batch, spec.input_size)),
         ("lengths", counts, (batch,)),
-        ("h0", inputs.h0, states),
-        ("c0", inputs.c0, states),
+        ("h0", inputs.h0, (cells, batch, spec.output_size)),
+        ("c0", inputs.c0, (cells, batch, spec.hidden_size)),
     )
     if spec.direction != "forward" and stimulus and stimulus.keep:
         raise InputError(
@@ -173,9 +174,9 @@ def simulate_model(
             f"a sequence has {counts.max()} steps; the reverse direction of this design turns around at most"
             f" {exported.options.max_steps}, export it with a larger max_steps"
         )
-    y = np.zeros((steps, batch, spec.num_directions * spec.hidden_size), np.int64)
+    y = np.zeros((steps, batch, spec.num_directions * spec.output_size), np.int64)
     head = np.zeros((batch, output_size(plan, output, y.shape[2])), np.int64)
-    h_n, c_n, saturated = inputs.h0.copy(), inputs.c0.copy(), np.zeros((*states[:2], 3), np.bool_)
+    h_n, c_n, saturated = inputs.h0.copy(), inputs.c0.copy(), np.zeros((cells, batch, 3), np.bool_)
     jobs = {
         int(n): Job(x=inputs.x[: counts[n], n], lengths=(int(counts[n]),), h0=inputs.h0[:, n], c0=inputs.c0[:, n])
         for n in np.flatnonzero(counts)
@@ -234,15 +235,16 @@ def simulate_design(
     progress: Progress | None = None,
 ) -> Simulation:
     """As :func:`simulate`, for an ``lstm`` that no export describes."""
-    inputs, hidden = (cast("int", design.parameters[name]) for name in ("InputSize", "HiddenSize"))
+    parameters = cast("Mapping[str, int]", design.parameters)
+    inputs, hidden, outputs = parameters["InputSize"], parameters["HiddenSize"], cell_output_size(parameters)
     counts, (steps, batch, _) = np.asarray(lengths, np.int64), x.shape
     _require_shapes(
         ("x", x, (steps, batch, inputs)),
         ("lengths", counts, (batch,)),
-        ("h0", h0, (batch, hidden)),
+        ("h0", h0, (batch, outputs)),
         ("c0", c0, (batch, hidden)),
     )
-    y = np.zeros((steps, batch, hidden), np.int64)
+    y = np.zeros((steps, batch, outputs), np.int64)
     h_n, c_n, saturated = h0.copy(), c0.copy(), np.zeros((batch, 3), np.bool_)
     jobs = {
         int(n): Job(x=x[: counts[n], n], lengths=(int(counts[n]),), h0=h0[n], c0=c0[n])  # [length, D]

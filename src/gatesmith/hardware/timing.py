@@ -45,7 +45,7 @@ def timing(parameters: Mapping[str, int]) -> Timing:
         raise ExportError(
             f"InputSize, HiddenSize, Multipliers are {inputs}, {hidden}, {multipliers}; expected at least 1"
         )
-    outputs = output_size(given)
+    outputs = cell_output_size(given)
     rows, columns = 4 * hidden, inputs + outputs
     lanes, per_cycle = min(multipliers, rows), max(1, multipliers // rows)
     units = min(per_cycle, hidden)
@@ -65,7 +65,7 @@ def timing(parameters: Mapping[str, int]) -> Timing:
     )
 
 
-def output_size(parameters: Mapping[str, int]) -> int:
+def cell_output_size(parameters: Mapping[str, int]) -> int:
     """R: elements that leave ``lstm`` in a step."""
     return parameters.get("ProjSize", 0) or parameters["HiddenSize"]
 
@@ -95,7 +95,7 @@ def _loop(given: Mapping[str, int], lanes: int, per_cycle: int, words: int) -> i
     pointwise = 5 + 3 * memory + 4 * operand + 4 * product + 17 * add + _variant_stages(given)
     gather = 1 + add + (4 if serial else 0)
     latency = sums + gather + pointwise + 2 + memory + add
-    outputs = output_size(given)
+    outputs = cell_output_size(given)
     out_units = min(per_cycle, outputs)
     if per_cycle > 1:
         enough, uses = words - 1, [inputs // per_cycle + group for group in range(-(-outputs // out_units))]

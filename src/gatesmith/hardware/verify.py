@@ -30,8 +30,8 @@ class Verification:
         mismatched_elements: of those, how many differ.
         first_mismatch: where the first one is, in words; empty where there is none.
         cycles_per_step: clocks per time step, the average over all sequences, one after another.
-        mac_utilisation: share of the multipliers' time spent on products, 4H(D + H)T / (P * clocks) over all cells.
-        y: [T, N, directions * H] codes of the last layer's output.
+        mac_utilisation: share of the multipliers' time spent on products, 4H(D + R)T / (P * clocks) over all cells.
+        y: [T, N, directions * R] codes of the last layer's output.
         head: [N, elements] codes of the scores, or the class, of every sequence; None where the design has no head.
     """
 
@@ -106,13 +106,12 @@ def verify(
 
 def inputs_of(exported: Export, x: Array, lengths: npt.ArrayLike | None) -> CodeInputs:
     """Real sequences as the codes that an export reads, from zero states."""
-    cells, (steps, batch, _) = len(exported.cells), x.shape
-    zero = np.zeros((cells, batch, exported.spec.hidden_size), np.int64)
+    cells, (steps, batch, _), spec = len(exported.cells), x.shape, exported.spec
     counts: Codes = np.asarray([steps] * batch if lengths is None else lengths, np.int64)
     return CodeInputs(
         x=exported.plan.x_format.quantise(x),
-        h0=zero,
-        c0=zero,
+        h0=np.zeros((cells, batch, spec.output_size), np.int64),
+        c0=np.zeros((cells, batch, spec.hidden_size), np.int64),
         lengths=counts,
     )
 
@@ -152,7 +151,7 @@ def _compare(
             where = tuple(int(i) for i in different[0])
             cell = "head" if "head" in name else exported.cells[-1 if name == "h" else where[0]].name
             first = f"{name} of cell {cell} at {where}: {given[where]}, expected {wanted[where]}"
-    products = 4 * spec.hidden_size * sum(cell.plan.input_size + spec.hidden_size for cell in exported.cells)
+    products = 4 * spec.hidden_size * sum(cell.plan.input_size + spec.output_size for cell in exported.cells)
     lanes = exported.multipliers * len(exported.cells)
     return Verification(
         sequences=len(inputs.lengths),
