@@ -30,7 +30,8 @@ class CellCycles:
     """Clocks of one step of one cell.
 
     Attributes:
-        floor_cycles: 4H * (D + H) / P, rounded up: every multiplier busy in every clock.
+        output_size: R, elements of the projection, or of h.
+        floor_cycles: 4H * (D + R) / P, rounded up: every multiplier busy in every clock.
         predicted_cycles: by the formula of rtl/README.md; None where it was not given.
         measured_cycles: in simulation; None where it was not given.
     """
@@ -38,6 +39,7 @@ class CellCycles:
     name: str
     input_size: int
     hidden_size: int
+    output_size: int
     multipliers: int
     floor_cycles: int
     predicted_cycles: int | None
@@ -47,7 +49,7 @@ class CellCycles:
     def utilisation(self) -> float | None:
         """Share of clocks in which a multiplier works on a product of the step."""
         cycles = self.measured_cycles or self.predicted_cycles
-        products = 4 * self.hidden_size * (self.input_size + self.hidden_size)
+        products = 4 * self.hidden_size * (self.input_size + self.output_size)
         return products / (self.multipliers * cycles) if cycles else None
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,7 +80,7 @@ class HardwareFootprint:
             cycles = cell.measured_cycles or cell.predicted_cycles
             if cycles:
                 said.append(
-                    f"Cell {cell.name}: {cycles:.6g} clocks per step, where 4H(D + H)/P allows no less than"
+                    f"Cell {cell.name}: {cycles:.6g} clocks per step, where 4H(D + R)/P allows no less than"
                     f" {cell.floor_cycles}; its multipliers are busy {cell.utilisation:.1%} of the time."
                 )
         bits = sum(memory.bits for memory in self.memories)
@@ -133,6 +135,7 @@ def hardware_footprint(
             name=name,
             input_size=parameters["InputSize"],
             hidden_size=parameters["HiddenSize"],
+            output_size=parameters.get("ProjSize") or parameters["HiddenSize"],
             multipliers=parameters["Multipliers"],
             floor_cycles=-(-products_of_a_step(parameters) // parameters["Multipliers"]),
             predicted_cycles=predicted_cycles[at] if predicted_cycles else None,

@@ -1,7 +1,7 @@
 """The memories of an export, as the RTL declares them, and the block RAMs that they take, from its parameters alone."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -53,15 +53,16 @@ def cell_memories(cell: str, p: Mapping[str, int]) -> tuple[Memory, ...]:
     and cell states, is there so many times.
     """
     inputs, hidden, rows, lanes = p["InputSize"], p["HiddenSize"], 4 * p["HiddenSize"], _lanes(p)
+    outputs, y_width = _outputs(p)
     columns = max(1, p["Multipliers"] // rows)
     units = min(columns, hidden)
-    words = -(-(inputs + hidden) // columns) if columns > 1 else -(-products_of_a_step(p) // lanes)
+    words = -(-(inputs + outputs) // columns) if columns > 1 else -(-products_of_a_step(p) // lanes)
     weight, entry = p["WeightWidth"], p["SlopeWidth"] + p["ActWidth"]
     segments, groups = 2 ** p["TableBits"], -(-hidden // units)
-    x_words, h_words, c_words = (2 * _power_of_two(n) for n in (-(-inputs // columns), -(-hidden // columns), groups))
+    x_words, h_words, c_words = (2 * _power_of_two(n) for n in (-(-inputs // columns), -(-outputs // columns), groups))
     readers = 2 if p.get("Peepholes", 0) % 4 else 1  # peepholes of i and f read c before the gates are there
     read_only = (
-        ("weights", "4H·(D + H)·w", words, lanes * columns * weight, products_of_a_step(p) * weight, 1),
+        ("weights", "4H·(D + R)·w", words, lanes * columns * weight, products_of_a_step(p) * weight, 1),
         ("biases", "4H·b", hidden, 4 * p["BiasWidth"], rows * p["BiasWidth"], units),
         *_peephole_memories(p, units),
         ("sigmoid tables", "3·2^A·(a + slope)", segments, entry, 3 * segments * entry, 3 * units),
@@ -69,16 +70,51 @@ def cell_memories(cell: str, p: Mapping[str, int]) -> tuple[Memory, ...]:
     )
     writable = (
         ("x, two steps", "2D·x", x_words, p["XWidth"], 2 * inputs * p["XWidth"], columns),
-        ("h, two steps", "2H·h", h_words, p["HWidth"], 2 * hidden * p["HWidth"], columns),
+        ("h, two steps", "2R·h", h_words, y_width, 2 * outputs * y_width, columns),
         ("cell states c and c0", "2H·c", c_words, p["CellWidth"], 2 * hidden * p["CellWidth"], readers * units),
         *_sum_memories(p, columns),
-        ("output, two steps", "2H·h", 2 * _power_of_two(groups), units * p["HWidth"] + 2, 2 * hidden * p["HWidth"], 1),
+        _waiting("output, two steps", "2R·h", outputs, min(columns, outputs), y_width),
     )
+    own = _memories(cell, read_only, writable)
+    if not p.get("ProjSize"):
+        return own
+    sizes = (p["ProjSize"], p["ProjMultipliers"], p["ProjAccWidth"], p["ProjWeightWidth"], p["ProjBiasWidth"])
+    before = _waiting("h, to be projected", "2H·h", hidden, units, p["HWidth"])
+    return (*own, *_memories(cell, (), (before,)), *_dense_memories(cell, "projection: ", "RH", hidden, *sizes))
+
+
+def _memories(cell: str, read_only: Iterable[Declared], writable: Iterable[Declared]) -> tuple[Memory, ...]:
     return tuple(
-        _memory(cell, name, formula, words, width, bits, copies, least)
+        _memory(cell, *declared, least)
         for memories, least in ((read_only, ROM_BLOCK_WORDS), (writable, RAM_BLOCK_WORDS))
-        for name, formula, words, width, bits, copies in memories
+        for declared in memories
     )
+
+
+def _outputs(p: Mapping[str, int]) -> tuple[int, int]:
+    """R and the width of its elements: of the projection, or of h."""
+    return (p["ProjSize"], p["ProjWidth"]) if p.get("ProjSize") else (p["HiddenSize"], p["HWidth"])
+
+
+def _waiting(name: str, formula: str, size: int, units: int, width: int) -> Declared:
+    """The FIFO of rtl/lstm_output.sv: two vectors, in groups."""
+    groups = -(-size // units)
+    return (name, formula, _power_of_two(2 * groups), units * width + 2, 2 * size * width, 1)
+
+
+def _dense_memories(
+    cell: str, prefix: str, symbols: str, inputs: int, outputs: int, lanes: int, acc: int, weight: int, bias: int
+) -> tuple[Memory, ...]:
+    """Those of rtl/dense.sv; ``symbols`` stand for outputs and inputs in the formulas."""
+    out, into, turns = symbols[0], symbols[1], -(-outputs // lanes)
+    read_only: list[Declared] = [
+        (f"{prefix}weights", f"{out}·{into}·w", inputs * turns, lanes * weight, inputs * outputs * weight, 1),
+        (f"{prefix}biases", f"{out}·b", outputs, bias, outputs * bias, 1),
+    ]
+    writable: list[Declared] = [(f"{prefix}finished sums", f"{out}·acc", turns, lanes * acc, outputs * acc, 1)]
+    if turns - 1 > REGISTER_WORDS:
+        writable.append(_ring(turns - 1, lanes, acc, prefix))
+    return _memories(cell, read_only, writable)
 
 
 def _peephole_memories(p: Mapping[str, int], units: int) -> list[Declared]:
@@ -99,7 +135,7 @@ def _sum_memories(p: Mapping[str, int], columns: int) -> list[Declared]:
         for count, depth in ((behind, turns), (end - first - behind, turns - 1)):
             if count and depth > REGISTER_WORDS:
                 found.append(_ring(depth, count, acc))
-    offset = 0 if columns > 1 else rows * (p["InputSize"] + p["HiddenSize"] - 1) % lanes
+    offset = 0 if columns > 1 else rows * (p["InputSize"] + _outputs(p)[0] - 1) % lanes
     waiting = -(-(offset + rows) // lanes)
     alone = 0 if lanes < 4 or lanes % 4 == 0 else 4 - (2 if lanes % 2 == 0 else 1)
     if alone:
@@ -110,10 +146,10 @@ def _sum_memories(p: Mapping[str, int], columns: int) -> list[Declared]:
     return _gathered(found)
 
 
-def _ring(depth: int, lanes: int, acc: int) -> Declared:
+def _ring(depth: int, lanes: int, acc: int, prefix: str = "") -> Declared:
     """Sums on their ring: where it is block RAM, the last ones stand in the registers of the read."""
     stored = depth - MEMORY_STAGES if depth >= RAM_BLOCK_WORDS else depth
-    return ("sums on their ring", "acc", stored, lanes * acc, depth * lanes * acc, 1)
+    return (f"{prefix}sums on their ring", "acc", stored, lanes * acc, depth * lanes * acc, 1)
 
 
 def _gathered(memories: Sequence[Declared]) -> list[Declared]:
@@ -132,8 +168,8 @@ def stack_memories(p: Mapping[str, int], cells: Sequence[Mapping[str, int]]) -> 
         p: those parameters of ``lstm_stack`` that are one number for all cells.
         cells: the parameters of each cell, in their order.
     """
-    head = _head_memories(p, cells[-1]["HiddenSize"]) if p["Head"] else ()
-    return (*(_memory("stack", *buffer, RAM_BLOCK_WORDS) for buffer in _gathered(list(_buffers(p, cells)))), *head)
+    head = _head_memories(p, _outputs(cells[-1])[0]) if p["Head"] else ()
+    return (*_memories("stack", (), _gathered(list(_buffers(p, cells)))), *head)
 
 
 def _buffers(p: Mapping[str, int], cells: Sequence[Mapping[str, int]]) -> Iterator[Declared]:
@@ -141,17 +177,17 @@ def _buffers(p: Mapping[str, int], cells: Sequence[Mapping[str, int]]) -> Iterat
     first_cells = cells[:: 2 if both else 1]  # of every layer
     for cell in first_cells:
         bottom, top = cell is first_cells[0], cell is first_cells[-1]
-        hidden, width, elements = cell["HiddenSize"], cell["HWidth"], cell["OutElements"]
+        (size, width), elements = _outputs(cell), cell["OutElements"]
         if both or (reverse and bottom):
             name = "x, to be turned around"
             yield _turned(name, "2S·D·x", cell["InputSize"], cell["InElements"], cell["XWidth"], longest)
         if both:
-            words = _power_of_two(2 * longest * hidden // elements)
-            yield ("h forward, waiting for reverse", "2S·H·h", words, elements * width, words * elements * width, 1)
+            words = _power_of_two(2 * longest * size // elements)
+            yield ("h forward, waiting for reverse", "2S·R·h", words, elements * width, words * elements * width, 1)
         if both or (reverse and top):
-            yield _turned("h, to be turned back", "2S·H·h", hidden, elements, width, longest)
+            yield _turned("h, to be turned back", "2S·R·h", size, elements, width, longest)
         if p["LastOnly"] and top:
-            yield _turned("h of the last step", "2H·h", (2 if both else 1) * hidden, elements, width, 1)
+            yield _turned("h of the last step", "2R·h", (2 if both else 1) * size, elements, width, 1)
 
 
 def _turned(name: str, formula: str, size: int, elements: int, width: int, steps: int) -> Declared:
@@ -160,26 +196,13 @@ def _turned(name: str, formula: str, size: int, elements: int, width: int, steps
     return (name, formula, words, elements * width, 2 * steps * size * width, 1)
 
 
-def _head_memories(p: Mapping[str, int], hidden: int) -> tuple[Memory, ...]:
+def _head_memories(p: Mapping[str, int], size: int) -> tuple[Memory, ...]:
     """Those of rtl/dense_head.sv; one product in a clock, so that a ring holds the sums of all classes but one."""
-    inputs = (2 if p["Direction"] == 2 else 1) * hidden
+    inputs = (2 if p["Direction"] == 2 else 1) * size
     classes, acc, w, b = p["Classes"], p["HeadAccWidth"], p["HeadWeightWidth"], p["HeadBiasWidth"]
     scores, width = (1, max(2, (classes - 1).bit_length() + 1)) if p["Head"] == 2 else (classes, p["ScoreWidth"])
-    read_only: list[Declared] = [
-        ("weights", "K·H·w", inputs * classes, w, inputs * classes * w, 1),
-        ("biases", "K·b", classes, b, classes * b, 1),
-    ]
-    writable: list[Declared] = [
-        ("finished sums", "K·acc", classes, acc, classes * acc, 1),
-        ("output, two vectors", "2K·y", _power_of_two(2 * scores), width + 2, 2 * scores * width, 1),
-    ]
-    if classes - 1 > REGISTER_WORDS:
-        writable.append(_ring(classes - 1, 1, acc))
-    return tuple(
-        _memory("head", *declared, least)
-        for memories, least in ((read_only, ROM_BLOCK_WORDS), (writable, RAM_BLOCK_WORDS))
-        for declared in memories
-    )
+    out = _memories("head", (), (_waiting("output, two vectors", "2K·y", scores, 1, width),))
+    return (*_dense_memories("head", "", "KR", inputs, classes, 1, acc, w, b), *out)
 
 
 def _lanes(p: Mapping[str, int]) -> int:
@@ -214,8 +237,8 @@ def _memory(
 
 
 def products_of_a_step(p: Mapping[str, int]) -> int:
-    """4H(D + H)."""
-    return 4 * p["HiddenSize"] * (p["InputSize"] + p["HiddenSize"])
+    """4H(D + R)."""
+    return 4 * p["HiddenSize"] * (p["InputSize"] + _outputs(p)[0])
 
 
 def _power_of_two(count: int) -> int:

@@ -16,6 +16,7 @@ def block_diagram(spec: LSTMSpec, options: Options) -> str:
         columns.append([("reverser", f"up to {options.max_steps} steps")])
     for layer in range(spec.num_layers):
         size = f"D = {spec.layer_input_size(layer)}, H = {spec.hidden_size}"
+        size += f", R = {spec.proj_size}" if spec.proj_size else ""
         columns.append([(f"layer {layer}, {direction}", size) for direction in spec.directions])
     if turned:
         columns.append([("reverser", f"up to {options.max_steps} steps")])

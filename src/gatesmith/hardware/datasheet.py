@@ -16,7 +16,7 @@ from gatesmith.hardware.emitted import output_format, output_size
 from gatesmith.hardware.options import HEAD_OUTPUTS, Options
 from gatesmith.hardware.registers import CONSTANTS, CONSTANTS_OFFSET, REGISTERS, WINDOW_BYTES
 from gatesmith.hardware.templates import TEMPLATES, filled
-from gatesmith.hardware.timing import timing
+from gatesmith.hardware.timing import cell_output_size, timing
 from gatesmith.spec import LSTMSpec
 
 RESULTS = "build/synthesis-*.json"
@@ -64,7 +64,7 @@ def read_results(folder: Path) -> list[Mapping[str, Any]]:
 def render(sheet: Sheet) -> str:
     """The page as text."""
     pipeline, spec = sheet.options.pipeline, sheet.spec
-    features = output_size(sheet.plan, sheet.options.output, spec.num_directions * spec.hidden_size)
+    features = output_size(sheet.plan, sheet.options.output, spec.num_directions * spec.output_size)
     waves = ("stream_in", "stream_out", "register_write", "register_read")
     return filled(
         "datasheet.html",
@@ -115,10 +115,11 @@ REVERSE_LIMITS = (
 def _overview(sheet: Sheet) -> str:
     spec, options = sheet.spec, sheet.options
     slowest = max(timing(parameters).cycles_per_step for _, parameters in sheet.cells)
+    projected = f", projected R = {spec.proj_size}" if spec.proj_size else ""
     rows = [
         ("Module", f"{sheet.top} in rtl/{sheet.top}.sv"),
         ("Model", f"LSTM, {_counted(spec.num_layers, 'layer')}, {spec.direction}"),
-        ("Sizes", f"input D = {spec.input_size}, hidden H = {spec.hidden_size}"),
+        ("Sizes", f"input D = {spec.input_size}, hidden H = {spec.hidden_size}{projected}"),
         ("Output", OUTPUT_WORDS[options.output]),
         ("Multipliers", f"P = {options.multipliers} in each of {_counted(len(sheet.cells), 'cell')}"),
         ("Weights and biases", "RAM, loaded over the control bus" if options.writable_weights else "ROM"),
@@ -152,10 +153,22 @@ def _cell_formats(names: str, cell: CellPlan) -> str:
         ("z, pre-activations", cell.z_format),
         ("i, f, g, o, gates", cell.a_format),
         *([("peephole weights", cell.p_format)] if cell.peepholes else []),
+        *_projection_formats(cell),
     ]
     rows: list[Row] = [_format_row(*one) for one in named]
     rows.append(("sums", "exact", cell.acc_width, cell.acc_frac, "can't overflow"))
     return table(f"Formats of {names}", FORMAT_COLUMNS, rows)
+
+
+def _projection_formats(cell: CellPlan) -> list[tuple[str, QFormat]]:
+    if cell.projection is None:
+        return []
+    map_ = cell.projection
+    return [
+        ("r, projection of h, read by the next step", map_.y_format),
+        ("W_hr, weights of the projection", map_.w_format),
+        ("b_hr, its biases", map_.b_format),
+    ]
 
 
 def _format_row(what: str, form: QFormat) -> Row:
@@ -199,7 +212,7 @@ def _cycles(sheet: Sheet) -> str:
     rows: list[Row] = []
     for name, parameters in sheet.cells:
         found = timing(parameters)
-        products = 4 * parameters["HiddenSize"] * (parameters["InputSize"] + parameters["HiddenSize"])
+        products = 4 * parameters["HiddenSize"] * (parameters["InputSize"] + cell_output_size(parameters))
         share = products / (parameters["Multipliers"] * found.cycles_per_step)
         rows.append((name, products, found.words, found.cycles_per_step, f"{share:.1%}"))
     return table("This design", ("cell", "products", "words", "cycles per step", "multipliers busy"), rows)

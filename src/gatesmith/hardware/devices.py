@@ -116,6 +116,7 @@ def require_predicted_fit(device: Device, cells: Iterable[tuple[str, Mapping[str
     if device.target != "ice40":  # whose products are built from look-up tables
         lanes = [timing(one) for one in parameters.values()]
         needed["dsps"] = sum(one.lanes * one.columns_per_cycle for one in lanes)
+        needed["dsps"] += sum(one.get("ProjMultipliers", 0) for one in parameters.values())
     _require(device, needed, "at least ")
 
 

@@ -29,6 +29,9 @@ CHANNELS = {
 }
 """Streams that the design drives, by the beginning of valid and ready, and what must stand still while they wait."""
 
+MEMORIES = {"WeightFile": 0, "BiasFile": 1, "PeepholeFile": 2, "ProjWeightFile": 5, "ProjBiasFile": 6}
+"""Numbers of a cell's memories in SELECT.MEMORY, by the parameter that names the file."""
+
 
 class Bench:
     """The design under test with a master on every bus."""
@@ -116,7 +119,7 @@ class Bench:
         await self.set("SELECT", cell | c * bit("SELECT", "C") | memory << low)
 
     async def write_states(self, h0: Codes, c0: Codes) -> None:
-        """[cells, H] each."""
+        """[cells, R] and [cells, H]."""
         for cell in range(len(h0)):
             for states, c in ((h0, False), (c0, True)):
                 await self.select(cell, c=c)
@@ -124,20 +127,22 @@ class Bench:
                     await self.set("STATE", int(code) & 0xFFFFFFFF)
 
     async def read_states(self) -> tuple[Codes, Codes]:
-        """[cells, H] each."""
+        """[cells, R] and [cells, H]."""
         found: list[list[list[int]]] = [[], []]
+        sizes = self.design.spec.output_size, self.design.spec.hidden_size
         for cell in range(len(self.plan.cells)):
             for c in (False, True):
                 await self.select(cell, c=c)
-                words = [await self.get("STATE") for _ in range(self.design.spec.hidden_size)]
+                words = [await self.get("STATE") for _ in range(sizes[c])]
+                assert await self.get("STATUS") & bit("STATUS", "STATE_END")
                 found[c].append([word - (word >> 31 << 32) for word in words])
         return np.array(found[0]), np.array(found[1])
 
     async def load(self, model: Model) -> None:
         """Every memory, its file's words in order, in pieces of 32 bits; memories that there are none of stay empty."""
         for cell, (plan, codes) in enumerate(zip(self.plan.cells, model.cells, strict=True)):
-            files = cell_files(plan, codes, self.design.multipliers)
-            for memory, name in enumerate(("WeightFile", "BiasFile", "PeepholeFile")):
+            files = cell_files(plan, codes, self.design.multipliers, self.design.projection_multipliers)
+            for name, memory in MEMORIES.items():
                 await self._load(cell, memory, files.get(name, ""))
         if model.head:
             for memory, text in enumerate(head_files(self.plan.head, model.head).values(), start=3):
@@ -162,11 +167,11 @@ class Bench:
         return self.generator.integers(form.min_code, form.max_code + 1, size=(steps, self.design.spec.input_size))
 
     def states(self) -> tuple[Codes, Codes]:
-        """Random h0 and c0, [cells, H]."""
-        shape, cell = (len(self.plan.cells), self.design.spec.hidden_size), self.plan.cells[0]
+        """Random h0 [cells, R] and c0 [cells, H]."""
+        spec, cell = self.design.spec, self.plan.cells[0]
         return tuple(
-            self.generator.integers(form.min_code, form.max_code + 1, size=shape)
-            for form in (cell.h_format, cell.c_format)
+            self.generator.integers(form.min_code, form.max_code + 1, size=(len(self.plan.cells), size))
+            for form, size in ((cell.y_format, spec.output_size), (cell.c_format, spec.hidden_size))
         )
 
     @property

@@ -46,19 +46,20 @@ class BusDesign:
     output: str = "sequence"
     classes: int = 0
     max_steps: int = 8
+    projection_multipliers: int = 1
     data_width: int = 12
 
     @property
     def output_size(self) -> int:
         """Elements of a step out."""
-        return output_size(self.plan(), self.output, self.spec.num_directions * self.spec.hidden_size)
+        return output_size(self.plan(), self.output, self.spec.num_directions * self.spec.output_size)
 
     def lstm(self, seed: int = 1) -> LSTM:
         return LSTM(self.spec, seed=seed)
 
     def head(self, seed: int = 1) -> tuple[np.ndarray, np.ndarray] | None:
         generator = np.random.default_rng(seed)
-        features = self.spec.num_directions * self.spec.hidden_size
+        features = self.spec.num_directions * self.spec.output_size
         weight, bias = generator.uniform(-1, 1, size=(self.classes, features)), generator.uniform(-1, 1, self.classes)
         return (weight, bias) if self.classes else None
 
@@ -78,12 +79,12 @@ class BusDesign:
     def expected(
         self, model: Model, x: Codes, h0: Codes | None = None, c0: Codes | None = None
     ) -> tuple[Codes, CodeOutputs]:
-        """[steps out, elements], and what else the model says of x [T, D] from states [cells, H], zero where None."""
-        zero = np.zeros((len(model.cells), self.spec.hidden_size), np.int64)
+        """[steps out, elements], and what else the model says of x [T, D] from states, zero where None."""
+        zero = [np.zeros((len(model.cells), size), np.int64) for size in (self.spec.output_size, self.spec.hidden_size)]
         inputs = CodeInputs(
             x=x[:, None],
-            h0=(zero if h0 is None else h0)[:, None],
-            c0=(zero if c0 is None else c0)[:, None],
+            h0=(zero[0] if h0 is None else h0)[:, None],
+            c0=(zero[1] if c0 is None else c0)[:, None],
             lengths=np.array([len(x)]),
         )
         outputs = run(self.spec, self.plan(), model.cells, inputs)
@@ -103,6 +104,7 @@ class BusDesign:
             pipeline=self.pipeline,
             max_steps=self.max_steps,
             output=self.output,
+            projection_multipliers=self.projection_multipliers if self.spec.proj_size else 0,
             head=self.head(),
         )
 
@@ -110,10 +112,11 @@ class BusDesign:
 SINGLE = BusDesign(name="single", spec=LSTMSpec(3, 5, peepholes="ifo"), multipliers=7, pipeline=Pipeline())
 STACK = BusDesign(
     name="stack",
-    spec=LSTMSpec(2, 3, 2, direction="bidirectional"),
+    spec=LSTMSpec(2, 3, 2, direction="bidirectional", proj_size=2, proj_bias=True),
     multipliers=24,
     pipeline=Pipeline(in_elements=2, memory_stages=1, operand_stages=0, product_stages=1, sum_stages=1),
     output="scores",
     classes=4,
+    projection_multipliers=2,
 )
 DESIGNS = {design.name: design for design in (SINGLE, STACK)}
