@@ -289,6 +289,30 @@ inline void put_state(const Formats<V> &formats, const Scratch<V> &scratch, int6
     }
 }
 
+// r of the h that the blocks left, as operands of the next step, where the sequence runs; and the lanes where one was
+// saturated.
+inline void project(const Formats<LongVector> &formats, const Scratch<LongVector> &scratch, LongVector *saturated) {
+    const int64_t *weights = formats.w_hr;
+    for (int64_t k = 0; k < formats.outputs; ++k, weights += formats.hidden) {
+        LongVector sums[VECTORS];
+        std::fill(sums, sums + VECTORS, LongVector{} + formats.b_hr[k]);
+        for (int64_t unit = 0; unit < formats.hidden; ++unit) {
+            const LongVector weight = LongVector{} + weights[unit];
+            for (int at = 0; at < VECTORS; ++at) {
+                sums[at] = multiply_add(sums[at], weight, scratch.emitted[unit * VECTORS + at]);
+            }
+        }
+        for (int at = 0; at < VECTORS; ++at) {
+            const LongVector wide = formats.r(sums[at]), bound = LongVector{} + formats.r_clip;
+            LongVector r = saturate(wide, formats.r_high);
+            if (formats.r_clip) r = r > bound ? bound : r < -bound ? -bound : r;
+            else saturated[at] |= (LongVector)(r != wide) & scratch.valid[at];
+            const int64_t word = k * VECTORS + at;
+            scratch.h_next()[word] = scratch.valid[at] ? r : scratch.h()[word];
+        }
+    }
+}
+
 // One time step of one group.
 template <class V, Sums SUMS>
 void step(const Formats<V> &formats, Scratch<V> &scratch) {
@@ -304,7 +328,11 @@ void step(const Formats<V> &formats, Scratch<V> &scratch) {
             }
         }
         update(formats, scratch, seen, block, gates, scratch.c + block * TILE, h);
-        put_state(formats, scratch, block, h);
+        if (formats.projected) std::copy(h, h + TILE, scratch.emitted + block * TILE);
+        else put_state(formats, scratch, block, h);
+    }
+    if constexpr (!is_narrow<V>) {
+        if (formats.projected) project(formats, scratch, scratch.saturated[2]);
     }
     for (int vector = 0; !short_cell && vector < VECTORS; ++vector) {
         scratch.saturated[0][vector] |= outside(seen.z[vector], formats.z_high) & scratch.valid[vector];
@@ -331,6 +359,7 @@ void forward_group(
 ) {
     Scratch<V> scratch(formats.packed, memory);
     const int64_t lanes = std::min<int64_t>(GROUP<V>, run.batch - start), hidden = formats.hidden;
+    const int64_t outputs = formats.outputs;
     const int64_t *order = run.order + start;
     auto valid = reinterpret_cast<Code<V> *>(scratch.valid);
     auto state = reinterpret_cast<Code<V> *>(scratch.c);
@@ -339,10 +368,10 @@ void forward_group(
     int64_t longest = 0;
     for (int64_t lane = 0; lane < lanes; ++lane) {
         longest = std::max(longest, run.lengths[order[lane]]);
-        given[lane / WIDTH<V>][lane % WIDTH<V>] = run.h0 + order[lane] * hidden;
+        given[lane / WIDTH<V>][lane % WIDTH<V>] = run.h0 + order[lane] * outputs;
         for (int64_t u = 0; u < hidden; ++u) state[u * GROUP<V> + lane] = (Code<V>)run.c0[order[lane] * hidden + u];
     }
-    for (int vector = 0; vector < VECTORS; ++vector) put_rows(scratch.h() + vector, given[vector], hidden, Conversion());
+    for (int vector = 0; vector < VECTORS; ++vector) put_rows(scratch.h() + vector, given[vector], outputs, Conversion());
     const Conversion convert(cell, run);
     for (int64_t t = 0; t < longest; ++t) {
         for (int64_t lane = 0; lane < lanes; ++lane) {
@@ -357,16 +386,16 @@ void forward_group(
         }
         step(formats, scratch);
         std::swap(scratch.operands, scratch.next);
-        for (int vector = 0; vector < VECTORS; ++vector) take_rows(scratch.h() + vector, taken[vector], hidden);
+        for (int vector = 0; vector < VECTORS; ++vector) take_rows(scratch.h() + vector, taken[vector], outputs);
     }
     for (int64_t lane = 0; lane < lanes; ++lane) {
-        taken[lane / WIDTH<V>][lane % WIDTH<V>] = run.h_n + order[lane] * hidden;
+        taken[lane / WIDTH<V>][lane % WIDTH<V>] = run.h_n + order[lane] * outputs;
         for (int64_t u = 0; u < hidden; ++u) run.c_n[order[lane] * hidden + u] = state[u * GROUP<V> + lane];
         for (int flag = 0; flag < 3; ++flag) {
             run.saturated[order[lane] * 3 + flag] = reinterpret_cast<Code<V> *>(scratch.saturated[flag])[lane] != 0;
         }
     }
-    for (int vector = 0; vector < VECTORS; ++vector) take_rows(scratch.h() + vector, taken[vector], hidden);
+    for (int vector = 0; vector < VECTORS; ++vector) take_rows(scratch.h() + vector, taken[vector], outputs);
 }
 
 template <class V>

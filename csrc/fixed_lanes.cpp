@@ -16,11 +16,11 @@ int64_t bits_in_round_shift(int64_t width, int64_t shift) {
     return shift > 0 ? std::max(width, shift + 1) + 1 : width - shift;
 }
 
-// Whether everything but the lanes and the products for c and h fits 32 bits, and every operand 16. Peepholes are left
-// to the wide version. Gates are at most 1, so c is less than 2 bits wider before it is saturated.
+// Whether everything but the lanes and the products for c and h fits 32 bits, and every operand 16. Peepholes and
+// projections are left to the wide version. Gates are at most 1, so c is less than 2 bits wider before it is saturated.
 bool formats_fit(const gatesmith_fixed_cell &cell) {
     int64_t segment_bits = cell.z_width - 1 - cell.table_bits;
-    return !cell.peepholes && cell.x_width <= 16 && cell.h_width <= 16 && cell.w_width <= 16 &&
+    return !cell.peepholes && !cell.projected && cell.x_width <= 16 && cell.h_width <= 16 && cell.w_width <= 16 &&
         cell.a_width + cell.slope_width <= 32 && cell.c_width + 2 <= SHORT_BITS &&
         bits_in_round_shift(cell.c_width, cell.c_frac - cell.z_frac) <= SHORT_BITS &&
         bits_in_round_shift(cell.slope_width + cell.z_width - 1, segment_bits) <= 32;
@@ -44,8 +44,8 @@ Bounds bounds(const gatesmith_fixed_cell &cell) {
     };
     for (int64_t row = 0; row < 4 * cell.hidden_size; ++row) {
         int64_t x = add(cell.w_ih + row * cell.input_size, cell.input_size, found.w_ih);
-        int64_t h = add(cell.w_hh + row * cell.hidden_size, cell.hidden_size, found.w_hh);
-        int64_t sum = (x << (cell.x_width - 1 + cell.x_shift)) + (h << (cell.h_width - 1 + cell.h_shift));
+        int64_t h = add(cell.w_hh + row * cell.output_size, cell.output_size, found.w_hh);
+        int64_t sum = (x << (cell.x_width - 1 + cell.x_shift)) + (h << (cell.y_width - 1 + cell.h_shift));
         found.sum = std::max(found.sum, sum + std::abs(cell.b[row]));
     }
     return found;

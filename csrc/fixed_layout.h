@@ -52,7 +52,7 @@ struct Packed {
     explicit Packed(const gatesmith_fixed_cell &cell)
         : blocks(ceil_div(cell.hidden_size, UNITS)),
           x_words(operand_words<V>(cell.input_size)),
-          h_words(operand_words<V>(cell.hidden_size)),
+          h_words(operand_words<V>(cell.output_size)),
           entries((int64_t)1 << cell.table_bits),
           planes(is_narrow<V> && entries <= PLANE_ENTRIES) {}
 
@@ -76,6 +76,7 @@ template <class V>
 struct Scratch {
     V *operands, *next;       // [x_words + h_words][VECTORS]: x, and h, which is the state too; and those after the step
     V *c;                     // [blocks * UNITS][VECTORS]
+    V *emitted;               // likewise: h before its projection
     V valid[VECTORS];         // all ones in the lanes whose sequence still runs
     V saturated[3][VECTORS];  // all ones in the lanes where a z, c or h was
     int64_t x_words;
@@ -84,6 +85,7 @@ struct Scratch {
         operands = static_cast<V *>(memory);
         next = operands + (packed.x_words + packed.h_words) * VECTORS;
         c = next + (packed.x_words + packed.h_words) * VECTORS;
+        emitted = c + packed.blocks * UNITS * VECTORS;
         std::memset(memory, 0, bytes(packed));
     }
 
@@ -92,7 +94,7 @@ struct Scratch {
     V *h_next() const { return next + x_words * VECTORS; }
 
     static int64_t bytes(const Packed<V> &packed) {
-        return (2 * (packed.x_words + packed.h_words) + packed.blocks * UNITS) * VECTORS * (int64_t)sizeof(V);
+        return 2 * (packed.x_words + packed.h_words + packed.blocks * UNITS) * VECTORS * (int64_t)sizeof(V);
     }
 };
 
@@ -101,7 +103,8 @@ template <class V>
 struct Formats {
     Packed<V> packed;
     Lanes lanes;
-    int64_t inputs, hidden;
+    int64_t inputs, hidden, outputs;
+    bool projected;
     int x_shift, h_shift;  // of the operands, where the weights don't hold it
     Shift z, z_upper;      // of a sum that holds its rounding constant, and of what was carried of it
     Rounding zc;
@@ -118,12 +121,17 @@ struct Formats {
     const Code<V> *weights;
     const int64_t *bias, *p;
     Curve<V> gate, cell, candidate;
+    Rounding r;
+    int64_t r_high, r_clip;
+    const int64_t *w_hr, *b_hr;
 
     Formats(const gatesmith_fixed_cell &from, const Lanes &lanes, const void *memory)
         : packed(from),
           lanes(lanes),
           inputs(from.input_size),
           hidden(from.hidden_size),
+          outputs(from.output_size),
+          projected(from.projected),
           x_shift(lanes.folded ? 0 : (int)from.x_shift),
           h_shift(lanes.folded ? 0 : (int)from.h_shift),
           z(from.acc_frac - from.z_frac),
@@ -147,7 +155,12 @@ struct Formats {
           product_shift((int)std::max<int64_t>(0, from.acc_frac - from.p_frac - from.c_frac)),
           z_seen(std::max(from.acc_frac, from.p_frac + from.c_frac) - from.z_frac),
           segment_bits((int)(from.z_width - 1 - from.table_bits)),
-          value_bits((int)from.a_width) {
+          value_bits((int)from.a_width),
+          r(from.r_round),
+          r_high(((int64_t)1 << (from.y_width - 1)) - 1),
+          r_clip(from.r_clip),
+          w_hr(from.w_hr),
+          b_hr(from.b_hr) {
         auto bytes = static_cast<const uint8_t *>(memory);
         bias = reinterpret_cast<const int64_t *>(bytes + packed.bias());
         weights = reinterpret_cast<const Code<V> *>(bytes + packed.weights());
@@ -215,10 +228,10 @@ void pack_as(const gatesmith_fixed_cell &cell, const Lanes &lanes, void *memory)
             for (int64_t gate = 0; gate < GATE_COUNT; ++gate) {
                 for (int64_t unit = block * UNITS; unit < (block + 1) * UNITS; ++unit) {
                     const int64_t row = unit * GATE_COUNT + gate, h_word = word - packed.x_words;
-                    const int64_t *x_row = cell.w_ih + row * cell.input_size, *h_row = cell.w_hh + row * cell.hidden_size;
+                    const int64_t *x_row = cell.w_ih + row * cell.input_size, *h_row = cell.w_hh + row * cell.output_size;
                     if (unit >= cell.hidden_size) *weight++ = 0;
                     else if (h_word < 0) *weight++ = column_word<V>(x_row, cell.input_size, word, x_shift);
-                    else *weight++ = column_word<V>(h_row, cell.hidden_size, h_word, h_shift);
+                    else *weight++ = column_word<V>(h_row, cell.output_size, h_word, h_shift);
                 }
             }
         }

@@ -16,9 +16,10 @@ extern "C" {
 
 /* One cell (layer and direction): its formats, named as the parameters of the hardware, and its weights. */
 typedef struct {
-    int64_t input_size, hidden_size;
+    int64_t input_size, hidden_size, output_size; /* D, H, R */
     int64_t x_width, x_shift;
-    int64_t h_width, h_shift, h_frac;
+    int64_t h_width, h_shift, h_frac; /* the shift is that of what the next step reads */
+    int64_t y_width;                  /* of that: of r where there is a projection, else of h */
     int64_t w_width;
     int64_t acc_frac;
     int64_t z_width, z_frac;
@@ -27,13 +28,16 @@ typedef struct {
     int64_t table_bits, slope_width;
     int64_t peepholes, p_frac; /* gates that see c: bit k for gate k in the order i, f, g, o */
     int64_t z_clip, c_clip;    /* codes, 0 for none; that of z is in the tables already */
+    int64_t projected;         /* whether r = W_hr h + b takes the place of h */
+    int64_t r_round, r_clip;   /* fraction bits of its sums that are rounded away; bound as a code, 0 for none */
     const int64_t *w_ih; /* [4H, D], row 4u + k is gate k of unit u */
-    const int64_t *w_hh; /* [4H, H] */
+    const int64_t *w_hh; /* [4H, R] */
     const int64_t *b;    /* [4H] */
     const int64_t *gate_value, *gate_slope; /* [2^table_bits] of i, f, o */
     const int64_t *cell_value, *cell_slope; /* [2^table_bits] of c in the output */
     const int64_t *candidate_value, *candidate_slope; /* [2^table_bits] of g */
     const int64_t *p;                       /* [4H] peepholes, row 4u + k; null where there are none */
+    const int64_t *w_hr, *b_hr;             /* [R, H] and [R]; not read where there is no projection */
 } gatesmith_fixed_cell;
 
 /* One run of a cell over whole sequences. */
@@ -47,10 +51,10 @@ typedef struct {
     int64_t x_step, x_row;
     int64_t x_given_width;  /* of x, which is saturated to x_width, after ... */
     int64_t x_round;        /* ... its fraction bits beyond the cell's are rounded away */
-    const int64_t *h0, *c0; /* [N, H] */
+    const int64_t *h0, *c0; /* [N, R], [N, H] */
     int64_t *y;             /* y[t * y_step + n * y_row + u]; written at valid steps only */
     int64_t y_step, y_row;
-    int64_t *h_n, *c_n; /* [N, H] */
+    int64_t *h_n, *c_n; /* [N, R], [N, H] */
     uint8_t *saturated; /* [N, 3] whether saturation changed a z, c or h */
     void *workspace;    /* 64-byte aligned */
 } gatesmith_fixed_run;

@@ -111,7 +111,7 @@ module lstm_axi #(
   localparam int Groups = (HiddenSize + Units - 1) / Units;
   localparam int AddressWidth = (Groups > 1 ? $clog2(Groups) : 1) + (Units > 1 ? $clog2(Units) : 0);
   localparam int CellBits = Cells > 1 ? $clog2(Cells) : 1;
-  localparam int Constants = 64;  // a power of two, those beyond the last are 0
+  localparam int Constants = 41;
   localparam int StateLatency = MemoryStages + 4;  // from the bus' address
   localparam int QuietClocks = 4;                  // that a beat may be on its way between two modules' busy
 
@@ -139,7 +139,6 @@ module lstm_axi #(
       32'((Lanes * Columns * int'(WeightWidth[32*i+:32]) + 31) / 32)
     };
     assign constants[32*Constants*i+:32*Constants] = {
-      {(Constants - 41){32'b0}},
       ProjClip[32*i+:32], ProjAccFrac[32*i+:32], ProjAccWidth[32*i+:32], ProjBiasWidth[32*i+:32],
       ProjWeightWidth[32*i+:32], ProjFrac[32*i+:32], ProjWidth[32*i+:32], ProjMultipliers[32*i+:32], 32'(ProjSize),
       32'(Classes), 32'(Head), CellClip[32*i+:32], GateClip[32*i+:32], Peepholes[32*i+:32],

@@ -5,7 +5,7 @@
 `default_nettype none
 module lstm_registers #(
   parameter int Cells = 1,
-  parameter int Constants = 4,          // words that describe a cell; a power of two
+  parameter int Constants = 4,          // words that describe a cell
   parameter logic [31:0] Design = '0,
   parameter bit WritableWeights = 1'b0,
   localparam int CellBits = Cells > 1 ? $clog2(Cells) : 1,
@@ -73,8 +73,8 @@ module lstm_registers #(
   localparam logic [31:0] VERSION_VALUE = 32'h00010000;   // of this map
   localparam int ResetClocks = 4;
   localparam int IndexWidth = $clog2(Constants);
-  if (2 ** IndexWidth != Constants || Constants < 2 || Constants > 128 || Cells > 256) begin : g_check
-    $error("Constants must be a power of two from 2 to 128, and Cells at most 256");
+  if (Constants < 2 || Constants > 128 || Cells > 256) begin : g_check
+    $error("Constants must be from 2 to 128, and Cells at most 256");
   end
 
   // Writes
@@ -150,7 +150,7 @@ module lstm_registers #(
   logic any_saturated_q, mapped_q, constant_here_q, wrong_q, error_d;
   logic [11:0] place_q;  // of the word within the first 64 bytes
   logic [IndexWidth-1:0] index;
-  assign index = read_address[2+:IndexWidth];  // CONSTANTS is aligned to their number
+  assign index = read_address[2+:IndexWidth];  // CONSTANTS is aligned to a power of two above their number
   always_comb begin
     read_d = '0;
     error_d = 1'b0;

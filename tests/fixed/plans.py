@@ -110,10 +110,10 @@ def projections(draw: st.DrawFn, spec: LSTMSpec, h_format: QFormat, w_width: int
 
 
 @st.composite
-def variants(draw: st.DrawFn, *sizes: Any, projected: bool = True) -> LSTMSpec:
+def variants(draw: st.DrawFn, *sizes: Any) -> LSTMSpec:
     """A spec of these sizes with any peepholes and clips, coupled or not, with a projection or none."""
     bounds = st.one_of(st.none(), st.floats(0.05, 12.0))
-    size = draw(st.sampled_from([0, 0, 1, 2, sizes[1] - 1])) if projected else 0
+    size = draw(st.sampled_from([0, 0, 1, 2, sizes[1] - 1]))
     size = size if size < sizes[1] else 0
     return LSTMSpec(
         *sizes,

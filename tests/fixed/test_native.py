@@ -60,7 +60,7 @@ def calibrated(
 @given(data=st.data())
 def test_any_plan(data: st.DataObject) -> None:
     sizes = (data.draw(st.integers(1, most), name) for name, most in (("D", 7), ("H", 7), ("L", 3)))
-    spec = data.draw(variants(*sizes, data.draw(st.sampled_from(DIRECTIONS)), projected=False))
+    spec = data.draw(variants(*sizes, data.draw(st.sampled_from(DIRECTIONS))))
     plan = data.draw(plans(spec))
     generator = np.random.default_rng(data.draw(st.integers(0, 2**32)))
     kinds = [data.draw(st.sampled_from([RANDOM, RAILS])) for _ in range(2)]

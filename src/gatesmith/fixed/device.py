@@ -46,7 +46,7 @@ def run_codes(spec: LSTMSpec, plan: Plan, weights: tuple[CellWeights, ...], inpu
     Raises:
         InputError: a code doesn't fit its format.
     """
-    run = model.run if native.missing() or spec.proj_size else native.run
+    run = model.run if native.missing() else native.run
     return run(spec, plan, weights, inputs)
 
 

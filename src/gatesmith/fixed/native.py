@@ -18,12 +18,12 @@ from gatesmith.ops.library import aligned, library
 from gatesmith.spec import GATES, LSTMSpec
 
 _FORMATS = """
-input_size hidden_size x_width x_shift h_width h_shift h_frac w_width acc_frac
+input_size hidden_size output_size x_width x_shift h_width h_shift h_frac y_width w_width acc_frac
 z_width z_frac a_width a_frac c_width c_frac table_bits slope_width peepholes p_frac
-z_clip c_clip
+z_clip c_clip projected r_round r_clip
 """
 FORMATS = tuple(_FORMATS.split())
-_ARRAYS = "w_ih w_hh b gate_value gate_slope cell_value cell_slope candidate_value candidate_slope p"
+_ARRAYS = "w_ih w_hh b gate_value gate_slope cell_value cell_slope candidate_value candidate_slope p w_hr b_hr"
 ARRAYS = tuple(_ARRAYS.split())
 
 
@@ -85,19 +85,19 @@ def run(
     plan.require(spec)
     require_codes(plan, inputs)
     steps, batch, _ = inputs.x.shape
-    hidden, directions = spec.hidden_size, spec.num_directions
-    h_n, c_n = (np.empty((len(plan.cells), batch, hidden), np.int64) for _ in "hc")
+    outputs, directions = spec.output_size, spec.num_directions
+    h_n, c_n = (np.empty((len(plan.cells), batch, size), np.int64) for size in (outputs, spec.hidden_size))
     saturated = np.zeros((len(plan.cells), batch, len(FLAGS)), np.uint8)
     x, x_format = inputs.x, plan.x_format
     for layer in range(spec.num_layers):
-        y = new_array((steps, batch, directions * hidden), np.int64)
+        y = new_array((steps, batch, directions * outputs), np.int64)
         if (inputs.lengths < steps).any():
             y[np.arange(steps)[:, None] >= inputs.lengths] = 0
         for at, direction in enumerate(spec.directions, start=layer * directions):
-            part = y[:, :, at % directions * hidden :]
-            outputs = (part, h_n[at], c_n[at], saturated[at])
-            _run_cell(plan.cells[at], weights[at], x, x_format, inputs, at, outputs, direction == "reverse", threads)
-        x, x_format = y, plan.cells[layer * directions].h_format
+            part = y[:, :, at % directions * outputs :]
+            found = (part, h_n[at], c_n[at], saturated[at])
+            _run_cell(plan.cells[at], weights[at], x, x_format, inputs, at, found, direction == "reverse", threads)
+        x, x_format = y, plan.cells[layer * directions].y_format
     return CodeOutputs(y=x, h_n=h_n, c_n=c_n, saturated=saturated.astype(bool))
 
 
@@ -150,7 +150,15 @@ def _run_cell(
 def _formats(cell: CellPlan) -> dict[str, int]:
     """Every number of ``CCell``."""
     seeing = sum(1 << GATES.index(gate) for gate in cell.peepholes)
-    own = {"table_bits": min(cell.table_bits, cell.z_width - 1), "peepholes": seeing}
+    projection = cell.projection
+    own = {
+        "table_bits": min(cell.table_bits, cell.z_width - 1),
+        "peepholes": seeing,
+        "y_width": cell.y_format.width,
+        "projected": int(projection is not None),
+        "r_round": projection.acc_frac - projection.y_frac if projection else 0,
+        "r_clip": projection.y_clip if projection else 0,
+    }
     return own | {name: getattr(cell, name) for name in FORMATS if name not in own}
 
 
@@ -158,7 +166,9 @@ def _cell_arrays(cell: CellPlan, weights: CellWeights) -> dict[str, Codes]:
     tables = (cell.gate_table, cell.cell_table, cell.candidate_table)
     entries = [array for table in tables for array in (table.value, table.slope)]
     p = np.zeros_like(weights.b) if weights.p is None else weights.p
-    arrays = (weights.w_ih, weights.w_hh, weights.b, *entries, p)
+    projection = weights.projection
+    linear = (projection.w, projection.b) if projection else (p[:0], p[:0])
+    arrays = (weights.w_ih, weights.w_hh, weights.b, *entries, p, *linear)
     return {name: np.ascontiguousarray(array, np.int64) for name, array in zip(ARRAYS, arrays, strict=True)}
 
 

@@ -44,26 +44,32 @@ async def identity_and_constants_read_back(dut) -> None:
     for cell, plan in enumerate(bench.plan.cells):
         await bench.select(cell)
         assert await bench.get("SELECT") == cell
-        wanted = module_parameters(plan, bench.design.multipliers) | {
-            "Cells": len(bench.plan.cells),
-            "Layers": spec.num_layers,
-            "Direction": DIRECTION_CODES[spec.direction],
-            "MaxSteps": bench.design.max_steps,
-            "LastOnly": int(bench.design.output != "sequence"),
-            "InElements": pipeline.in_elements,
-            "OutElements": pipeline.out_elements,
-            "WritableWeights": 1,
-            "XFrac": plan.x_frac,
-            "Head": int(bool(bench.design.classes)),
-            "Peepholes": 7 if plan.peepholes else 0,
-            "GateClip": 0,
-            "CellClip": 0,
-        }
+        projected = {"ProjMultipliers": bench.design.projection_multipliers} if plan.projection else {"ProjSize": 0}
+        wanted = (
+            module_parameters(plan, bench.design.multipliers)
+            | projected
+            | {
+                "Cells": len(bench.plan.cells),
+                "Layers": spec.num_layers,
+                "Direction": DIRECTION_CODES[spec.direction],
+                "MaxSteps": bench.design.max_steps,
+                "LastOnly": int(bench.design.output != "sequence"),
+                "InElements": pipeline.in_elements,
+                "OutElements": pipeline.out_elements,
+                "WritableWeights": 1,
+                "XFrac": plan.x_frac,
+                "Head": int(bool(bench.design.classes)),
+                "Peepholes": 7 if plan.peepholes else 0,
+                "GateClip": 0,
+                "CellClip": 0,
+            }
+        )
         found = {name: await bench.constant(name) for name, _ in CONSTANTS}
         assert {name: found[name] for name in wanted if name in found} == {
             name: value & 0xFFFFFFFF for name, value in wanted.items() if name in found
         }
-        assert set(found) - set(wanted) <= {"Classes"}
+        unasked = {"Classes"} | (set() if plan.projection else {name for name in found if name.startswith("Proj")})
+        assert set(found) - set(wanted) <= unasked
         assert not bench.design.classes or found["Classes"] == bench.design.classes
 
 
