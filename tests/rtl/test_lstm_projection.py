@@ -1,14 +1,18 @@
 """Projections in the engine against the integer model, `==`: every shape, every stream, every clock."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.fixed.plans import RAILS, RANDOM
 from tests.rtl.bench import DEEP, MIDDLE, SHALLOW, bench, plain_plan
 from tests.rtl.test_lstm import check_everything
 
+from gatesmith.errors import ToolError
 from gatesmith.fixed.cell import CellPlan
 from gatesmith.fixed.linear import LinearPlan
+from gatesmith.hardware.export import source_files
+from gatesmith.hardware.simulate import Stimulus, run_jobs
 from gatesmith.hardware.timing import timing
 
 
@@ -56,3 +60,63 @@ def test_equals_the_model_in_the_clocks_of_the_formula(
     with bench(cell, multipliers, PIPELINES[pipeline], projection_multipliers=lanes) as b:
         short, long = b.run([b.sequence(9), b.sequence(17)])
         assert long.cycles - short.cycles == 8 * timing(b.design.parameters).cycles_per_step  # type: ignore[arg-type]
+
+
+def test_states_are_kept_where_asked() -> None:
+    """r and c go on, whatever lengths follow each other."""
+    with bench(projected(3, 5, 2), 7, projection_multipliers=2) as b:
+        b.check([b.sequence(2), b.sequence(1), b.sequence(4)], Stimulus(keep=True))
+
+
+@pytest.mark.parametrize("duties", [(1.0, 0.1), (0.1, 1.0), (0.5, 0.5)])
+def test_streams_may_hesitate(duties: tuple[float, float]) -> None:
+    with bench(projected(3, 5, 4), 16, projection_multipliers=3) as b:
+        job = b.sequences([1, 6, 1, 1, 2])
+        for seed in range(10):
+            b.check([job], Stimulus(valid_duty=duties[0], ready_duty=duties[1], seed=seed))
+
+
+def test_any_reset_leaves_a_clean_start() -> None:
+    with bench(projected(3, 5, 2), 7, projection_multipliers=1) as b:
+        job = b.sequences([2, 3])
+        for clock in range(1, 500, 11):
+            b.check([job], Stimulus(warmup=clock, reset=1 if clock % 2 else 20, seed=clock))
+
+
+FAULTS = {
+    "bias not added": ("dense.sv", "+ AccWidth'($signed(bias))", "+ 0 * AccWidth'($signed(bias))"),
+    "sums not cleared": ("dense.sv", ".clear_i(clear)", ".clear_i(1'b0)"),
+    "not clipped": ("clip.sv", "$signed(value) > $signed(HIGH) ? HIGH :", ""),
+    "the last h left out": ("dense.sv", "word_q) >= Words - Turns;", "word_q) >= Words - 2 * Turns;"),
+    "too few columns": (
+        "lstm.sv",
+        ".OutputSize(OutputSize),\n    .Multipliers",
+        ".OutputSize(HiddenSize),\n    .Multipliers",
+    ),
+    "written before it is there": ("lstm_projection.sv", "{valid, index, valid, r}", "{valid, index, step_last, r}"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_in_the_hardware_is_seen(fault: str, tmp_path: Path) -> None:
+    """A wrong result, or none at all."""
+    name, right, wrong = FAULTS[fault]
+    sources: list[Path] = []
+    for source in source_files():
+        text = source.read_text()
+        if source.name == name:
+            assert text.count(right) == 1, f"{name} no longer holds {right!r}"
+            text = text.replace(right, wrong)
+        sources.append(tmp_path / source.name)
+        sources[-1].write_text(text)
+    cell = projected(3, 5, 4)
+    assert cell.projection
+    cell = replace(cell, projection=replace(cell.projection, y_clip=600))
+    with bench(cell, 20, projection_multipliers=3) as b:
+        jobs = [b.sequences([8, 8])]
+        (right_result,) = b.check(jobs)
+        try:
+            (found,) = run_jobs(replace(b.design, sources=tuple(sources)), jobs, optimise=0, timeout_s=120)
+        except ToolError:
+            return
+        assert (right_result.y != found.y).any()
