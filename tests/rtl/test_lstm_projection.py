@@ -88,11 +88,7 @@ FAULTS = {
     "sums not cleared": ("dense.sv", ".clear_i(clear)", ".clear_i(1'b0)"),
     "not clipped": ("clip.sv", "$signed(value) > $signed(HIGH) ? HIGH :", ""),
     "the last h left out": ("dense.sv", "word_q) >= Words - Turns;", "word_q) >= Words - 2 * Turns;"),
-    "too few columns": (
-        "lstm.sv",
-        ".OutputSize(OutputSize),\n    .Multipliers",
-        ".OutputSize(HiddenSize),\n    .Multipliers",
-    ),
+    "too many columns": ("lstm_cell.sv", "= InputSize + OutputSize;", "= InputSize + HiddenSize;"),
     "written before it is there": ("lstm_projection.sv", "{valid, index, valid, r}", "{valid, index, step_last, r}"),
 }
 
