@@ -78,6 +78,9 @@ def export(
     writable_weights: Annotated[
         bool, typer.Option("--writable-weights", help="Weights in RAM that the control bus loads, instead of ROM.")
     ] = False,
+    projection_multipliers: Annotated[
+        int, typer.Option(help="Products of a projection in each clock cycle; 0 for as many as cost no time.")
+    ] = 0,
     device: Annotated[str | None, typer.Option(help="Refuse what an FPGA can't hold, such as lfe5u-25f.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -96,6 +99,7 @@ def export(
         max_steps=max_steps,
         output=output,
         writable_weights=writable_weights,
+        projection_multipliers=projection_multipliers,
         head=head,
         device=device,
     )

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, cast
 
 from gatesmith.errors import FormatError
+from gatesmith.fixed.linear import LinearPlan
 from gatesmith.hardware.activity import Activity, evaluations_per_step
 from gatesmith.hardware.manifest import ExportedCell
 from gatesmith.hardware.timing import timing
@@ -149,7 +150,8 @@ def estimate_energy(
     """
     plan, given = cell.plan, timing(cell.parameters)
     inputs, hidden, measured = plan.input_size, plan.hidden_size, activity is not None
-    products = 4 * hidden * (inputs + hidden)
+    outputs, y_width = plan.output_size, plan.y_format.width
+    products = 4 * hidden * (inputs + outputs)
     operand_bits = plan.w_width + plan.operand_width
     cycles = activity.cycles_per_step if activity else float(given.cycles_per_step)
     entry = plan.a_width + plan.slope_width
@@ -162,10 +164,11 @@ def estimate_energy(
         + 2 * table.multiply(plan.a_width, plan.a_width)
         + table.add(plan.a_width + plan.c_width)
     )
-    x_bits, h_bits, c_bits = inputs * plan.x_width, hidden * plan.h_width, hidden * plan.c_width
+    x_bits, h_bits, c_bits = inputs * plan.x_width, outputs * y_width, hidden * plan.c_width
     state = 2 * (  # each is written once and read once
         inputs * table.access(plan.x_width, 2 * x_bits)
-        + hidden * (table.access(plan.h_width, 2 * h_bits) + table.access(plan.c_width, 2 * c_bits))
+        + outputs * table.access(y_width, 2 * h_bits)
+        + hidden * table.access(plan.c_width, 2 * c_bits)
     )
     word_bits = plan.w_width * given.lanes * given.columns_per_cycle
     reads = cycles if measured else float(given.words)  # the memory reads in every clock, needed or not
@@ -197,9 +200,11 @@ def estimate_energy(
         ),
         Component(name="state memory", operations=1.0, picojoules=state, activity=1.0, measured=False),
         _activations(cell, hidden, unit, activity),
+        *([_projection(plan.projection, cell.parameters["ProjMultipliers"], table)] if plan.projection else []),
         _control(cycles, activity, table),
     )
-    return Energy(components=components, table=table, cycles_per_step=cycles, operations_per_step=2 * products)
+    operations = 2 * (products + (plan.projection.input_size * outputs if plan.projection else 0))
+    return Energy(components=components, table=table, cycles_per_step=cycles, operations_per_step=operations)
 
 
 def _component(name: str, operations: int, picojoules: float, activity: Activity | None, bits: int) -> Component:
@@ -223,6 +228,21 @@ def _activations(cell: ExportedCell, hidden: int, unit: float, activity: Activit
         busy = activity.toggles["activations"] / activity.steps / random
     return Component(
         name="activations", operations=float(hidden), picojoules=unit, activity=busy, measured=activity is not None
+    )
+
+
+def _projection(plan: LinearPlan, lanes: int, table: EnergyTable) -> Component:
+    """Products, sums and reads of weights; its registers are counted among all others where activity is measured."""
+    word, depth = lanes * plan.w_width, plan.input_size * -(-plan.output_size // lanes)
+    product = table.multiply(plan.w_width, plan.x_width) + table.add(plan.acc_width)
+    reads = depth * table.access(word, depth * word)
+    products = plan.input_size * plan.output_size
+    return Component(
+        name="projection",
+        operations=float(products),
+        picojoules=product + reads / products,
+        activity=1.0,
+        measured=False,
     )
 
 
