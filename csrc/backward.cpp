@@ -1,10 +1,8 @@
 // The backward pass of one cell for one thread: step by step only dz and dz W_hh; the rest as products over chunks.
 #include <algorithm>
-#include <cstring>
 
 #include "activation.h"
-#include "kernel.h"
-#include "microkernel.h"
+#include "chunk.h"
 
 namespace GATESMITH_TARGET {
 
@@ -16,49 +14,14 @@ void recompute_gates(const CellForward &, const Share &, float *gates, int64_t g
 
 namespace {
 
-// Steps first .. last - 1, which run backward together; compact rows count from their first.
-struct Chunk {
-    const CellBackward &cell;
-    const Share &share;
-    int64_t first, last;
-    int64_t compact;  // compact row, in all steps, of the chunk's first
-    int64_t rows;
-    float *dz;        // [panels][chunk_rows][block]
-    const float *dz_later;  // of the step after the chunk, from its rank 0; null after the last one
-    const float *gates;     // [panels][gates_rows][block] from the chunk's first row
-    int64_t gates_rows;
-};
-
 // One step of a chunk.
 struct Step {
-    const Chunk &chunk;
+    const CellChunk &chunk;
     int64_t step;
     int64_t row;             // of the chunk at rank 0
     int64_t c_row, c_before;  // rows of c at rank 0
     const float *dz_next;    // of step + 1 at rank 0
 };
-
-// total += dz W for rows of dz that lie `panel_stride` by `panel_stride` apart. Lanes beyond H are left out.
-template <int ROWS, int VECTORS>
-[[gnu::always_inline]] inline void add_gates(Sums<ROWS, VECTORS> &total, const float *const *dz, int64_t panel_stride,
-                                             const CellShape &shape, const float *packed) {
-    constexpr int AHEAD = 2 * ROWS > TILE_ROWS ? INTO_L1 : NOT_AT_ALL;  // few rows leave no bandwidth for more
-    Sums<ROWS, VECTORS> sums;
-    copy<ROWS, VECTORS>(sums, total);
-    int64_t start = 0, whole = shape.hidden / LANES, rest = shape.hidden % LANES;
-    for (int64_t panel = 0; panel < whole; ++panel) {
-        // Rows lie side by side within a panel, and the next panel's are too far away for the processor to guess.
-        add_rows<ROWS, VECTORS, AHEAD>(sums, dz, BLOCK, packed, VECTORS * LANES, dz[0] + start + panel_stride, start);
-        packed += BLOCK * VECTORS * LANES;
-        start += panel_stride;
-    }
-    for (int64_t gate = 0; rest && gate < GATE_COUNT; ++gate) {
-        add_rows<ROWS, VECTORS>(sums, dz, rest, packed, VECTORS * LANES, nullptr, start);
-        packed += LANES * VECTORS * LANES;
-        start += LANES;
-    }
-    copy<ROWS, VECTORS>(total, sums);
-}
 
 // dz, and the gradient of c_{t-1}, from that of h_t for the units of one panel and one row.
 [[gnu::always_inline]] inline void differentiate(const Step &s, int64_t panel, int64_t rank, Vector dh) {
@@ -134,33 +97,6 @@ void first_state_tile(const CellBackward &cell, const Share &share, const float 
     }
 }
 
-template <class F>
-[[gnu::always_inline]] inline void with_tile(int rows, int vectors, const F &f) {
-    with_rows(rows, [&]<int ROWS>() {
-        switch (vectors) {
-        case 1: return f.template operator()<ROWS, 1>();
-        case 2: return f.template operator()<ROWS, 2>();
-        case 3: return f.template operator()<ROWS, 3>();
-        default: return f.template operator()<ROWS, 4>();
-        }
-    });
-}
-
-// Calls f<ROWS, VECTORS>(block, first) for tiles that cover rows first .. last - 1 and this thread's column blocks.
-template <class F>
-[[gnu::always_inline]] inline void for_tiles(int64_t first, int64_t last, int64_t first_block, int64_t last_block,
-                                             int64_t vectors, bool backwards, const F &f) {
-    for (int64_t k = first_block; k < last_block; ++k) {
-        int64_t block = backwards ? first_block + last_block - 1 - k : k;
-        int width = (int)std::min<int64_t>(4, vectors - 4 * block);
-        for (int64_t row = first; row < last;) {
-            int tile = next_tile(last - row);
-            with_tile(tile, width, [&]<int ROWS, int VECTORS>() { f.template operator()<ROWS, VECTORS>(block, row); });
-            row += tile;
-        }
-    }
-}
-
 struct Blocks {
     int64_t first, last;
 };
@@ -184,7 +120,7 @@ void run_step(const Step &s, int64_t owned, int64_t going_on) {
     });
 }
 
-void run_steps(const Chunk &chunk) {
+void run_steps(const CellChunk &chunk) {
     const Sequences &sequences = chunk.cell.forward.sequences;
     const Share &share = chunk.share;
     int64_t row = chunk.rows;
@@ -197,118 +133,6 @@ void run_steps(const Chunk &chunk) {
         run_step({chunk, step, row, c_row, c_before, dz_next}, share.owned(active), share.owned(later));
         dz_next = chunk.dz + row * BLOCK;
         if (share.split_units) share.meet();
-    }
-}
-
-// Calls f(row, step, rank) for the chunk's rows first .. last - 1.
-template <class F>
-void for_rows(const Chunk &chunk, int64_t first, int64_t last, const F &f) {
-    const Sequences &sequences = chunk.cell.forward.sequences;
-    int64_t row = 0;
-    for (int64_t step = chunk.first; step < chunk.last && row < last; ++step) {
-        int64_t active = sequences.active(step, sequences.batch);
-        for (int64_t rank = std::max<int64_t>(0, first - row); rank < active && row + rank < last; ++rank)
-            f(row + rank, step, rank);
-        row += active;
-    }
-}
-
-// Copies features first .. first + TILE_ROWS - 1 of (1, x, h).
-void copy_features(const CellShape &shape, const float *x, const float *h, int64_t first, float *to) {
-    int64_t inputs = shape.inputs, end = std::min<int64_t>(first + TILE_ROWS, shape.features());
-    if (first > 0 && end <= 1 + inputs && end - first == TILE_ROWS) {
-        std::memcpy(to, x + first - 1, TILE_ROWS * sizeof(float));
-    } else if (first > inputs && end - first == TILE_ROWS) {
-        std::memcpy(to, h + first - 1 - inputs, TILE_ROWS * sizeof(float));
-    } else {
-        for (int64_t k = first; k < end; ++k) *to++ = k == 0 ? 1.0f : k <= inputs ? x[k - 1] : h[k - 1 - inputs];
-    }
-}
-
-// Writes 1, x and h_{t-1} of this member's rows, TILE_ROWS features beside each other, as dW's product reads them.
-void gather_features(const Chunk &chunk, float *features) {
-    const CellForward &cell = chunk.cell.forward;
-    const Sequences &sequences = cell.sequences;
-    constexpr int64_t GROUP = 64;  // rows whose features the cache next to the processor holds
-    int64_t tile_stride = chunk.cell.chunk_rows * TILE_ROWS;
-    int64_t first = chunk.rows * chunk.share.member / chunk.share.members;
-    int64_t last = chunk.rows * (chunk.share.member + 1) / chunk.share.members;
-    const float *x[GROUP], *h[GROUP];
-    for (int64_t start = first; start < last; start += GROUP) {
-        int64_t end = std::min(last, start + GROUP);
-        for_rows(chunk, start, end, [&](int64_t row, int64_t step, int64_t rank) {
-            int64_t n = sequences.row(rank), time = sequences.time(rank, step, cell.reverse);
-            x[row - start] = cell.x + time * cell.x_step + n * cell.x_row;
-            h[row - start] = step == 0 ? cell.h0 + n * cell.shape.hidden
-                : cell.y + (cell.reverse ? time + 1 : time - 1) * cell.y_step + n * cell.y_row;
-        });
-        float *to = features + start * TILE_ROWS;
-        for (int64_t feature = 0; feature < cell.shape.features(); feature += TILE_ROWS, to += tile_stride)
-            for (int64_t row = start; row < end; ++row)
-                copy_features(cell.shape, x[row - start], h[row - start], feature, to + (row - start) * TILE_ROWS);
-    }
-}
-
-template <int ROWS>
-void weight_tile(const Chunk &chunk, const float *features, int64_t panel, int64_t feature, bool starts) {
-    const CellBackward &cell = chunk.cell;
-    float *to = cell.dpacked + panel * cell.forward.shape.packed_panel() + feature * BLOCK;
-    Sums<ROWS, 4> sums = {};
-    if (!starts)
-        for (int m = 0; m < ROWS; ++m)
-            for (int v = 0; v < 4; ++v) sums[m][v] = load(to + m * BLOCK + v * LANES);
-    add_columns<ROWS, 4>(sums, features + feature * cell.chunk_rows, TILE_ROWS, chunk.rows,
-                         chunk.dz + panel * cell.chunk_rows * BLOCK, BLOCK);
-    for (int m = 0; m < ROWS; ++m)
-        for (int v = 0; v < 4; ++v) store(to + m * BLOCK + v * LANES, sums[m][v]);
-}
-
-// dW and db, in the layout of the packed weights: this member's panels.
-void add_weight_gradients(const Chunk &chunk, const float *features, bool starts) {
-    const CellShape &shape = chunk.cell.forward.shape;
-    int64_t count = shape.features(), whole = count / TILE_ROWS * TILE_ROWS;
-    int64_t first = shape.panels() * chunk.share.member / chunk.share.members;
-    int64_t last = shape.panels() * (chunk.share.member + 1) / chunk.share.members;
-    for (int64_t panel = first; panel < last; ++panel) {
-        for (int64_t feature = 0; feature < whole; feature += TILE_ROWS)
-            weight_tile<TILE_ROWS>(chunk, features, panel, feature, starts);
-        if (whole < count)
-            with_rows((int)(count - whole),
-                      [&]<int ROWS>() { weight_tile<ROWS>(chunk, features, panel, whole, starts); });
-    }
-}
-
-// dx = dz W_ih: this member's rows.
-void input_gradients(const Chunk &chunk) {
-    const CellBackward &cell = chunk.cell;
-    const CellForward &forward = cell.forward;
-    const CellShape &shape = forward.shape;
-    const float *packed = cell.packed + shape.packed_recurrent();
-    int64_t first = chunk.rows * chunk.share.member / chunk.share.members;
-    int64_t last = chunk.rows * (chunk.share.member + 1) / chunk.share.members;
-    constexpr int64_t GROUP = 8 * TILE_ROWS;
-    float *to[GROUP];
-    for (int64_t start = first; start < last; start += GROUP) {
-        int64_t end = std::min(last, start + GROUP);
-        for_rows(chunk, start, end, [&](int64_t row, int64_t step, int64_t rank) {
-            int64_t time = forward.sequences.time(rank, step, forward.reverse);
-            to[row - start] = cell.dx + time * cell.dx_step + forward.sequences.row(rank) * cell.dx_row;
-        });
-        auto tile = [&]<int ROWS, int VECTORS>(int64_t block, int64_t row) {
-            Sums<ROWS, VECTORS> sums = {};
-            const float *dz[ROWS];
-            for (int m = 0; m < ROWS; ++m) dz[m] = chunk.dz + (row + m) * BLOCK;
-            add_gates<ROWS, VECTORS>(sums, dz, cell.chunk_rows * BLOCK, shape,
-                                     packed + block * shape.gate_rows() * BLOCK);
-            for (int m = 0; m < ROWS; ++m) {
-                for (int v = 0; v < VECTORS; ++v) {
-                    int64_t column = block * BLOCK + v * LANES;
-                    store_part(to[row + m - start] + column, sums[m][v], shape.inputs - column);
-                }
-            }
-        };
-        int64_t vectors = ceil_div(shape.inputs, LANES);
-        for_tiles(start, end, 0, ceil_div(vectors, 4), vectors, false, tile);
     }
 }
 
@@ -383,16 +207,18 @@ void backward(const CellBackward &cell, const Share &given) {
         compact -= rows;
         const float *gates = forward.gates ? forward.gates + compact * BLOCK : cell.chunk_gates;
         int64_t gates_rows = forward.gates ? sequences.valid : cell.chunk_rows;
-        Chunk chunk{cell, share, first, last, compact, rows, cell.dz[parity], dz_later, gates, gates_rows};
+        CellChunk chunk{cell, share, first, last, compact, rows, cell.dz[parity], dz_later, gates, gates_rows};
         if (!forward.gates) {
             recompute_gates(forward, share, cell.chunk_gates, cell.chunk_rows, first, last);
         }
         gather_features(chunk, cell.features[parity]);
         run_steps(chunk);
-        // Everyone's dz and features are there; the other parity's buffers are free, since all have left them.
-        share.meet();
-        if (forward.runs(GATESMITH_SKIP_WEIGHTS)) add_weight_gradients(chunk, cell.features[parity], starts);
+        // dx takes rows that are this member's, so that nobody waits here for one that is a little late.
+        uint32_t arrived = share.arrive();
         if (cell.dx && forward.runs(GATESMITH_SKIP_INPUT)) input_gradients(chunk);
+        // Everyone's dz and features are there; the other parity's buffers are free, since all have left them.
+        share.wait(arrived);
+        if (forward.runs(GATESMITH_SKIP_WEIGHTS)) add_weight_gradients(chunk, cell.features[parity], starts);
         dz_later = cell.dz[parity];
         starts = false;
         last = first;

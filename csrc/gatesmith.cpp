@@ -12,13 +12,6 @@
 namespace gatesmith {
 namespace {
 
-// Fewer multiplications than this are done sooner by one thread than handed to another.
-constexpr double WORTH_A_THREAD = 20'000;
-// Likewise within one step, where threads that share its units meet at its end.
-constexpr double WORTH_A_MEETING = 10'000;
-// Weights of a cell that one core's cache near the processor holds.
-constexpr int64_t NEAR_CACHE_FLOATS = (1 << 20) / 4;
-
 // Offset of a cell's packed weights, in floats.
 int64_t packed_before(const gatesmith_spec &spec, int64_t cell, bool backward) {
     int64_t floats = 0;
@@ -41,33 +34,22 @@ int64_t packed_bytes(const gatesmith_spec &spec, bool backward) {
     return arena.bytes();
 }
 
-// Whether the threads of a cell share its hidden units, and meet at every step, rather than its rows.
 bool splits_units(const CellShape &shape, int64_t batch, int64_t members) {
-    if (shape.panels() < 8 * members && shape.panels() % members) return false;
+    // Dealt out in whole panels, they must come out about even; backward takes four at a time.
+    if (members == 1 || (shape.panels() < 8 * members && shape.panels() % members)) return false;
     if (shape.panels() < members * 4) return batch < members && shape.panels() >= members;
-    return batch < 2 * target().tile_rows * members || shape.packed() > NEAR_CACHE_FLOATS;
+    return should_split_units(batch, shape.packed(), members);
 }
 
 int useful_threads(const gatesmith_run &run, int64_t layer) {
     CellShape shape = cell_shape(run.spec, layer, target().lanes);
     double step = (double)shape.packed() * run.batch * run.spec.directions;
-    double worth = step * run.steps / WORTH_A_THREAD;
-    if (splits_units(shape, run.batch, run.threads)) worth = std::min(worth, step / WORTH_A_MEETING);
-    return (int)std::clamp<double>(worth, 1, (double)run.threads);
+    return gatesmith::useful_threads(run, step, splits_units(shape, run.batch, run.threads));
 }
 
-// Which threads of a job compute one cell, and how.
-Share share_of(const CellShape &shape, const Sequences &sequences, int member, int members, Barrier *barrier) {
-    bool split_units = members > 1 && splits_units(shape, sequences.batch, members);
-    Share share = {};
-    deal_rows(sequences, split_units ? 0 : member, split_units ? 1 : members, &share);
-    share.first_panel = split_units ? shape.panels() * member / members : 0;
-    share.last_panel = split_units ? shape.panels() * (member + 1) / members : shape.panels();
-    share.member = member;
-    share.members = members;
-    share.barrier = barrier;
-    share.split_units = split_units;
-    return share;
+Share share_of(const CellForward &cell, int member, int members, Barrier *barrier) {
+    bool splits = splits_units(cell.shape, cell.sequences.batch, members);
+    return share_of(cell.sequences, cell.shape.panels(), splits, member, members, barrier);
 }
 
 struct LayerForward {
@@ -82,7 +64,7 @@ void forward_job(void *context, int index, int count) {
     auto *layer = static_cast<LayerForward *>(context);
     for_cells(layer->count, index, count, [&](int cell, int member, int members) {
         const CellForward &work = layer->cells[cell];
-        Share share = share_of(work.shape, work.sequences, member, members, &layer->barriers[cell]);
+        Share share = share_of(work, member, members, &layer->barriers[cell]);
         share.scratch = layer->scratch + index * layer->scratch_bytes;
         target().forward(work, share);
     });
@@ -97,9 +79,8 @@ struct LayerBackward {
 void backward_job(void *context, int index, int count) {
     auto *layer = static_cast<LayerBackward *>(context);
     for_cells(layer->count, index, count, [&](int cell, int member, int members) {
-        const CellForward &work = layer->cells[cell].forward;
-        target().backward(layer->cells[cell],
-                          share_of(work.shape, work.sequences, member, members, &layer->barriers[cell]));
+        const CellBackward &work = layer->cells[cell];
+        target().backward(work, share_of(work.forward, member, members, &layer->barriers[cell]));
     });
 }
 

@@ -45,8 +45,11 @@ struct Share {
         int64_t below = rank_stride == 1 ? ranks - first_rank : ceil_div(ranks - first_rank, rank_stride);
         return below < 0 ? 0 : below < rows ? below : rows;
     }
-    void meet() const {
-        if (members > 1) barrier->arrive_and_wait(members);
+    void meet() const { wait(arrive()); }
+    // Tells the others that they may go on; what comes before `wait` is independent of them.
+    uint32_t arrive() const { return members > 1 ? barrier->arrive(members) : 0; }
+    void wait(uint32_t phase) const {
+        if (members > 1) barrier->wait(phase);
     }
 };
 

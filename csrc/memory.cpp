@@ -32,6 +32,11 @@ LayerTape take_layer(Arena &arena, const gatesmith_run &run, int64_t layer) {
 
 }  // namespace
 
+int64_t backward_chunk_steps(const gatesmith_run &run) {
+    int64_t steps = CHUNK_ROWS / std::max<int64_t>(1, run.batch);
+    return std::clamp<int64_t>(steps, 1, std::max<int64_t>(1, run.steps));
+}
+
 // A reverse direction beside a forward one needs all of the layer below; noise is of a whole run.
 int64_t layered_steps(const gatesmith_run &run) {
     if (run.tape || run.noise || run.spec.num_layers == 1 || run.spec.directions == 2) return run.steps;
@@ -86,7 +91,7 @@ BackwardMemory backward_memory(const gatesmith_run &run) {
     BackwardMemory memory = {};
     memory.rows = arena.take<int64_t>(run.lengths ? run.batch : 0);
     memory.lengths = arena.take<int64_t>(run.lengths ? run.batch : 0);
-    memory.chunk_steps = std::clamp<int64_t>(CHUNK_ROWS / std::max<int64_t>(1, run.batch), 1, std::max<int64_t>(1, run.steps));
+    memory.chunk_steps = backward_chunk_steps(run);
     int64_t rows = memory.chunk_steps * run.batch, tile = target().tile_rows;
     CellShape shape = widest_shape(spec);
     for (int64_t k = 0; k < spec.directions; ++k) {

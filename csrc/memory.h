@@ -39,6 +39,9 @@ private:
 
 int64_t valid_rows(const gatesmith_run &run);
 
+// Steps whose rows of dz one product of the backward pass takes; they hang on N alone, as the bits of dW do.
+int64_t backward_chunk_steps(const gatesmith_run &run);
+
 // Steps that all layers of an inference run before any goes on.
 int64_t layered_steps(const gatesmith_run &run);
 

@@ -11,8 +11,15 @@ namespace gatesmith {
 // Sorts the batch by length, longest first and equal ones in order; all equal lengths need no table.
 Sequences sort_sequences(const gatesmith_run &run, int64_t *rows, int64_t *lengths);
 
-// The rows of one of `groups` threads: a block of them, or where lengths differ every groups-th one.
-void deal_rows(const Sequences &sequences, int64_t group, int64_t groups, Share *share);
+// Whether the threads of a cell share its hidden units, and meet at every step, rather than its rows: where a thread's rows
+// don't fill a tile, or the weights come from memory, so that each should be read by one thread only.
+bool should_split_units(int64_t batch, int64_t weights, int64_t members);
+
+// How many threads are worth starting for a layer whose step takes this many multiplications.
+int useful_threads(const gatesmith_run &run, double step, bool splits_units);
+
+// Which threads of a job compute one cell, and how.
+Share share_of(const Sequences &sequences, int64_t panels, bool splits_units, int member, int members, Barrier *barrier);
 
 // Calls run(cell index, member, members) on this thread for the cells of a layer: both directions side by side where
 // there are two threads, else one after the other.

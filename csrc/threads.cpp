@@ -7,6 +7,7 @@
 #include <sched.h>
 #include <signal.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <mutex>
 #include <new>
@@ -18,6 +19,29 @@ constexpr int MAX_THREADS = 256;
 constexpr int SPINS_BEFORE_YIELD = 4000;
 constexpr int SPINS_BEFORE_SLEEP = 4000;  // about 60 us: longer than the gap between two steps of a busy stream
 
+// A call is crowded that waits longer than this, and more than half its time: a core is another process's meanwhile. After
+// two of them in a row, calls run on their caller's thread for some times as long, before they try again.
+constexpr double CROWDED_SECONDS = 0.5e-3;
+constexpr double TIMES_ALONE = 20;
+
+double now() {
+    using namespace std::chrono;
+    return duration<double>(steady_clock::now().time_since_epoch()).count();
+}
+
+// Spins while `waits()`, and then lets others have the core; returns for how long it did.
+template <class F>
+double spin(const F &waits) {
+    int spins = 0;
+    for (; spins < SPINS_BEFORE_YIELD; ++spins, pause())
+        if (!waits()) return 0;
+    double start = now();
+    while (waits()) sched_yield();
+    return now() - start;
+}
+
+thread_local double waited = 0;  // seconds of this call
+
 struct Pool {
     std::mutex busy;  // held by the call that uses the workers
     std::atomic<uint32_t> ticket{0};
@@ -26,6 +50,15 @@ struct Pool {
     void *context = nullptr;
     int count = 0;  // threads of the current job, the caller's included
     int workers = 0;
+    bool was_crowded = false;
+    double alone_until = 0;
+
+    void judge(double start) {
+        double end = now();
+        bool crowded = waited > CROWDED_SECONDS && 2 * waited > end - start;
+        if (crowded && was_crowded) alone_until = end + TIMES_ALONE * (end - start);
+        was_crowded = crowded;
+    }
 };
 
 struct Start {
@@ -53,11 +86,14 @@ struct OpenMpJob {
     const OpenMp *runtime;
     Job job;
     void *context;
+    double *own_end;  // when the caller's share of the job was done
 };
 
 void run_in_openmp(void *data) {
-    auto [runtime, job, context] = *static_cast<OpenMpJob *>(data);
-    job(context, runtime->thread_num(), runtime->num_threads());
+    auto [runtime, job, context, own_end] = *static_cast<OpenMpJob *>(data);
+    int index = runtime->thread_num();
+    job(context, index, runtime->num_threads());
+    if (index == 0) *own_end = now();
 }
 
 void *work(void *argument) {
@@ -105,6 +141,18 @@ void forget_workers() {
 
 [[maybe_unused]] const int watch_forks = pthread_atfork(nullptr, nullptr, forget_workers);
 
+void run_on_workers(Pool *p, int count, Job job, void *context) {
+    if (p->workers < count - 1) grow(p, count - 1);
+    p->job = job;
+    p->context = context;
+    p->count = count <= p->workers + 1 ? count : p->workers + 1;
+    p->unfinished.store(p->workers, std::memory_order_relaxed);
+    p->ticket.fetch_add(1, std::memory_order_release);
+    p->ticket.notify_all();
+    job(context, 0, p->count);
+    waited += spin([p] { return p->unfinished.load(std::memory_order_acquire) != 0; });
+}
+
 // What the user asked for, by our own name or by the one that a launcher of several processes sets for each of them.
 int default_threads() {
     for (const char *name : {"GATESMITH_NUM_THREADS", "OMP_NUM_THREADS"}) {
@@ -139,30 +187,26 @@ void run_parallel(int wanted, Job job, void *context) {
     int count = wanted < num_threads() ? wanted : num_threads();
     if (count <= 1 || !pool->busy.try_lock()) return job(context, 0, 1);
     Pool *p = pool;
-    if (const OpenMp *runtime = openmp.load(std::memory_order_acquire)) {
-        OpenMpJob data{runtime, job, context};
-        runtime->parallel(run_in_openmp, &data, (unsigned)count, 0);
+    double start = now();
+    if (start < p->alone_until) {
         p->busy.unlock();
-        return;
+        return job(context, 0, 1);
     }
-    if (p->workers < count - 1) grow(p, count - 1);
-    p->job = job;
-    p->context = context;
-    p->count = count <= p->workers + 1 ? count : p->workers + 1;
-    p->unfinished.store(p->workers, std::memory_order_relaxed);
-    p->ticket.fetch_add(1, std::memory_order_release);
-    p->ticket.notify_all();
-    job(context, 0, p->count);
-    for (int spins = 0; p->unfinished.load(std::memory_order_acquire) != 0; ++spins) {
-        spins < SPINS_BEFORE_YIELD ? pause() : void(sched_yield());
+    waited = 0;
+    if (const OpenMp *runtime = openmp.load(std::memory_order_acquire)) {
+        double own_end = 0;
+        OpenMpJob data{runtime, job, context, &own_end};
+        runtime->parallel(run_in_openmp, &data, (unsigned)count, 0);
+        waited += now() - own_end;
+    } else {
+        run_on_workers(p, count, job, context);
     }
+    p->judge(start);
     p->busy.unlock();
 }
 
 void Barrier::spin_while(uint32_t phase) {
-    for (int spins = 0; phase_.load(std::memory_order_acquire) == phase; ++spins) {
-        spins < SPINS_BEFORE_YIELD ? pause() : void(sched_yield());
-    }
+    waited += spin([&] { return phase_.load(std::memory_order_acquire) == phase; });
 }
 
 }  // namespace gatesmith

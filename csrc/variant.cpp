@@ -8,9 +8,6 @@
 namespace gatesmith {
 namespace {
 
-// As for the plain cell: fewer multiplications than these are done sooner by one thread, of a run and of a step.
-constexpr double WORTH_A_THREAD = 20'000, WORTH_A_MEETING = 10'000;
-constexpr int64_t NEAR_CACHE_FLOATS = (1 << 20) / 4;
 // Panels that each thread has at least where threads share the units: products take four at a time.
 constexpr int64_t PANELS_EACH = 4;
 
@@ -21,27 +18,17 @@ int64_t weights_of(const VariantShape &shape) {
 // Whether the threads of a cell share its units, and meet at every step, rather than its rows.
 bool splits_units(const VariantShape &shape, int64_t batch, int64_t members) {
     if (members == 1 || !shape.is_elementwise() || shape.panels() < PANELS_EACH * members) return false;
-    return batch < 2 * target().tile_rows * members || weights_of(shape) > NEAR_CACHE_FLOATS;
+    return should_split_units(batch, weights_of(shape), members);
 }
 
 int useful_threads(const gatesmith_run &run, const VariantShape &shape) {
     double step = (double)weights_of(shape) * run.batch * run.spec.directions;
-    double worth = step * run.steps / WORTH_A_THREAD;
-    if (splits_units(shape, run.batch, run.threads)) worth = std::min(worth, step / WORTH_A_MEETING);
-    return (int)std::clamp<double>(worth, 1, (double)run.threads);
+    return gatesmith::useful_threads(run, step, splits_units(shape, run.batch, run.threads));
 }
 
-Share share_of(const VariantShape &shape, const Sequences &sequences, int member, int members, Barrier *barrier) {
-    bool split_units = splits_units(shape, sequences.batch, members);
-    Share share = {};
-    deal_rows(sequences, split_units ? 0 : member, split_units ? 1 : members, &share);
-    share.first_panel = split_units ? shape.panels() * member / members : 0;
-    share.last_panel = split_units ? shape.panels() * (member + 1) / members : shape.panels();
-    share.member = member;
-    share.members = members;
-    share.barrier = barrier;
-    share.split_units = split_units;
-    return share;
+Share share_of(const VariantForward &cell, int member, int members, Barrier *barrier) {
+    bool splits = splits_units(cell.shape, cell.sequences.batch, members);
+    return share_of(cell.sequences, cell.shape.panels(), splits, member, members, barrier);
 }
 
 struct LayerForward {
@@ -56,7 +43,7 @@ void forward_job(void *context, int index, int count) {
     auto *layer = static_cast<LayerForward *>(context);
     for_cells(layer->count, index, count, [&](int cell, int member, int members) {
         const VariantForward &work = layer->cells[cell];
-        Share share = share_of(work.shape, work.sequences, member, members, &layer->barriers[cell]);
+        Share share = share_of(work, member, members, &layer->barriers[cell]);
         share.scratch = layer->scratch + index * layer->scratch_bytes;
         target().variant_forward(work, share);
     });
@@ -74,7 +61,7 @@ void backward_job(void *context, int index, int count) {
     auto *layer = static_cast<LayerBackward *>(context);
     for_cells(layer->count, index, count, [&](int cell, int member, int members) {
         const VariantForward &work = layer->cells[cell].forward;
-        Share share = share_of(work.shape, work.sequences, member, members, &layer->barriers[cell]);
+        Share share = share_of(work, member, members, &layer->barriers[cell]);
         share.scratch = layer->scratch + index * layer->scratch_bytes;
         target().variant_backward(layer->cells[cell], share);
     });
@@ -140,7 +127,7 @@ VariantForward forward_cell(const gatesmith_run &run, const Sequences &sequences
     work.h0 = run.h0 + h, work.c0 = run.c0 + c;
     work.h_n = offset(run.h_n, h), work.c_n = offset(run.c_n, c);
     if (run.noise) work.noise = run.noise[cell];
-    work.chunk_steps = variant_chunk_steps(run);
+    work.chunk_steps = backward_chunk_steps(run);
     work.skip = run.skip;
     return work;
 }

@@ -170,7 +170,6 @@ struct VariantLayerTape {
 
 VariantLayerTape variant_layer_tape(const gatesmith_run &run, int64_t layer);
 int64_t variant_tape_bytes(const gatesmith_run &run);
-int64_t variant_chunk_steps(const gatesmith_run &run);
 
 struct VariantForwardMemory {
     int64_t *rows, *lengths;  // [N] the sorted sequences

@@ -6,10 +6,8 @@
 namespace gatesmith {
 namespace {
 
-constexpr int64_t CHUNK_ROWS = 512;  // as for the plain cell: rows of dz that one product over a chunk takes
-
 VariantLayerTape take_layer(Arena &arena, const gatesmith_run &run, int64_t layer) {
-    int64_t steps = variant_chunk_steps(run), chunks = ceil_div(run.steps, steps);
+    int64_t steps = backward_chunk_steps(run), chunks = ceil_div(run.steps, steps);
     VariantLayerTape tape = {};
     for (int64_t k = 0; k < run.spec.directions; ++k) {
         VariantShape shape = variant_shape(run.spec, layer, k, target().lanes);
@@ -116,11 +114,6 @@ int64_t variant_tape_bytes(const gatesmith_run &run) {
     return arena.bytes();
 }
 
-int64_t variant_chunk_steps(const gatesmith_run &run) {
-    int64_t steps = CHUNK_ROWS / std::max<int64_t>(1, run.batch);
-    return std::clamp<int64_t>(steps, 1, std::max<int64_t>(1, run.steps));
-}
-
 VariantForwardMemory variant_forward_memory(const gatesmith_run &run) {
     Arena arena(run.workspace);
     VariantForwardMemory memory = {};
@@ -150,7 +143,7 @@ VariantBackwardMemory variant_backward_memory(const gatesmith_run &run) {
     VariantBackwardMemory memory = {};
     memory.rows = arena.take<int64_t>(run.lengths ? run.batch : 0);
     memory.lengths = arena.take<int64_t>(run.lengths ? run.batch : 0);
-    int64_t rows = variant_chunk_steps(run) * run.batch, inputs = 0, outputs = 0;
+    int64_t rows = backward_chunk_steps(run) * run.batch, inputs = 0, outputs = 0;
     for (int64_t k = 0; k < spec.directions; ++k) {
         VariantShape shape = variant_shape(spec, 0, k, target().lanes);
         outputs = shape.outputs;

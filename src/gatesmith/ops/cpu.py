@@ -169,7 +169,7 @@ def _forward(call: Call, noise: Noise | None, *, tape: Array | None, recompute: 
     x, h0, c0 = _dense_features(call.x), np.ascontiguousarray(call.h0), np.ascontiguousarray(call.c0)
     packed = _packed(call, backward=False)
     steps, batch, _ = x.shape
-    y = np.empty((steps, batch, spec.num_directions * spec.output_size), np.float32)
+    y = new_array((steps, batch, spec.num_directions * spec.output_size))
     h_n, c_n = np.empty_like(h0), np.empty_like(c0)
     _set_input(run, x, h0, c0, call.lengths)
     run.packed, run.h_n, run.c_n = address(packed), address(h_n), address(c_n)
