@@ -19,8 +19,8 @@ constexpr int MAX_THREADS = 256;
 constexpr int SPINS_BEFORE_YIELD = 4000;
 constexpr int SPINS_BEFORE_SLEEP = 4000;  // about 60 us: longer than the gap between two steps of a busy stream
 
-// A call is crowded that waits longer than this, and more than half its time: a core is another process's meanwhile. After
-// two of them in a row, calls run on their caller's thread for some times as long, before they try again.
+// A call is crowded that waits longer than this, and more than half its time: a core is another process's meanwhile. Where
+// half the calls are, the next ones run on their caller's thread for some times as long, before they try again.
 constexpr double CROWDED_SECONDS = 0.5e-3;
 constexpr double TIMES_ALONE = 20;
 
@@ -50,14 +50,17 @@ struct Pool {
     void *context = nullptr;
     int count = 0;  // threads of the current job, the caller's included
     int workers = 0;
-    bool was_crowded = false;
+    int crowding = 0;
     double alone_until = 0;
 
     void judge(double start) {
         double end = now();
+        if (end - start < CROWDED_SECONDS) return;  // too short to tell
         bool crowded = waited > CROWDED_SECONDS && 2 * waited > end - start;
-        if (crowded && was_crowded) alone_until = end + TIMES_ALONE * (end - start);
-        was_crowded = crowded;
+        crowding = crowded ? crowding + 2 : crowding > 0 ? crowding - 1 : 0;
+        if (crowding < 4) return;
+        alone_until = end + TIMES_ALONE * (end - start);
+        crowding = 2;  // one more such call is enough to tell that nothing has changed
     }
 };
 
