@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fixed.plans import RANDOM, cell_plans, cell_weights
+from tests.fixed.plans import RANDOM, cell_plans, cell_weights, variants
 
 from gatesmith.errors import ExportError
+from gatesmith.fixed.linear import LinearPlan, LinearWeights
 from gatesmith.hardware.memfile import (
     bias_words,
     cell_files,
     from_hex,
+    linear_texts,
     pack,
     products_per_word,
     read_weights,
@@ -57,12 +59,18 @@ def test_weight_words_are_the_stream_of_products(
 @many
 @given(st.data(), st.integers(1, 6), st.integers(1, 6), st.integers(1, 60))
 def test_weights_read_back_from_text(data: st.DataObject, inputs: int, hidden: int, multipliers: int) -> None:
-    cell = data.draw(cell_plans(input_size=inputs, hidden_size=hidden))
+    cell = data.draw(cell_plans(input_size=inputs, hidden_size=hidden, spec=data.draw(variants(inputs, hidden))))
     weights = cell_weights(np.random.default_rng(inputs), cell, RANDOM)
-    files = cell_files(cell, weights, multipliers)
-    again = read_weights(cell, files, multipliers)
+    lanes = data.draw(st.integers(1, cell.output_size))
+    files = cell_files(cell, weights, multipliers, lanes)
+    again = read_weights(cell, files, multipliers, lanes)
     for name in ("w_ih", "w_hh", "b"):
         assert (getattr(again, name) == getattr(weights, name)).all()
+    assert (weights.p is None and again.p is None) or (again.p == weights.p).all()
+    if weights.projection:
+        assert again.projection
+        assert (again.projection.w == weights.projection.w).all()
+        assert (again.projection.b == weights.projection.b).all()
 
 
 @pytest.mark.parametrize(("multipliers", "expected"), [(1, 1), (12, 12), (13, 12), (23, 12), (24, 24), (47, 36)])
@@ -82,6 +90,14 @@ def test_bias_and_table_words(data: st.DataObject) -> None:
         assert unpack(word, cell.a_width, 1) == [table.value[at]]
         assert unpack(word >> cell.a_width, cell.slope_width, 1) == [table.slope[at]]
         assert word >> (cell.a_width + cell.slope_width) == 0
+
+
+def test_words_of_a_projection_hold_the_outputs_of_one_element() -> None:
+    plan = LinearPlan(
+        input_size=2, output_size=3, x_width=8, x_frac=7, w_width=4, w_frac=3, b_width=8, y_width=8, y_frac=6
+    )
+    weights = LinearWeights(w=np.array([[1, 2], [3, 4], [5, 6]]), b=np.array([1, -1, 2]))
+    assert linear_texts(plan, weights, 2) == ("31\n05\n42\n06\n", "01\nff\n02\n")
 
 
 def test_hex_has_one_padded_word_a_line() -> None:
