@@ -19,9 +19,11 @@ constexpr int MAX_THREADS = 256;
 constexpr int SPINS_BEFORE_YIELD = 4000;
 constexpr int SPINS_BEFORE_SLEEP = 4000;  // about 60 us: longer than the gap between two steps of a busy stream
 
-// A call is crowded that waits longer than this, and more than half its time: a core is another process's meanwhile. Where
-// half the calls are, the next ones run on their caller's thread for some times as long, before they try again.
+// A call is crowded that waits longer than this, and more than two thirds of its time: a core is another process's then.
+// Where crowded calls wait for more than a quarter of all time, and this much, the next ones run on their caller's
+// thread for some times as long, before they try again.
 constexpr double CROWDED_SECONDS = 0.5e-3;
+constexpr double MOST_LOST_SECONDS = 10e-3;
 constexpr double TIMES_ALONE = 20;
 
 double now() {
@@ -50,17 +52,18 @@ struct Pool {
     void *context = nullptr;
     int count = 0;  // threads of the current job, the caller's included
     int workers = 0;
-    int crowding = 0;
+    double lost = 0;    // seconds that crowded calls waited, less a quarter of the time since
+    double judged = 0;  // when that was
     double alone_until = 0;
 
     void judge(double start) {
-        double end = now();
-        if (end - start < CROWDED_SECONDS) return;  // too short to tell
-        bool crowded = waited > CROWDED_SECONDS && 2 * waited > end - start;
-        crowding = crowded ? crowding + 2 : crowding > 0 ? crowding - 1 : 0;
-        if (crowding < 4) return;
-        alone_until = end + TIMES_ALONE * (end - start);
-        crowding = 2;  // one more such call is enough to tell that nothing has changed
+        double end = now(), share = 0.25 * (end - judged);
+        lost = lost > share ? lost - share : 0;
+        if (waited > CROWDED_SECONDS && 3 * waited > 2 * (end - start)) lost += waited;
+        judged = end;
+        if (lost < MOST_LOST_SECONDS) return;
+        alone_until = judged = end + TIMES_ALONE * (end - start);
+        lost = MOST_LOST_SECONDS / 2;  // little more is enough to tell that nothing has changed
     }
 };
 
