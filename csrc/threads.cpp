@@ -19,7 +19,7 @@ constexpr int MAX_THREADS = 256;
 constexpr int SPINS_BEFORE_YIELD = 4000;
 constexpr int SPINS_BEFORE_SLEEP = 4000;  // about 60 us: longer than the gap between two steps of a busy stream
 
-// A call is crowded that waits longer than this, and more than two thirds of its time: a core is another process's then.
+// A call is crowded that waits longer than this and two thirds of its time: a core is another process's meanwhile.
 // Where crowded calls wait for more than a quarter of all time, and this much, the next ones run on their caller's
 // thread for some times as long, before they try again.
 constexpr double CROWDED_SECONDS = 0.5e-3;
