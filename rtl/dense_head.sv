@@ -44,7 +44,7 @@ module dense_head #(
   input  wire logic [31:0]         weight_data_i
 );
   localparam int SumWidth = Argmax ? AccWidth : ScoreWidth;
-  logic room, start, valid, last_of_vector, last, saturated, sums_busy, out_busy;
+  logic room, start, valid, last_of_vector, last, saturated, sums_busy, out_busy, unused_context;
   logic [IndexWidth-1:0] index;
   logic [SumWidth-1:0] sum;
   dense #(
@@ -127,10 +127,12 @@ module dense_head #(
     .data_i(out),
     .step_last_i(out_end),
     .sequence_last_i(out_last),
+    .context_i(1'b0),
     .busy_o(out_busy),
     .m_axis_tdata(m_data_o),
     .m_axis_tvalid(m_valid_o),
     .m_axis_tlast(m_last_o),
+    .m_axis_tid(unused_context),
     .m_axis_tready(m_ready_i)
   );
   assign busy_o = sums_busy || out_busy;

@@ -53,6 +53,7 @@ module lstm #(
   parameter int ProductStages = 3, // registers after a multiplier
   parameter int SumStages = 1,     // registers after an adder: 0 or 1
   parameter bit WritableWeights = 1'b0,  // RAM for weights and biases, with the files as first contents; else ROM
+  parameter int Contexts = 1,      // sequences that take turns, each with states of its own; a power of two
   // Derived: leave them alone.
   localparam int Rows = 4 * HiddenSize,
   localparam int Banks = Multipliers > Rows ? Multipliers / Rows : 1,
@@ -63,6 +64,7 @@ module lstm #(
   localparam int OutputSize = ProjSize > 0 ? ProjSize : HiddenSize,  // R
   localparam int OutWidth = ProjSize > 0 ? ProjWidth : HWidth,
   localparam int StateWidth = OutWidth > CellWidth ? OutWidth : CellWidth,
+  localparam int ContextWidth = Contexts > 1 ? $clog2(Contexts) : 1,
   localparam int StateAddressWidth = GroupWidth + (Units > 1 ? UnitWidth : 0)
 ) (
   input  wire logic                            clk,
@@ -71,14 +73,17 @@ module lstm #(
   input  wire logic [InElements*XWidth-1:0]    s_axis_tdata,
   input  wire logic                            s_axis_tvalid,
   input  wire logic                            s_axis_tlast,
+  input  wire logic [ContextWidth-1:0]         s_axis_tid,       // whose step it is
   output logic                                 s_axis_tready,
   // h or its projection, OutputSize elements per step; tlast with the last beat of a sequence
   output logic      [OutElements*OutWidth-1:0] m_axis_tdata,
   output logic                                 m_axis_tvalid,
   output logic                                 m_axis_tlast,
+  output logic      [ContextWidth-1:0]         m_axis_tid,
   input  wire logic                            m_axis_tready,
   // states: write h0 or c0, read the last h or c, while not busy
   input  wire logic [StateAddressWidth-1:0]    state_address_i,  // {unit / Units, unit mod Units}
+  input  wire logic [ContextWidth-1:0]         state_context_i,
   input  wire logic                            state_select_i,   // 0: h, 1: c
   input  wire logic                            state_write_i,
   input  wire logic [StateWidth-1:0]           state_data_i,
@@ -109,16 +114,26 @@ module lstm #(
     $error("ProjSize must be at most HiddenSize");
   end
 
-  // x comes in through a register slice
+  if (Contexts < 1 || 2 ** $clog2(Contexts) != Contexts || (Contexts > 1 && ProjSize > 0)) begin : g_check_contexts
+    $error("Contexts must be a power of two, and 1 where there is a projection");
+  end
+
+  // x comes in through a register slice; a single context takes no bit of it
+  localparam int BeatWidth = InElements * XWidth + 1 + $clog2(Contexts);
+  logic [BeatWidth-1:0] beat_in, beat;
   logic [InElements*XWidth-1:0] x;
+  logic [ContextWidth-1:0] x_context;
   logic x_last, x_valid, x_ready;
-  stream_register #(.Width(InElements * XWidth + 1)) u_in (
+  assign beat_in = BeatWidth'({s_axis_tid, s_axis_tlast, s_axis_tdata});
+  assign {x_last, x} = beat[InElements*XWidth:0];
+  assign x_context = Contexts > 1 ? beat[BeatWidth-1-:ContextWidth] : '0;
+  stream_register #(.Width(BeatWidth)) u_in (
     .clk,
     .rst,
-    .s_data_i({s_axis_tlast, s_axis_tdata}),
+    .s_data_i(beat_in),
     .s_valid_i(s_axis_tvalid),
     .s_ready_o(s_axis_tready),
-    .m_data_o({x_last, x}),
+    .m_data_o(beat),
     .m_valid_o(x_valid),
     .m_ready_i(x_ready)
   );
@@ -128,6 +143,7 @@ module lstm #(
   logic [Units-1:0] host_write_q;
   logic [GroupWidth-1:0] host_group_q;
   logic [UnitWidth-1:0] host_unit, host_unit_q;
+  logic [ContextWidth-1:0] host_context_q;
   logic [StateWidth-1:0] host_data_q;
   if (Units > 1) begin : g_unit
     assign host_unit = state_address_i[UnitWidth-1:0];
@@ -138,6 +154,7 @@ module lstm #(
     for (int i = 0; i < Units; i++) host_write_q[i] <= state_write_i && !locked && int'(host_unit) == i;
     host_group_q <= state_address_i[StateAddressWidth-1-:GroupWidth];
     host_unit_q <= host_unit;
+    host_context_q <= Contexts > 1 ? state_context_i : '0;
     host_select_q <= state_select_i;
     host_data_q <= state_data_i;
   end
@@ -160,6 +177,7 @@ module lstm #(
   logic [OutGroupWidth-1:0] y_group;
   logic [OutUnits*OutWidth-1:0] y;
   logic [OutWidth-1:0] host_y;
+  logic [ContextWidth-1:0] operand_context, y_context;
   lstm_operands #(
     .InputSize(InputSize),
     .HiddenSize(OutputSize),
@@ -173,12 +191,14 @@ module lstm #(
     .OperandWidth(OperandWidth),
     .MemoryStages(MemoryStages),
     .SumStages(SumStages),
-    .Ahead(Ahead)
+    .Ahead(Ahead),
+    .Contexts(Contexts)
   ) u_operands (
     .clk,
     .rst,
     .x_i(x),
     .x_last_i(x_last),
+    .x_context_i(x_context),
     .x_valid_i(x_valid),
     .x_ready_o(x_ready),
     .keep_i,
@@ -187,22 +207,26 @@ module lstm #(
     .h_group_i(y_group),
     .h_i(y),
     .h_step_last_i(y_step_last),
+    .h_context_i(y_context),
     .operand_soon_o(operand_soon),
     .operand_front_o(operand_front),
     .operand_next_o(operand_next),
     .operand_initial_o(operand_initial),
     .operand_last_o(operand_last),
+    .operand_context_o(operand_context),
     .operand_pop_i(operand_pop),
     .operand_shift_i(operand_shift),
     .idle_o(idle),
     .host_write_i(host_select_q ? '0 : host_write_q[OutUnits-1:0]),
     .host_group_i(host_group_q[OutGroupWidth-1:0]),
+    .host_context_i(host_context_q),
     .host_unit_i(host_unit_q[OutUnitWidth-1:0]),
     .host_data_i(host_data_q[OutWidth-1:0]),
     .host_data_o(host_y)
   );
 
   logic room, start, h_step_last, h_sequence_last, h_valid;
+  logic [ContextWidth-1:0] h_context;
   logic [Units-1:0] h_present;
   logic [GroupWidth-1:0] h_group;
   logic [Units*HWidth-1:0] h;
@@ -243,7 +267,8 @@ module lstm #(
     .OperandStages(OperandStages),
     .ProductStages(ProductStages),
     .SumStages(SumStages),
-    .WritableWeights(WritableWeights)
+    .WritableWeights(WritableWeights),
+    .Contexts(Contexts)
   ) u_cell (
     .clk,
     .rst,
@@ -252,6 +277,7 @@ module lstm #(
     .operand_next_i(operand_next),
     .operand_initial_i(operand_initial),
     .operand_last_i(operand_last),
+    .operand_context_i(operand_context),
     .operand_pop_o(operand_pop),
     .operand_shift_o(operand_shift),
     .room_i(room),
@@ -262,9 +288,11 @@ module lstm #(
     .h_o(h),
     .h_step_last_o(h_step_last),
     .h_sequence_last_o(h_sequence_last),
+    .h_context_o(h_context),
     .host_i(idle),
     .host_write_i(host_select_q ? host_write_q : '0),
     .host_group_i(host_group_q),
+    .host_context_i(host_context_q),
     .host_data_i(host_data_q[CellWidth-1:0]),
     .host_data_o(host_cells),
     .saturated_o(saturated),
@@ -278,7 +306,8 @@ module lstm #(
   logic out_room, out_start, projection_busy, projection_saturated;
   if (ProjSize > 0) begin : g_projection
     logic unused_group;
-    assign unused_group = ^h_group;
+    assign unused_group = ^{h_group, h_context};
+    assign y_context = '0;
     lstm_projection #(
       .HiddenSize(HiddenSize),
       .OutputSize(ProjSize),
@@ -327,7 +356,7 @@ module lstm #(
   end else begin : g_no_projection
     assign {room, out_start} = {out_room, start};
     assign {y_valid, y_group, y_present, y} = {h_valid, h_group, h_present, h};
-    assign {y_step_last, y_sequence_last} = {h_step_last, h_sequence_last};
+    assign {y_step_last, y_sequence_last, y_context} = {h_step_last, h_sequence_last, h_context};
     assign {projection_saturated, projection_busy} = '0;
   end
 
@@ -340,12 +369,16 @@ module lstm #(
     if (host_select_late) state_data_o <= StateWidth'($signed(host_cells[int'(host_unit_late)*CellWidth+:CellWidth]));
   end
 
+  // At least the clocks from start_o to a group of h, with every variant
+  localparam int OutputLatency = 12 + 3 * MemoryStages + 6 * OperandStages + 6 * ProductStages + 20 * SumStages;
   logic out_busy;
   lstm_output #(
     .HiddenSize(OutputSize),
     .Units(OutUnits),
     .OutElements(OutElements),
     .Width(OutWidth),
+    .Contexts(Contexts),
+    .Latency(OutputLatency),
     .MemoryStages(MemoryStages)
   ) u_output (
     .clk,
@@ -357,10 +390,12 @@ module lstm #(
     .data_i(y),
     .step_last_i(y_step_last),
     .sequence_last_i(y_sequence_last),
+    .context_i(y_context),
     .busy_o(out_busy),
     .m_axis_tdata,
     .m_axis_tvalid,
     .m_axis_tlast,
+    .m_axis_tid,
     .m_axis_tready
   );
 

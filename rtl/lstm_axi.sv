@@ -64,10 +64,12 @@ module lstm_axi #(
   parameter int ProductStages = 3,
   parameter int SumStages = 1,
   parameter bit WritableWeights = 1'b0,
+  parameter int Contexts = 1,           // sequences that take turns, step by step, in forward layers; a power of two
   parameter logic [31:0] Design = '0,  // told in a register, so that a driver knows which weights and formats it meets
   localparam int XBits = int'(XWidth[31:0]),
   localparam int HBits = int'(ProjSize > 0 ? ProjWidth[32*(Cells-1)+:32] : HWidth[32*(Cells-1)+:32]),
   localparam int YBits = Head == 0 ? HBits : Head == 1 ? ScoreWidth : Classes > 1 ? $clog2(Classes) + 1 : 2,
+  localparam int ContextWidth = Contexts > 1 ? $clog2(Contexts) : 1,
   localparam int XBytes = (XBits + 7) / 8,  // of an element on the stream
   localparam int YBytes = (YBits + 7) / 8
 ) (
@@ -77,11 +79,13 @@ module lstm_axi #(
   input  wire logic [8*XBytes*InElements-1:0]   s_axis_tdata,
   input  wire logic                             s_axis_tvalid,
   input  wire logic                             s_axis_tlast,
+  input  wire logic [ContextWidth-1:0]          s_axis_tid,  // whose step it is; not looked at where Contexts is 1
   output logic                                  s_axis_tready,
   // h or its projection of the last layer, forward then reverse, or scores, or a class; tlast with the last beat of a sequence
   output logic      [8*YBytes*OutElements-1:0]  m_axis_tdata,
   output logic                                  m_axis_tvalid,
   output logic                                  m_axis_tlast,
+  output logic      [ContextWidth-1:0]          m_axis_tid,
   input  wire logic                             m_axis_tready,
   // registers
   input  wire logic [11:0]                      s_axil_awaddr,
@@ -111,7 +115,7 @@ module lstm_axi #(
   localparam int Groups = (HiddenSize + Units - 1) / Units;
   localparam int AddressWidth = (Groups > 1 ? $clog2(Groups) : 1) + (Units > 1 ? $clog2(Units) : 0);
   localparam int CellBits = Cells > 1 ? $clog2(Cells) : 1;
-  localparam int Constants = 41;
+  localparam int Constants = 42;
   localparam int StateLatency = MemoryStages + 4;  // from the bus' address
   localparam int QuietClocks = 4;                  // that a beat may be on its way between two modules' busy
 
@@ -139,6 +143,7 @@ module lstm_axi #(
       32'((Lanes * Columns * int'(WeightWidth[32*i+:32]) + 31) / 32)
     };
     assign constants[32*Constants*i+:32*Constants] = {
+      32'(Contexts),
       ProjClip[32*i+:32], ProjAccFrac[32*i+:32], ProjAccWidth[32*i+:32], ProjBiasWidth[32*i+:32],
       ProjWeightWidth[32*i+:32], ProjFrac[32*i+:32], ProjWidth[32*i+:32], ProjMultipliers[32*i+:32], 32'(ProjSize),
       32'(Classes), 32'(Head), CellClip[32*i+:32], GateClip[32*i+:32], Peepholes[32*i+:32],
@@ -159,6 +164,7 @@ module lstm_axi #(
   logic [11:2] write_address, read_address;
   logic [31:0] write_data, read_data, state_data;
   logic [CellBits-1:0] cell_selected;
+  logic [ContextWidth-1:0] context_selected;
   logic [3*Cells-1:0] saturated;
   axi_lite_slave #(.AddressWidth(12), .ReadLatency(StateLatency + 2)) u_slave (
     .clk, .rst,
@@ -171,7 +177,7 @@ module lstm_axi #(
     .read_o(read), .read_address_o(read_address), .read_data_i(read_data), .read_error_i(read_error)
   );
   lstm_registers #(
-    .Cells(Cells), .Constants(Constants), .Design(Design), .WritableWeights(WritableWeights)
+    .Cells(Cells), .Constants(Constants), .Design(Design), .WritableWeights(WritableWeights), .Contexts(Contexts)
   ) u_registers (
     .clk, .rst,
     .write_i(write), .write_address_i(write_address), .write_data_i(write_data), .write_error_o(write_error),
@@ -179,7 +185,8 @@ module lstm_axi #(
     .soft_reset_o(soft_reset), .enable_o(enable), .keep_o(keep), .start_o(start),
     .started_i(started), .idle_i(idle_q), .running_i(core_busy && !core_reset), .step_i(step), .sequence_i(sequence_end),
     .length_error_i(length_error), .overflow_i(overflow), .head_saturated_i(head_saturated), .saturated_i(saturated),
-    .select_o(select), .cell_i(cell_selected), .c_i(c), .memory_i(memory), .words_i(memory_words), .pieces_i(memory_pieces),
+    .select_o(select), .cell_i(cell_selected), .c_i(c), .context_i(context_selected),
+    .memory_i(memory), .words_i(memory_words), .pieces_i(memory_pieces),
     .state_write_o(state_write), .state_read_o(state_read), .load_o(load),
     .state_end_i(state_end), .load_end_i(load_end), .state_data_i(state_data), .constants_i(constants)
   );
@@ -198,6 +205,11 @@ module lstm_axi #(
     .weight_write_o(host_weight_write), .weight_address_o(host_weight_address), .data_o(host_data)
   );
 
+  always_ff @(posedge clk) begin
+    if (core_reset) context_selected <= '0;
+    else if (select) context_selected <= Contexts > 1 ? write_data[16+:ContextWidth] : '0;
+  end
+
   // A soft reset is that of the core and of the way in; a beat that stands at the output is never withdrawn.
   always_ff @(posedge clk) core_reset <= rst || soft_reset;
 
@@ -208,19 +220,28 @@ module lstm_axi #(
     assign in_bits[XBits*i+:XBits] = s_axis_tdata[8*XBytes*i+:XBits];
   end
   assign unused_padding = ^s_axis_tdata;
-  stream_register #(.Width(XBits * InElements + 1)) u_in (
+  localparam int InBits = XBits * InElements + 1 + $clog2(Contexts);  // a single context takes none
+  logic [InBits-1:0] in_beat, in_beat_q;
+  logic [ContextWidth-1:0] in_id, x_id;
+  assign in_beat = InBits'({s_axis_tid, s_axis_tlast, in_bits});
+  assign {in_last, in_data} = in_beat_q[XBits*InElements:0];
+  assign in_id = Contexts > 1 ? in_beat_q[InBits-1-:ContextWidth] : '0;
+  stream_register #(.Width(InBits)) u_in (
     .clk, .rst(core_reset),
-    .s_data_i({s_axis_tlast, in_bits}), .s_valid_i(s_axis_tvalid), .s_ready_o(s_axis_tready),
-    .m_data_o({in_last, in_data}), .m_valid_o(in_valid), .m_ready_i(in_ready)
+    .s_data_i(in_beat), .s_valid_i(s_axis_tvalid), .s_ready_o(s_axis_tready),
+    .m_data_o(in_beat_q), .m_valid_o(in_valid), .m_ready_i(in_ready)
   );
-  sequence_gate #(.Width(XBits * InElements), .Beats((InputSize + InElements - 1) / InElements)) u_gate (
+  sequence_gate #(
+    .Width(XBits * InElements), .Beats((InputSize + InElements - 1) / InElements), .Contexts(Contexts)
+  ) u_gate (
     .clk, .rst(core_reset), .enable_i(enable), .start_i(start), .started_o(started), .open_o(open), .step_o(step),
-    .s_data_i(in_data), .s_last_i(in_last), .s_valid_i(in_valid), .s_ready_o(in_ready),
-    .m_data_o(x), .m_last_o(x_last), .m_valid_o(x_valid), .m_ready_i(x_ready)
+    .s_data_i(in_data), .s_last_i(in_last), .s_id_i(in_id), .s_valid_i(in_valid), .s_ready_o(in_ready),
+    .m_data_o(x), .m_last_o(x_last), .m_id_o(x_id), .m_valid_o(x_valid), .m_ready_i(x_ready)
   );
 
   logic [YBits*OutElements-1:0] y;
   logic y_last, y_valid, y_ready, unused_done;
+  logic [ContextWidth-1:0] y_id;
   lstm_stack #(
     .InputSize(InputSize), .HiddenSize(HiddenSize), .ProjSize(ProjSize), .Layers(Layers), .Direction(Direction), .MaxSteps(MaxSteps),
     .LastOnly(LastOnly), .Multipliers(Multipliers),
@@ -237,12 +258,12 @@ module lstm_axi #(
     .ProjAccFrac(ProjAccFrac), .ProjClip(ProjClip), .Files(Files),
     .InElements(InElements), .OutElements(OutElements), .LinkElements(LinkElements),
     .MemoryStages(MemoryStages), .OperandStages(OperandStages), .ProductStages(ProductStages), .SumStages(SumStages),
-    .WritableWeights(WritableWeights)
+    .WritableWeights(WritableWeights), .Contexts(Contexts)
   ) u_stack (
     .clk, .rst(core_reset),
-    .s_axis_tdata(x), .s_axis_tvalid(x_valid), .s_axis_tlast(x_last), .s_axis_tready(x_ready),
-    .m_axis_tdata(y), .m_axis_tvalid(y_valid), .m_axis_tlast(y_last), .m_axis_tready(y_ready),
-    .state_cell_i(cell_selected), .state_address_i(state_address), .state_select_i(c),
+    .s_axis_tdata(x), .s_axis_tvalid(x_valid), .s_axis_tlast(x_last), .s_axis_tid(x_id), .s_axis_tready(x_ready),
+    .m_axis_tdata(y), .m_axis_tvalid(y_valid), .m_axis_tlast(y_last), .m_axis_tid(y_id), .m_axis_tready(y_ready),
+    .state_cell_i(cell_selected), .state_context_i(context_selected), .state_address_i(state_address), .state_select_i(c),
     .state_write_i(host_state_write), .state_data_i(host_data), .state_data_o(state_data),
     .weight_write_i(host_weight_write), .weight_cell_i(cell_selected), .weight_memory_i(memory),
     .weight_address_i(host_weight_address), .weight_data_i(host_data), .keep_i(keep),
@@ -257,10 +278,15 @@ module lstm_axi #(
   for (genvar i = 0; i < OutElements; i++) begin : g_out
     assign out_bytes[8*YBytes*i+:8*YBytes] = (8 * YBytes)'($signed(y[YBits*i+:YBits]));
   end
-  stream_register #(.Width(8 * YBytes * OutElements + 1)) u_out (
+  localparam int OutBits = 8 * YBytes * OutElements + 1 + $clog2(Contexts);
+  logic [OutBits-1:0] out_beat, out_beat_q;
+  assign out_beat = OutBits'({y_id, y_last, out_bytes});
+  assign {m_axis_tlast, m_axis_tdata} = out_beat_q[8*YBytes*OutElements:0];
+  assign m_axis_tid = Contexts > 1 ? out_beat_q[OutBits-1-:ContextWidth] : '0;
+  stream_register #(.Width(OutBits)) u_out (
     .clk, .rst,
-    .s_data_i({y_last, out_bytes}), .s_valid_i(y_valid && !core_reset), .s_ready_o(y_ready),
-    .m_data_o({m_axis_tlast, m_axis_tdata}), .m_valid_o(m_axis_tvalid), .m_ready_i(m_axis_tready)
+    .s_data_i(out_beat), .s_valid_i(y_valid && !core_reset), .s_ready_o(y_ready),
+    .m_data_o(out_beat_q), .m_valid_o(m_axis_tvalid), .m_ready_i(m_axis_tready)
   );
 
   // Idle: the gate is shut and nothing is under way, for long enough that nothing can be between two modules.

@@ -40,12 +40,14 @@ module lstm_cell #(
   parameter int ProductStages = 3,
   parameter int SumStages = 1,
   parameter bit WritableWeights = 1'b0,
+  parameter int Contexts = 1,     // sequences that take turns; a power of two
   // Derived: leave them alone.
   localparam int Rows = 4 * HiddenSize,
   localparam int ColumnsPerCycle = Multipliers > Rows ? Multipliers / Rows : 1,
   localparam int Units = ColumnsPerCycle < HiddenSize ? ColumnsPerCycle : HiddenSize,
   localparam int Groups = (HiddenSize + Units - 1) / Units,
   localparam int GroupWidth = Groups > 1 ? $clog2(Groups) : 1,
+  localparam int ContextWidth = Contexts > 1 ? $clog2(Contexts) : 1,
   localparam int OperandsWidth = ColumnsPerCycle * OperandWidth
 ) (
   input  wire logic                       clk,
@@ -56,6 +58,7 @@ module lstm_cell #(
   input  wire logic [OperandsWidth-1:0]   operand_next_i,
   input  wire logic                       operand_initial_i,  // this step begins from c0
   input  wire logic                       operand_last_i,     // this step ends a sequence
+  input  wire logic [ContextWidth-1:0]    operand_context_i,  // whose step it is
   output logic                            operand_pop_o,
   output logic                            operand_shift_o,    // equal to it
   // Results, a group of Units elements of h at a time.
@@ -67,10 +70,12 @@ module lstm_cell #(
   output logic      [Units*HWidth-1:0]    h_o,
   output logic                            h_step_last_o,
   output logic                            h_sequence_last_o,
+  output logic      [ContextWidth-1:0]    h_context_o,
   // Cell states, for the host while no step is under way.
   input  wire logic                       host_i,
   input  wire logic [Units-1:0]           host_write_i,
   input  wire logic [GroupWidth-1:0]      host_group_i,
+  input  wire logic [ContextWidth-1:0]    host_context_i,
   input  wire logic [CellWidth-1:0]       host_data_i,
   output logic      [Units*CellWidth-1:0] host_data_o,
   output logic      [2:0]                 saturated_o,        // z, c, h
@@ -103,7 +108,13 @@ module lstm_cell #(
     $error("MemoryStages must be 0, 1 or 2, SumStages 0 or 1");
   end
 
-  logic issue, capture, capture_begin, capture_enough, hold_q, gather_done;
+  // The capture buffer holds so many steps that no step of another context waits for its reads.
+  localparam bit Straddles = ColumnsPerCycle == 1 && Rows * (Columns - 1) % Lanes != 0;
+  localparam int HoldTime = SumLatency + (Straddles ? 3 : 2) + (Lanes < 4 ? 4 : 1) * Groups;
+  localparam int Captures = Contexts == 1 || HoldTime <= Words ? 1 : 2 ** $clog2((HoldTime + Words - 1) / Words);
+
+  logic issue, capture, capture_begin, capture_enough, gather_done;
+  logic [1:0] hold;
   logic [WordWidth-1:0] word;
   logic [BaseWidth-1:0] base;
   logic [1:0] fresh;
@@ -111,7 +122,7 @@ module lstm_cell #(
     .clk,
     .rst,
     .operand_soon_i,
-    .hold_i(hold_q),
+    .hold_i(hold),
     .issue_o(issue),
     .pop_o(operand_pop_o),
     .shift_o(operand_shift_o),
@@ -123,10 +134,27 @@ module lstm_cell #(
     .fresh_o(fresh)
   );
 
-  // The capture buffer belongs to one step, from the issue of its first word to the last read.
-  always_ff @(posedge clk) begin
-    if (rst || gather_done) hold_q <= 1'b0;
-    else if (issue && capture_begin) hold_q <= 1'b1;
+  // A place in the capture buffer belongs to one step, from the issue of its first word to the last read.
+  if (Captures == 1) begin : g_hold
+    logic hold_q;
+    always_ff @(posedge clk) begin
+      if (rst || gather_done) hold_q <= 1'b0;
+      else if (issue && capture_begin) hold_q <= 1'b1;
+    end
+    assign hold = {1'b1, hold_q};
+  end else begin : g_holds
+    localparam int CountWidth = $clog2(Captures + 1);
+    logic [CountWidth-1:0] held_q, held;
+    assign held = held_q + CountWidth'(issue && capture_begin) - CountWidth'(gather_done);
+    always_ff @(posedge clk) begin
+      if (rst) begin
+        held_q <= '0;
+        hold <= 2'b00;
+      end else begin
+        held_q <= held;
+        hold <= {int'(held) >= Captures - 1, int'(held) == Captures};
+      end
+    end
   end
 
   logic [Lanes*AccWidth-1:0] sums;
@@ -161,21 +189,21 @@ module lstm_cell #(
 
   localparam int CaptureCopies = (Lanes + 3) / 4;
   logic [CaptureCopies-1:0] captured;
-  logic complete, initial_at_sums, last_at_sums;
+  localparam int TagWidth = 2 + $clog2(Contexts);  // {context, initial, last} of a step
+  logic complete;
+  logic [TagWidth-1:0] step_tag, tag_at_sums, tag;
+  assign step_tag = TagWidth'({operand_context_i, operand_initial_i, operand_last_i});
   fanout #(.Width(1), .Copies(CaptureCopies), .Stages(SumLatency)) u_capture (
     .clk, .rst, .data_i(issue && capture), .data_o(captured)
   );
   delay #(.Width(1), .Stages(SumLatency)) u_complete (
     .clk, .rst, .data_i(issue && capture_enough), .data_o(complete)
   );
-  delay #(.Width(2), .Stages(SumLatency)) u_flags (
-    .clk,
-    .rst(1'b0),
-    .data_i({operand_initial_i, operand_last_i}),
-    .data_o({initial_at_sums, last_at_sums})
+  delay #(.Width(TagWidth), .Stages(SumLatency)) u_tag (
+    .clk, .rst(1'b0), .data_i(step_tag), .data_o(tag_at_sums)
   );
 
-  logic read, group_last, initial_q, last_q;
+  logic read, group_last;
   logic [GroupWidth-1:0] group;
   logic [4*Units*AccWidth-1:0] rows;
   lstm_gather #(
@@ -184,6 +212,7 @@ module lstm_cell #(
     .Lanes(Lanes),
     .ColumnsPerCycle(ColumnsPerCycle),
     .Units(Units),
+    .Steps(Captures),
     .AccWidth(AccWidth),
     .MemoryStages(MemoryStages),
     .SumStages(SumStages)
@@ -201,12 +230,29 @@ module lstm_cell #(
     .group_last_o(group_last),
     .rows_o(rows)
   );
-  always_ff @(posedge clk) begin
-    if (complete) begin
-      initial_q <= initial_at_sums;
-      last_q <= last_at_sums;
+  if (Captures == 1) begin : g_tag
+    always_ff @(posedge clk) if (complete) tag <= tag_at_sums;
+  end else begin : g_tags
+    // Tags of the steps in the buffer; a step is handed on some clocks after its last read.
+    localparam int Places = 2 * Captures;
+    localparam int PlaceWidth = $clog2(Places);
+    logic [PlaceWidth-1:0] write_q, read_q;
+    logic [TagWidth-1:0] tags_q[0:Places-1];
+    always_ff @(posedge clk) begin
+      if (rst) begin
+        write_q <= '0;
+        read_q <= '0;
+      end else begin
+        write_q <= write_q + PlaceWidth'(complete);
+        read_q <= read_q + PlaceWidth'(read && group_last);
+      end
     end
+    always_ff @(posedge clk) if (complete) tags_q[write_q] <= tag_at_sums;
+    assign tag = tags_q[read_q];
   end
+
+  logic [ContextWidth-1:0] owner;
+  assign owner = Contexts > 1 ? tag[TagWidth-1-:ContextWidth] : '0;
 
   logic [3*Units-1:0] saturated;
   for (genvar i = 0; i < Units; i++) begin : g_unit
@@ -241,17 +287,20 @@ module lstm_cell #(
       .OperandStages(OperandStages),
       .ProductStages(ProductStages),
       .SumStages(SumStages),
-      .WritableWeights(WritableWeights)
+      .WritableWeights(WritableWeights),
+      .Contexts(Contexts)
     ) u_pointwise (
       .clk,
       .rst,
       .read_i(read),
       .group_i(group),
-      .initial_i(initial_q),
+      .initial_i(tag[1]),
+      .context_i(owner),
       .rows_i(rows[4*i*AccWidth+:4*AccWidth]),
       .host_i,
       .host_write_i(host_write_i[i]),
       .host_group_i,
+      .host_context_i,
       .host_data_i,
       .host_data_o(host_data_o[i*CellWidth+:CellWidth]),
       .bias_write_i(weight_write_i && weight_memory_i == 2'd1),
@@ -263,9 +312,14 @@ module lstm_cell #(
       .saturated_o(saturated[3*i+:3])
     );
   end
-  delay #(.Width(GroupWidth + 2), .Stages(PointwiseLatency)) u_group (
-    .clk, .rst(1'b0), .data_i({group, group_last, last_q}), .data_o({h_group_o, h_step_last_o, h_sequence_last_o})
+  localparam int GroupTagWidth = GroupWidth + 2 + $clog2(Contexts);
+  logic [GroupTagWidth-1:0] group_tag, h_tag;
+  assign group_tag = GroupTagWidth'({owner, group, group_last, tag[0]});
+  delay #(.Width(GroupTagWidth), .Stages(PointwiseLatency)) u_group (
+    .clk, .rst(1'b0), .data_i(group_tag), .data_o(h_tag)
   );
+  assign {h_group_o, h_step_last_o, h_sequence_last_o} = h_tag[GroupWidth+1:0];
+  assign h_context_o = Contexts > 1 ? h_tag[GroupTagWidth-1-:ContextWidth] : '0;
   assign h_valid_o = h_present_o[0];
 
   always_comb begin

@@ -2,7 +2,8 @@
 //
 // The last column's words are written to a buffer (`capture_i`), so that the lanes go on with the next step at once.
 // From `complete_i` on, one group of Units units is read per clock; one unit per four clocks where Lanes < 4. Reading
-// waits for `room_i`; reads follow it by SumStages. `read_o` leads `rows_o` by MemoryStages + 2 * SumStages, so that others
+// waits for `room_i`; where the buffer holds several steps, it goes on with the next at once. Reads follow it by SumStages.
+// `read_o` leads `rows_o` by MemoryStages + 2 * SumStages, so that others
 // can fetch what belongs to it.
 `default_nettype none
 module lstm_gather #(
@@ -11,6 +12,7 @@ module lstm_gather #(
   parameter int Lanes = 16,
   parameter int ColumnsPerCycle = 1,
   parameter int Units = 1,  // per group; above 1 only where Lanes = Rows
+  parameter int Steps = 1,  // that the buffer holds; a power of two
   parameter int AccWidth = 32,
   parameter int MemoryStages = 2,
   parameter int SumStages = 1,
@@ -35,7 +37,7 @@ module lstm_gather #(
 );
   localparam int Offset = ColumnsPerCycle > 1 ? 0 : Rows * (Columns - 1) % Lanes;  // lane of row 0
   localparam int BufferWords = (Offset + Rows + Lanes - 1) / Lanes;
-  localparam int AddressWidth = BufferWords > 1 ? $clog2(BufferWords) : 1;
+  localparam int AddressWidth = Steps * BufferWords > 1 ? $clog2(Steps * BufferWords) : 1;
   // A window of rows starts at a multiple of Stride lanes and may wrap around into the lanes of the next word.
   localparam bit Serial = Lanes < 4;
   localparam int Stride = Serial ? 1 : (Units > 1 || Lanes % 4 == 0) ? Window : Lanes % 2 == 0 ? 2 : 1;
@@ -45,29 +47,55 @@ module lstm_gather #(
   localparam int BeforeLast = GroupCount > 1 ? GroupCount - 2 : 0;
   localparam int Advance = Serial ? 1 : Window / Stride;
 
-  logic [AddressWidth-1:0] address_q, address_d;
+  logic [AddressWidth-1:0] address_q, address_d, address_begin;  // of the step under way; of the next
   logic [PositionWidth-1:0] position_q;
   logic [GroupWidth-1:0] group_q;
   logic [1:0] row_q;  // of the unit, where rows come one by one
-  logic turns, waiting_q, reading_q, unit_read, group_last_q;
+  logic begins, turns, waiting_q, reading_q, unit_read, group_last_q;
 
   assign unit_read = reading_q && (!Serial || row_q == 2'd3);
   assign done_o = unit_read && group_last_q;
 
+  // Steps that are complete wait, if there is more than one, in order.
+  if (Steps == 1) begin : g_one
+    assign begins = (waiting_q || complete_i) && room_i;
+    assign address_begin = '0;
+    always_ff @(posedge clk) begin
+      if (rst) waiting_q <= 1'b0;
+      else waiting_q <= (waiting_q || complete_i) && !room_i;
+    end
+  end else begin : g_several
+    localparam int CountWidth = $clog2(Steps + 1);
+    logic [CountWidth-1:0] waiting_steps_q, waiting_steps;
+    assign waiting_steps = waiting_steps_q + CountWidth'(complete_i) - CountWidth'(begins);
+    assign begins = (waiting_q || complete_i) && room_i && (!reading_q || done_o);
+    logic [AddressWidth-1:0] first_q, following;  // word of the step under way; of the one after it
+    assign following = int'(first_q) == (Steps - 1) * BufferWords ? '0 : first_q + AddressWidth'(BufferWords);
+    assign address_begin = rst ? '0 : following;
+    always_ff @(posedge clk) begin
+      if (rst) begin
+        waiting_steps_q <= '0;
+        waiting_q <= 1'b0;
+        first_q <= '0;
+      end else begin
+        waiting_steps_q <= waiting_steps;
+        waiting_q <= waiting_steps != '0;
+        if (done_o) first_q <= following;
+      end
+    end
+  end
   always_ff @(posedge clk) begin
     if (rst) begin
-      waiting_q <= 1'b0;
       reading_q <= 1'b0;
       start_o <= 1'b0;
     end else begin
-      waiting_q <= (waiting_q || complete_i) && !room_i;
-      reading_q <= reading_q ? !done_o : (waiting_q || complete_i) && room_i;
-      start_o <= (waiting_q || complete_i) && room_i;
+      reading_q <= (reading_q && !done_o) || begins;
+      start_o <= begins;
     end
   end
 
   assign turns = int'(position_q) + Advance >= Positions;
-  assign address_d = rst || done_o ? '0 : address_q + AddressWidth'(reading_q && turns);
+  assign address_d = rst || done_o ? address_begin : address_q + AddressWidth'(reading_q && turns);
   always_ff @(posedge clk) begin
     address_q <= address_d;
     if (reading_q) begin
@@ -104,7 +132,7 @@ module lstm_gather #(
     (* keep *) always_ff @(posedge clk) begin
       if (rst) write_address_q <= '0;
       else if (capture_i[part]) begin
-        write_address_q <= int'(write_address_q) == BufferWords - 1 ? '0 : write_address_q + AddressWidth'(1);
+        write_address_q <= int'(write_address_q) == Steps * BufferWords - 1 ? '0 : write_address_q + AddressWidth'(1);
       end
     end
     if (part == 0) begin : g_low
@@ -113,7 +141,7 @@ module lstm_gather #(
       for (genvar lane = 0; lane < Wrapping; lane++) begin : g_lane
         logic [AddressWidth-1:0] low_address;
         assign low_address = read_address + AddressWidth'(wraps && int'(read_position) * Stride > lane);
-        ram #(.Width(AccWidth), .Depth(BufferWords), .Latency(MemoryStages)) u_low (
+        ram #(.Width(AccWidth), .Depth(Steps * BufferWords), .Latency(MemoryStages)) u_low (
           .clk,
           .write_i(capture_i[part]),
           .write_address_i(write_address_q),
@@ -128,7 +156,7 @@ module lstm_gather #(
         assign unused_wraps = wraps;
       end
     end
-    ram #(.Width((End - First) * AccWidth), .Depth(BufferWords), .Latency(MemoryStages)) u_buffer (
+    ram #(.Width((End - First) * AccWidth), .Depth(Steps * BufferWords), .Latency(MemoryStages)) u_buffer (
       .clk,
       .write_i(capture_i[part]),
       .write_address_i(write_address_q),

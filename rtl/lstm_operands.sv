@@ -19,6 +19,8 @@ module lstm_operands #(
   parameter int MemoryStages = 2,
   parameter int SumStages = 1,
   parameter int Ahead = 6,     // operands fetched and not yet taken; MemoryStages + SumStages + 3 give one per clock
+  parameter int Contexts = 1,  // sequences that take turns; a power of two
+  localparam int ContextWidth = Contexts > 1 ? $clog2(Contexts) : 1,
   localparam int Groups = (HiddenSize + Units - 1) / Units,
   localparam int GroupWidth = Groups > 1 ? $clog2(Groups) : 1,
   localparam int UnitWidth = Units > 1 ? $clog2(Units) : 1
@@ -27,6 +29,7 @@ module lstm_operands #(
   input  wire logic                          rst,
   input  wire logic [InElements*XWidth-1:0]  x_i,
   input  wire logic                          x_last_i,
+  input  wire logic [ContextWidth-1:0]       x_context_i,      // one for all beats of a step
   input  wire logic                          x_valid_i,
   output logic                               x_ready_o,
   input  wire logic                          keep_i,           // a sequence goes on from the states of the one before
@@ -36,18 +39,21 @@ module lstm_operands #(
   input  wire logic [GroupWidth-1:0]         h_group_i,
   input  wire logic [Units*HWidth-1:0]       h_i,
   input  wire logic                          h_step_last_i,
+  input  wire logic [ContextWidth-1:0]       h_context_i,
   // operands
   output logic      [1:0]                    operand_soon_o,   // front and next are there in the next clock
   output logic      [Banks*OperandWidth-1:0] operand_front_o,
   output logic      [Banks*OperandWidth-1:0] operand_next_o,
   output logic                               operand_initial_o,
   output logic                               operand_last_o,
+  output logic      [ContextWidth-1:0]       operand_context_o,
   input  wire logic                          operand_pop_i,
   input  wire logic                          operand_shift_i,  // equal to it
   // h0 (write) and the last h (read), for the host while idle
   output logic                               idle_o,
   input  wire logic [Units-1:0]              host_write_i,
   input  wire logic [GroupWidth-1:0]         host_group_i,
+  input  wire logic [ContextWidth-1:0]       host_context_i,
   input  wire logic [UnitWidth-1:0]          host_unit_i,
   input  wire logic [HWidth-1:0]             host_data_i,
   output logic      [HWidth-1:0]             host_data_o       // MemoryStages after host_group_i
@@ -64,19 +70,26 @@ module lstm_operands #(
   localparam int BeforeLast = Words > 1 ? Words - 2 : 0;
   localparam int BeforeXEnds = XWords > 1 ? XWords - 2 : 0;
   localparam int BeforeH = Split > 1 ? Split - 2 : 0;
-  localparam int StepsWidth = 4;             // steps fetched and not yet written back
+  localparam int StepsWidth = Contexts > 8 ? $clog2(Contexts) + 1 : 4;  // steps fetched and not yet written back
+  // A slot is filled, read and given back while the others feed the lanes: where a step is a few words, two are too few.
+  localparam int Slots = Contexts == 1 || HWords > 4 ? 2 : 8;
+  localparam int SlotWidth = $clog2(Slots);
 
   // x
   logic [Banks-1:0] x_write;
-  logic [XWordWidth:0] x_write_address;
+  logic [SlotWidth+XWordWidth-1:0] x_write_address;
   logic [Banks*XWidth-1:0] x_write_data;
-  logic [1:0] x_full, x_last, x_release;
+  logic [Slots-1:0] x_full, x_last, x_release;
+  logic [Slots*ContextWidth-1:0] x_context;
   logic x_partial, x_stored;
-  lstm_input #(.InputSize(InputSize), .Width(XWidth), .Elements(InElements), .Banks(Banks)) u_input (
+  lstm_input #(
+    .InputSize(InputSize), .Width(XWidth), .Elements(InElements), .Banks(Banks), .Contexts(Contexts), .Slots(Slots)
+  ) u_input (
     .clk,
     .rst,
     .data_i(x_i),
     .last_i(x_last_i),
+    .context_i(x_context_i),
     .valid_i(x_valid_i),
     .ready_o(x_ready_o),
     .write_o(x_write),
@@ -85,6 +98,7 @@ module lstm_operands #(
     .stored_o(x_stored),
     .full_o(x_full),
     .last_o(x_last),
+    .context_o(x_context),
     .release_i(x_release),
     .partial_o(x_partial),
     .error_o
@@ -95,10 +109,13 @@ module lstm_operands #(
   logic [WordWidth-1:0] word_q;
   logic [HWordWidth-1:0] h_word_q;
   logic [StepsWidth-1:0] steps_q;  // steps fetched wholly and not yet written back
-  logic slot_q, first_q, have_state_q, initial_q, step_last_q, idle_q;
+  logic [SlotWidth-1:0] slot_q, slot_next, slot_at;  // of the step at hand, of the next, of the one in the next clock
+  logic [Contexts-1:0] first_q;                // each context's next step begins a sequence
+  logic [ContextWidth-1:0] context_q;          // of the step at hand
+  logic initial_q, step_last_q, idle_q;
   logic settled_q, first_word_q, last_word_q, x_ends_q, h_needed_q, h_needed_next_q;
   logic none_q, one_q, many_q;     // of steps_q: 0, 1, as many as it can count
-  logic fetch_q, step_last, written, step_written, step_fetched, initial_d, none_d;
+  logic fetch_q, step_last, written, step_written, step_fetched;
   logic room, x_there, h_known, h_unread, h_there, h_needed;
 
   assign step_last = first_word_q ? x_last[slot_q] : step_last_q;
@@ -113,10 +130,17 @@ module lstm_operands #(
   assign h_known = Split > 0 || !step_fetched;
   assign h_there = settled_q || (one_q && h_unread);
   tally #(.Max(Ahead), .Initial(Ahead)) u_free (.clk, .rst, .come_i(operand_pop_i), .go_i(fetch_q), .soon_o(room));
-  tally #(.Max(3)) u_stored (.clk, .rst, .come_i(x_stored), .go_i(step_fetched), .soon_o(x_there));
-  // Groups of h that the step under way has written and the next, if it waits for them, has not fetched.
+  // Whose step it is has to be known before its first word is.
+  logic x_known;
+  delay #(.Width(1), .Stages(Contexts > 1 ? 1 : 0)) u_known (.clk, .rst, .data_i(x_stored), .data_o(x_known));
+  tally #(.Max(Slots + 1)) u_stored (.clk, .rst, .come_i(x_known), .go_i(step_fetched), .soon_o(x_there));
+
+  // Groups of h that the step under way has written and the step at hand, if it waits for them, has not fetched.
+  logic h_unread_reset, h_unread_read;
+  assign h_unread_reset = rst || step_written || (Contexts == 1 && settled_q);
+  assign h_unread_read = fetch_q && h_needed_q && (Contexts == 1 || !settled_q);
   tally #(.Max(Groups)) u_unread (
-    .clk, .rst(rst || step_written || settled_q), .come_i(written), .go_i(fetch_q && h_needed_q), .soon_o(h_unread)
+    .clk, .rst(h_unread_reset), .come_i(written), .go_i(h_unread_read), .soon_o(h_unread)
   );
 
   always_comb begin
@@ -145,40 +169,74 @@ module lstm_operands #(
     end
   end
 
-  always_comb begin
-    initial_d = initial_q;
-    if (step_fetched) initial_d = step_last && !keep_i;
-    else if (first_word_q && !fetch_q) initial_d = first_q && !(keep_i && have_state_q);
-    none_d = none_q;
-    if (step_fetched && !step_written) none_d = 1'b0;
-    else if (step_written && !step_fetched) none_d = one_q;
+  assign slot_next = slot_q + SlotWidth'(1);
+  assign slot_at = step_fetched ? slot_next : slot_q;
+  always_ff @(posedge clk) begin
+    if (rst) slot_q <= '0;
+    else slot_q <= slot_at;
+    if (fetch_q && first_word_q) step_last_q <= step_last;
   end
 
-  always_ff @(posedge clk) begin
-    if (rst) begin
-      slot_q <= 1'b0;
-      first_q <= 1'b1;
-      have_state_q <= 1'b0;
-      initial_q <= 1'b1;
-      settled_q <= 1'b1;
-    end else begin
-      initial_q <= initial_d;
-      settled_q <= initial_d || none_d;  // all of h that this step needs is there
-      if (step_fetched) begin
-        slot_q <= !slot_q;
-        first_q <= step_last;
-        have_state_q <= 1'b1;
+  // Whether the step at hand begins from h0, and whether all of h that it needs is there (settled_q) or comes from the step
+  // under way (one_q), so that it is read as it is written.
+  logic between;  // the step at hand may still change
+  assign between = first_word_q && !fetch_q;
+  if (Contexts == 1) begin : g_alone
+    logic initial_d, none_d, have_state_q, unused_context;
+    assign unused_context = ^x_context;
+    assign context_q = '0;
+    always_comb begin
+      initial_d = initial_q;
+      if (step_fetched) initial_d = step_last && !keep_i;
+      else if (between) initial_d = first_q && !(keep_i && have_state_q);
+      none_d = none_q;
+      if (step_fetched && !step_written) none_d = 1'b0;
+      else if (step_written && !step_fetched) none_d = one_q;
+    end
+    always_ff @(posedge clk) begin
+      if (rst) begin
+        first_q <= 1'b1;
+        have_state_q <= 1'b0;
+        initial_q <= 1'b1;
+        settled_q <= 1'b1;
+        none_q <= 1'b1;
+        one_q <= 1'b0;
+      end else begin
+        initial_q <= initial_d;
+        settled_q <= initial_d || none_d;
+        none_q <= none_d;
+        if (step_fetched && !step_written) one_q <= none_q;
+        else if (step_written && !step_fetched) one_q <= steps_q == StepsWidth'(2);
+        if (step_fetched) begin
+          first_q <= step_last;
+          have_state_q <= 1'b1;
+        end
       end
     end
-    if (fetch_q && first_word_q) step_last_q <= step_last;
+  end else begin : g_contexts
+    lstm_contexts #(.Contexts(Contexts), .StepsWidth(StepsWidth)) u_contexts (
+      .clk,
+      .rst,
+      .keep_i,
+      .between_i(between),
+      .next_i(x_context[int'(slot_at)*ContextWidth+:ContextWidth]),
+      .fetched_i(step_fetched),
+      .last_i(step_last),
+      .steps_i(steps_q),
+      .written_i(step_written),
+      .first_o(first_q),
+      .none_o(none_q),
+      .context_o(context_q),
+      .initial_o(initial_q),
+      .settled_o(settled_q),
+      .one_o(one_q)
+    );
   end
 
   always_ff @(posedge clk) begin
     if (rst) begin
       fetch_q <= 1'b0;
       steps_q <= '0;
-      none_q <= 1'b1;
-      one_q <= 1'b0;
       many_q <= 1'b0;
       idle_q <= 1'b1;
     end else begin
@@ -186,15 +244,12 @@ module lstm_operands #(
       // One more step than the decision knew of may be fetched.
       if (step_fetched && !step_written) begin
         steps_q <= steps_q + StepsWidth'(1);
-        one_q <= none_q;
         many_q <= steps_q >= StepsWidth'(2 ** StepsWidth - 3);
       end else if (step_written && !step_fetched) begin
         steps_q <= steps_q - StepsWidth'(1);
-        one_q <= steps_q == StepsWidth'(2);
         many_q <= steps_q == StepsWidth'(2 ** StepsWidth - 1);
       end
-      none_q <= none_d;
-      idle_q <= first_q && first_word_q && !fetch_q && none_q && x_full == '0 && !x_partial && !x_valid_i;
+      idle_q <= first_q == '1 && first_word_q && !fetch_q && none_q && x_full == '0 && !x_partial && !x_valid_i;
     end
   end
 
@@ -202,23 +257,29 @@ module lstm_operands #(
   logic [Banks*OperandWidth-1:0] operands;
   logic [Banks*HWidth-1:0] h_read;
   logic [HWordWidth-1:0] host_word, h_group;
+  logic [ContextWidth-1:0] h_owner;
   logic [XWordWidth-1:0] x_word;
-  logic fetch_late, initial_late, last_late;
+  logic fetch_late;
   logic [1:0] place, place_late;  // the word is the one where h begins; it lies beyond
   assign host_word = HWordWidth'(host_group_i) + HWordWidth'(int'(host_unit_i) + Skew >= Banks);
   assign h_group = HWordWidth'(idle_q ? host_group_i : h_group_i);
+  assign h_owner = idle_q ? host_context_i : h_context_i;
   assign x_word = XWordWidth'(word_q);  // Yosys does not truncate a cast inside a concatenation
   assign place = {int'(word_q) == Split, int'(word_q) > Split};
   // A register behind the choice between x and h keeps the way from the memories to the queue short.
   logic [Banks*OperandWidth-1:0] operands_q;
-  logic arrived, initial_arrived, last_arrived;
+  logic arrived;
   delay #(.Width(1), .Stages(MemoryStages)) u_fetch (.clk, .rst, .data_i(fetch_q), .data_o(fetch_late));
   delay #(.Width(1), .Stages(SumStages)) u_arrived (.clk, .rst, .data_i(fetch_late), .data_o(arrived));
-  delay #(.Width(Banks * OperandWidth + 2), .Stages(SumStages)) u_operands (
-    .clk, .rst(1'b0), .data_i({initial_late, last_late, operands}), .data_o({initial_arrived, last_arrived, operands_q})
+  // What goes with a word: {context, initial, last}; a single context takes no bit.
+  localparam int TagWidth = 2 + $clog2(Contexts);
+  logic [TagWidth-1:0] tag, tag_late, tag_arrived, tag_front, unused_next;
+  assign tag = TagWidth'({context_q, initial_q, step_last});
+  delay #(.Width(Banks * OperandWidth + TagWidth), .Stages(SumStages)) u_operands (
+    .clk, .rst(1'b0), .data_i({tag_late, operands}), .data_o({tag_arrived, operands_q})
   );
-  delay #(.Width(4), .Stages(MemoryStages)) u_flags (
-    .clk, .rst(1'b0), .data_i({initial_q, step_last, place}), .data_o({initial_late, last_late, place_late})
+  delay #(.Width(TagWidth + 2), .Stages(MemoryStages)) u_flags (
+    .clk, .rst(1'b0), .data_i({tag, place}), .data_o({tag_late, place_late})
   );
 
   for (genvar bank = 0; bank < Banks; bank++) begin : g_bank
@@ -226,7 +287,7 @@ module lstm_operands #(
     localparam int Carry = Unit + Skew >= Banks ? 1 : 0;
     logic [XWidth-1:0] x_read;
     logic [OperandWidth-1:0] x_operand, h_operand;
-    ram #(.Width(XWidth), .Depth(2 ** (XWordWidth + 1)), .Latency(MemoryStages)) u_x (
+    ram #(.Width(XWidth), .Depth(2 ** (XWordWidth + SlotWidth)), .Latency(MemoryStages)) u_x (
       .clk,
       .write_i(x_write[bank]),
       .write_address_i(x_write_address),
@@ -236,15 +297,20 @@ module lstm_operands #(
       .read_data_o(x_read)
     );
     if (Unit < Units) begin : g_h
+      // Words of h, then words of h0, of each context
+      localparam int PlaceWidth = HWordWidth + $clog2(Contexts);
       logic [HWordWidth-1:0] h_word;
+      logic [PlaceWidth-1:0] write_place, read_place;
       assign h_word = h_group + HWordWidth'(Carry);
-      ram #(.Width(HWidth), .Depth(2 ** (HWordWidth + 1)), .Latency(MemoryStages)) u_h (
+      assign write_place = PlaceWidth'({h_owner, h_word});
+      assign read_place = PlaceWidth'(idle_q ? {host_context_i, host_word} : {context_q, h_word_q});
+      ram #(.Width(HWidth), .Depth(2 ** (PlaceWidth + 1)), .Latency(MemoryStages)) u_h (
         .clk,
         .write_i(idle_q ? host_write_i[Unit] : h_present_i[Unit]),
-        .write_address_i({idle_q, h_word}),
+        .write_address_i({idle_q, write_place}),
         .write_data_i(idle_q ? host_data_i : h_i[Unit*HWidth+:HWidth]),
         .read_i(1'b1),
-        .read_address_i({!idle_q && initial_q, idle_q ? host_word : h_word_q}),
+        .read_address_i({!idle_q && initial_q, read_place}),
         .read_data_o(h_read[bank*HWidth+:HWidth])
       );
     end else begin : g_none
@@ -268,18 +334,20 @@ module lstm_operands #(
     assign host_data_o = h_read;
   end
 
-  logic [1:0] unused_next, unused_valid;
-  queue #(.Width(Banks * OperandWidth + 2), .Depth(Ahead)) u_queue (
+  logic [1:0] unused_valid;
+  queue #(.Width(Banks * OperandWidth + TagWidth), .Depth(Ahead)) u_queue (
     .clk,
     .rst,
     .push_i(arrived),
-    .data_i({initial_arrived, last_arrived, operands_q}),
+    .data_i({tag_arrived, operands_q}),
     .pop_i(operand_pop_i),
     .shift_i(operand_shift_i),
     .valid_o(unused_valid),
     .soon_o(operand_soon_o),
-    .front_o({operand_initial_o, operand_last_o, operand_front_o}),
+    .front_o({tag_front, operand_front_o}),
     .next_o({unused_next, operand_next_o})
   );
+  assign {operand_initial_o, operand_last_o} = tag_front[1:0];
+  assign operand_context_o = Contexts > 1 ? tag_front[TagWidth-1-:ContextWidth] : '0;
 endmodule
 `default_nettype wire

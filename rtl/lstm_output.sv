@@ -1,14 +1,18 @@
 // Collects groups of h in a FIFO and sends them as a stream, OutElements per beat.
 //
 // A step is computed only when there is room for all of it, so the pointwise part never stalls. A step has
-// ceil(HiddenSize / OutElements) beats; the last is filled up with zeros.
+// ceil(HiddenSize / OutElements) beats; the last is filled up with zeros. Where several contexts take turns, there is room
+// for all groups that can be on their way, so that a step need not wait for the one before.
 `default_nettype none
 module lstm_output #(
   parameter int HiddenSize = 64,
   parameter int Units = 1,        // per group
   parameter int OutElements = 1,  // per beat
   parameter int Width = 16,
-  parameter int MemoryStages = 2
+  parameter int Contexts = 1,
+  parameter int Latency = 0,      // of a group, from start_i; only where there are several contexts
+  parameter int MemoryStages = 2,
+  localparam int ContextWidth = Contexts > 1 ? $clog2(Contexts) : 1
 ) (
   input  wire logic                          clk,
   input  wire logic                          rst,
@@ -19,14 +23,19 @@ module lstm_output #(
   input  wire logic [Units*Width-1:0]        data_i,
   input  wire logic                          step_last_i,
   input  wire logic                          sequence_last_i,
+  input  wire logic [ContextWidth-1:0]       context_i,
   output logic                               busy_o,
   output logic      [OutElements*Width-1:0]  m_axis_tdata,
   output logic                               m_axis_tvalid,
   output logic                               m_axis_tlast,
+  output logic      [ContextWidth-1:0]       m_axis_tid,
   input  wire logic                          m_axis_tready
 );
   localparam int Groups = (HiddenSize + Units - 1) / Units;
-  localparam int Depth = 2 ** $clog2(2 * Groups);  // two steps
+  // Two steps. With several contexts a step may begin before room_o knows of the three before it, and none of them waits for
+  // groups to leave.
+  localparam int Unknown = Contexts == 1 || Groups > 3 ? 0 : 3;
+  localparam int Depth = 2 ** $clog2((2 + Unknown) * Groups + (Contexts == 1 ? 0 : Latency + MemoryStages + 10));
   localparam int CountWidth = $clog2(Depth + 1);
   localparam int FullBeats = Units / OutElements;
   localparam int LastUnits = HiddenSize - (Groups - 1) * Units;
@@ -39,6 +48,13 @@ module lstm_output #(
   logic [CountWidth-1:0] taken_q, change_q;  // groups in the FIFO or promised to a step, known a clock late
   logic start_q, popped, group_valid, group_ready, step_last, sequence_last;
   logic [Units*Width-1:0] masked, group;
+  // Where there is one context, nothing of it is stored.
+  localparam int StoredWidth = Contexts > 1 ? ContextWidth : 0;
+  localparam int GroupBits = Units * Width + 2 + StoredWidth;
+  localparam int BeatBits = OutElements * Width + 1 + StoredWidth;
+  logic [GroupBits-1:0] stored;
+  logic [BeatBits-1:0] sent;
+  logic [ContextWidth-1:0] owner;
   always_ff @(posedge clk) begin
     if (rst) begin
       taken_q <= '0;
@@ -49,23 +65,26 @@ module lstm_output #(
       change_q <= (start_i ? CountWidth'(Groups) : '0) - CountWidth'(popped);
       taken_q <= taken_q + change_q;
       start_q <= start_i;
-      room_o <= !start_i && !start_q && int'(taken_q) <= Depth - Groups;
+      room_o <= (Unknown > 0 || (!start_i && !start_q)) && int'(taken_q) <= Depth - (1 + Unknown) * Groups;
     end
   end
   for (genvar i = 0; i < Units; i++) begin : g_mask
     assign masked[i*Width+:Width] = present_i[i] ? data_i[i*Width+:Width] : '0;
   end
 
-  stream_fifo #(.Width(Units * Width + 2), .Depth(Depth), .Latency(MemoryStages)) u_fifo (
+  stream_fifo #(.Width(GroupBits), .Depth(Depth), .Latency(MemoryStages)) u_fifo (
     .clk,
     .rst,
     .push_i(valid_i),
-    .data_i({step_last_i, sequence_last_i, masked}),
+    .data_i(GroupBits'({context_i, step_last_i, sequence_last_i, masked})),
     .popped_o(popped),
-    .data_o({step_last, sequence_last, group}),
+    .data_o(stored),
     .valid_o(group_valid),
     .ready_i(group_ready)
   );
+
+  assign {step_last, sequence_last, group} = stored[Units*Width+1:0];
+  assign owner = Contexts > 1 ? stored[GroupBits-1-:ContextWidth] : '0;
 
   // Beats of a group, through a register slice: the pins may be far from the FIFO.
   logic [BeatWidth-1:0] beat;
@@ -80,16 +99,20 @@ module lstm_output #(
     end
     assign beat_last = int'(beat) == (step_last ? LastBeats : FullBeats) - 1;
   end
-  stream_register #(.Width(OutElements * Width + 1)) u_out (
+  logic out_last;
+  assign out_last = sequence_last && step_last && beat_last;
+  stream_register #(.Width(BeatBits)) u_out (
     .clk,
     .rst,
-    .s_data_i({sequence_last && step_last && beat_last, group[int'(beat)*OutElements*Width+:OutElements*Width]}),
+    .s_data_i(BeatBits'({owner, out_last, group[int'(beat)*OutElements*Width+:OutElements*Width]})),
     .s_valid_i(group_valid),
     .s_ready_o(beat_ready),
-    .m_data_o({m_axis_tlast, m_axis_tdata}),
+    .m_data_o(sent),
     .m_valid_o(m_axis_tvalid),
     .m_ready_i(m_axis_tready)
   );
+  assign {m_axis_tlast, m_axis_tdata} = sent[OutElements*Width:0];
+  assign m_axis_tid = Contexts > 1 ? sent[BeatBits-1-:ContextWidth] : '0;
   assign busy_o = start_q || taken_q != '0 || m_axis_tvalid;
 endmodule
 `default_nettype wire

@@ -36,6 +36,8 @@ module lstm_pointwise #(
   parameter int ProductStages = 3,
   parameter int SumStages = 1,
   parameter bit WritableWeights = 1'b0,
+  parameter int Contexts = 1,     // a power of two
+  localparam int ContextWidth = Contexts > 1 ? $clog2(Contexts) : 1,
   localparam int Groups = (HiddenSize + Stride - 1) / Stride,
   localparam int GroupWidth = Groups > 1 ? $clog2(Groups) : 1
 ) (
@@ -44,11 +46,13 @@ module lstm_pointwise #(
   input  wire logic                  read_i,
   input  wire logic [GroupWidth-1:0] group_i,
   input  wire logic                  initial_i,      // take c0 for c
+  input  wire logic [ContextWidth-1:0] context_i,    // whose c
   input  wire logic [4*AccWidth-1:0] rows_i,         // {o, g, f, i}
   // Cell states, for the host while no step is under way.
   input  wire logic                  host_i,
   input  wire logic                  host_write_i,   // c0
   input  wire logic [GroupWidth-1:0] host_group_i,
+  input  wire logic [ContextWidth-1:0] host_context_i,
   input  wire logic [CellWidth-1:0]  host_data_i,
   output logic      [CellWidth-1:0]  host_data_o,    // c, MemoryStages after host_group_i
   // Biases and peephole weights, for the host likewise.
@@ -161,34 +165,37 @@ module lstm_pointwise #(
     end
   end
 
-  // Cell states: words of c, then words of c0.
-  logic [GroupWidth-1:0] read_group, write_group;
+  // Cell states: words of c, then words of c0, of each context. A single context takes no bit of an address.
+  localparam int PlaceWidth = GroupWidth + $clog2(Contexts);
+  logic [PlaceWidth-1:0] place, host_place, read_place, write_place;
   logic read_initial;
   logic [CellWidth-1:0] cell_read;
-  delay #(.Width(GroupWidth + 1), .Stages(CellReadAt)) u_read_group (
-    .clk, .rst(1'b0), .data_i({initial_i, group_i}), .data_o({read_initial, read_group})
+  assign place = PlaceWidth'({context_i, group_i});
+  assign host_place = PlaceWidth'({host_context_i, host_group_i});
+  delay #(.Width(PlaceWidth + 1), .Stages(CellReadAt)) u_read_place (
+    .clk, .rst(1'b0), .data_i({initial_i, place}), .data_o({read_initial, read_place})
   );
-  delay #(.Width(GroupWidth), .Stages(CellAt - CellReadAt)) u_write_group (
-    .clk, .rst(1'b0), .data_i(read_group), .data_o(write_group)
+  delay #(.Width(PlaceWidth), .Stages(CellAt - CellReadAt)) u_write_place (
+    .clk, .rst(1'b0), .data_i(read_place), .data_o(write_place)
   );
-  ram #(.Width(CellWidth), .Depth(2 ** (GroupWidth + 1)), .Latency(MemoryStages)) u_cells (
+  ram #(.Width(CellWidth), .Depth(2 ** (PlaceWidth + 1)), .Latency(MemoryStages)) u_cells (
     .clk,
     .write_i(host_i ? host_write_i : valid[CellAt]),
-    .write_address_i(host_i ? {1'b1, host_group_i} : {1'b0, write_group}),
+    .write_address_i(host_i ? {1'b1, host_place} : {1'b0, write_place}),
     .write_data_i(host_i ? host_data_i : cell_new),
     .read_i(1'b1),
-    .read_address_i(host_i ? {1'b0, host_group_i} : {read_initial, read_group}),
+    .read_address_i(host_i ? {1'b0, host_place} : {read_initial, read_place}),
     .read_data_o(cell_read)
   );
   assign host_data_o = cell_read;
   if (Early) begin : g_early
-    ram #(.Width(CellWidth), .Depth(2 ** (GroupWidth + 1)), .Latency(MemoryStages)) u_cells_early (
+    ram #(.Width(CellWidth), .Depth(2 ** (PlaceWidth + 1)), .Latency(MemoryStages)) u_cells_early (
       .clk,
       .write_i(host_i ? host_write_i : valid[CellAt]),
-      .write_address_i(host_i ? {1'b1, host_group_i} : {1'b0, write_group}),
+      .write_address_i(host_i ? {1'b1, host_place} : {1'b0, write_place}),
       .write_data_i(host_i ? host_data_i : cell_new),
       .read_i(1'b1),
-      .read_address_i({initial_i, group_i}),
+      .read_address_i({initial_i, place}),
       .read_data_o(cell_early)
     );
   end else begin : g_no_early

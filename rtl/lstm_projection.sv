@@ -57,7 +57,7 @@ module lstm_projection #(
   localparam int IndexWidth = OutputSize > 1 ? $clog2(OutputSize) : 1;
 
   logic [HWidth-1:0] h;
-  logic h_last, h_valid, h_ready, waiting;
+  logic h_last, h_valid, h_ready, waiting, unused_context;
   lstm_output #(
     .HiddenSize(HiddenSize), .Units(Units), .OutElements(1), .Width(HWidth), .MemoryStages(MemoryStages)
   ) u_elements (
@@ -70,10 +70,12 @@ module lstm_projection #(
     .data_i(h_i),
     .step_last_i(h_step_last_i),
     .sequence_last_i(h_sequence_last_i),
+    .context_i(1'b0),
     .busy_o(waiting),
     .m_axis_tdata(h),
     .m_axis_tvalid(h_valid),
     .m_axis_tlast(h_last),
+    .m_axis_tid(unused_context),
     .m_axis_tready(h_ready)
   );
 

@@ -8,6 +8,8 @@ module lstm_registers #(
   parameter int Constants = 4,          // words that describe a cell
   parameter logic [31:0] Design = '0,
   parameter bit WritableWeights = 1'b0,
+  parameter int Contexts = 1,           // sequences that take turns
+  localparam int ContextWidth = Contexts > 1 ? $clog2(Contexts) : 1,
   localparam int CellBits = Cells > 1 ? $clog2(Cells) : 1,
   localparam int ConstantBits = 32 * Constants * Cells
 ) (
@@ -41,6 +43,7 @@ module lstm_registers #(
   output logic                              select_o,
   input  wire logic [CellBits-1:0]          cell_i,
   input  wire logic                         c_i,
+  input  wire logic [ContextWidth-1:0]      context_i,
   input  wire logic [2:0]                   memory_i,
   input  wire logic [31:0]                  words_i,        // of the selected memory
   input  wire logic [31:0]                  pieces_i,
@@ -89,7 +92,8 @@ module lstm_registers #(
     control_q <= write_address == CONTROL;
     flags_here_q <= write_address == FLAGS;
     saturation_q <= write_address == SATURATED;
-    select_q <= write_address == SELECT && int'(write_data_i[7:0]) < Cells && write_data_i[11:9] < 3'd7;
+    select_q <= write_address == SELECT && int'(write_data_i[7:0]) < Cells && write_data_i[11:9] < 3'd7
+      && int'(write_data_i[31:16]) < Contexts;
     state_q <= write_address == STATE;
     load_q <= write_address == LOAD;
   end
@@ -166,7 +170,7 @@ module lstm_registers #(
       CYCLES_HIGH: read_d = cycles_caught_q;
       STEPS: read_d = steps_q;
       SEQUENCES: read_d = sequences_q;
-      SELECT: read_d = {20'b0, memory_i, c_i, 8'(cell_i)};
+      SELECT: read_d = {16'(context_i), 4'b0, memory_i, c_i, 8'(cell_i)};
       WORDS: read_d = words_i;
       PIECES: read_d = pieces_i;
       STATE: begin

@@ -17,7 +17,7 @@ module lstm_schedule #(
   input  wire logic                 clk,
   input  wire logic                 rst,
   input  wire logic [1:0]           operand_soon_i,   // in the next clock the column at hand and the one after it are there
-  input  wire logic                 hold_i,           // results of the step before still stand in the capture buffer
+  input  wire logic [1:0]           hold_i,           // the capture buffer has no room for another step; for two
   output logic                      issue_o,
   output logic                      pop_o,            // this issue ends a column
   output logic                      shift_o,          // equal to pop_o, for what it moves
@@ -111,7 +111,7 @@ module lstm_schedule #(
   assign crosses = issue_o ? cross_q : crosses_q;
   assign begins = issue_o ? begin_q : capture_begin_o;
   assign ends = issue_o ? end_q : ends_q;
-  assign held = hold_i || (issue_o && capture_begin_o);
+  assign held = hold_i[0] || (hold_i[1] && issue_o && capture_begin_o);
   assign go = operand_soon_i[0] && (operand_soon_i[1] || !crosses) && !(begins && held);
   always_ff @(posedge clk) begin
     if (rst) begin

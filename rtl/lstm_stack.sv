@@ -66,12 +66,14 @@ module lstm_stack #(
   parameter int ProductStages = 3,
   parameter int SumStages = 1,
   parameter bit WritableWeights = 1'b0,  // RAM for weights and biases, with the files as first contents; else ROM
+  parameter int Contexts = 1,      // sequences that take turns, step by step, in forward layers; a power of two
   localparam int InWidth = InElements * int'(XWidth[31:0]),
   localparam int OutputSize = ProjSize > 0 ? ProjSize : HiddenSize,  // of a cell
   localparam logic [32*Cells-1:0] OutBits = ProjSize > 0 ? ProjWidth : HWidth,
   localparam int YWidth = OutElements * int'(OutBits[32*(Cells-1)+:32]),
   localparam int OutWidth = Head == 0 ? YWidth : Head == 1 ? ScoreWidth : Classes > 1 ? $clog2(Classes) + 1 : 2,
   localparam int CellBits = Cells > 1 ? $clog2(Cells) : 1,
+  localparam int ContextWidth = Contexts > 1 ? $clog2(Contexts) : 1,
   localparam int Columns = Multipliers > 4 * HiddenSize ? Multipliers / (4 * HiddenSize) : 1,
   localparam int Units = Columns < HiddenSize ? Columns : HiddenSize,
   localparam int Groups = (HiddenSize + Units - 1) / Units,
@@ -83,14 +85,17 @@ module lstm_stack #(
   input  wire logic [InWidth-1:0]      s_axis_tdata,
   input  wire logic                    s_axis_tvalid,
   input  wire logic                    s_axis_tlast,
+  input  wire logic [ContextWidth-1:0] s_axis_tid,       // whose step it is
   output logic                         s_axis_tready,
   // h or its projection of the last layer, forward then reverse, or scores, or a class; tlast with the last beat of a sequence
   output logic      [OutWidth-1:0]     m_axis_tdata,
   output logic                         m_axis_tvalid,
   output logic                         m_axis_tlast,
+  output logic      [ContextWidth-1:0] m_axis_tid,
   input  wire logic                    m_axis_tready,
   // states of every cell: write h0 or c0, read the last h or c, while not busy
   input  wire logic [CellBits-1:0]     state_cell_i,
+  input  wire logic [ContextWidth-1:0] state_context_i,
   input  wire logic [AddressWidth-1:0] state_address_i,  // {unit / Units, unit mod Units}
   input  wire logic                    state_select_i,   // 0: h, 1: c
   input  wire logic                    state_write_i,
@@ -118,6 +123,9 @@ module lstm_stack #(
   if (Layers < 1 || Layers > 10 || Direction < 0 || Direction > 2) begin : g_check_layers
     $error("Layers must be 1 to 10, and Direction 0 (forward), 1 (reverse) or 2 (both)");
   end
+  if (Contexts > 1 && Direction != 0) begin : g_check_contexts
+    $error("several Contexts take turns in forward layers alone: a reverse one reads whole sequences");
+  end
   if (Head != 0 && OutElements != 1) begin : g_check_head
     $error("a head takes one element per beat: OutElements must be 1");
   end
@@ -126,6 +134,8 @@ module lstm_stack #(
   end
 
   logic [Layers:0] link_last, link_valid, link_ready;  // into each layer, and out of the last
+  logic [(Layers+1)*ContextWidth-1:0] link_id;
+  assign link_id[0+:ContextWidth] = Contexts > 1 ? s_axis_tid : '0;
   logic [InWidth-1:0] in_data;
   logic in_busy, in_short, in_long;
   stack_input #(
@@ -179,6 +189,7 @@ module lstm_stack #(
     logic [Directions*XElements*XBits-1:0] x_data;
     logic [Directions*YElements*YBits-1:0] y_data;
     logic [Directions-1:0] x_last, x_valid, x_ready, y_last, y_valid, y_ready;
+    logic [Directions*ContextWidth-1:0] y_id;
     for (genvar direction = 0; direction < Directions; direction++) begin : g_direction
       localparam int Cell = First + direction;
       localparam bit Reverse = Direction == 1 || direction == 1;
@@ -233,19 +244,23 @@ module lstm_stack #(
         .OperandStages(OperandStages),
         .ProductStages(ProductStages),
         .SumStages(SumStages),
-        .WritableWeights(WritableWeights)
+        .WritableWeights(WritableWeights),
+        .Contexts(Contexts)
       ) u_lstm (
         .clk,
         .rst,
         .s_axis_tdata(x_data[direction*XElements*XBits+:XElements*XBits]),
         .s_axis_tvalid(x_valid[direction]),
         .s_axis_tlast(x_last[direction]),
+        .s_axis_tid(link_id[layer*ContextWidth+:ContextWidth]),
         .s_axis_tready(x_ready[direction]),
         .m_axis_tdata(y_data[direction*YElements*YBits+:YElements*YBits]),
         .m_axis_tvalid(y_valid[direction]),
         .m_axis_tlast(y_last[direction]),
+        .m_axis_tid(y_id[direction*ContextWidth+:ContextWidth]),
         .m_axis_tready(y_ready[direction]),
         .state_address_i,
+        .state_context_i,
         .state_select_i,
         .state_write_i(state_write_i && (Cells == 1 || (int'(state_cell_i) == Cell && !busy_o))),
         .state_data_i(state_data_i[StateWidth-1:0]),
@@ -265,7 +280,9 @@ module lstm_stack #(
     end
 
     if (Directions == 2) begin : g_both
-      logic fork_busy, join_busy, unused_last;
+      logic fork_busy, join_busy, unused_last, unused_id;
+      assign unused_id = ^y_id;
+      assign link_id[(layer+1)*ContextWidth+:ContextWidth] = '0;
       direction_fork #(
         .Width(XElements * XBits),
         .Beats((Size + XElements - 1) / XElements),
@@ -306,6 +323,7 @@ module lstm_stack #(
       assign link_ready[layer] = x_ready;
       assign {y, link_last[layer+1], link_valid[layer+1]} = {y_data, y_last, y_valid};
       assign y_ready = link_ready[layer+1];
+      assign link_id[(layer+1)*ContextWidth+:ContextWidth] = y_id;
       assign layer_busy[layer] = 1'b0;
     end
   end
@@ -331,16 +349,19 @@ module lstm_stack #(
     .OperandStages(OperandStages),
     .ProductStages(ProductStages),
     .SumStages(SumStages),
-    .WritableWeights(WritableWeights)
+    .WritableWeights(WritableWeights),
+    .Contexts(Contexts)
   ) u_output (
     .clk,
     .rst,
     .s_data_i(g_layer[Layers-1].y),
     .s_last_i(link_last[Layers]),
+    .s_id_i(link_id[Layers*ContextWidth+:ContextWidth]),
     .s_valid_i(link_valid[Layers]),
     .s_ready_o(link_ready[Layers]),
     .m_data_o(m_axis_tdata),
     .m_last_o(m_axis_tlast),
+    .m_id_o(m_axis_tid),
     .m_valid_o(m_axis_tvalid),
     .m_ready_i(m_axis_tready),
     .saturated_o(score_saturated),

@@ -24,16 +24,20 @@ module stack_output #(
   parameter int ProductStages = 3,
   parameter int SumStages = 1,
   parameter bit WritableWeights = 1'b0,
+  parameter int Contexts = 1,    // sequences that take turns
+  localparam int ContextWidth = Contexts > 1 ? $clog2(Contexts) : 1,
   localparam int OutWidth = Head == 0 ? Width : Head == 1 ? ScoreWidth : Classes > 1 ? $clog2(Classes) + 1 : 2
 ) (
   input  wire logic             clk,
   input  wire logic             rst,
   input  wire logic [Width-1:0] s_data_i,
   input  wire logic             s_last_i,
+  input  wire logic [ContextWidth-1:0] s_id_i,  // whose step it is
   input  wire logic             s_valid_i,
   output logic                  s_ready_o,
   output logic   [OutWidth-1:0] m_data_o,
   output logic                  m_last_o,
+  output logic [ContextWidth-1:0] m_id_o,
   output logic                  m_valid_o,
   input  wire logic             m_ready_i,
   output logic                  saturated_o,  // a score was, in this clock
@@ -46,6 +50,7 @@ module stack_output #(
 );
   logic [Width-1:0] data, cut;
   logic last, valid, ready, cut_last, cut_valid, cut_ready, turn_busy, last_busy, head_busy;
+  logic [ContextWidth-1:0] cut_id;
   if (Direction == 1) begin : g_turned
     sequence_reverser #(.Width(Width), .Beats(Beats), .MaxSteps(MaxSteps), .MemoryStages(MemoryStages)) u_turn (
       .clk,
@@ -66,14 +71,20 @@ module stack_output #(
     assign turn_busy = 1'b0;
   end
   if (LastOnly) begin : g_last
-    sequence_reverser #(.Width(Width), .Beats(Beats), .MaxSteps(1), .MemoryStages(MemoryStages)) u_last (
+    // The step that ends a sequence is the last that came, of whichever sequence: its owner goes with its beats.
+    localparam int BeatBits = Width + $clog2(Contexts);
+    logic [BeatBits-1:0] beat, cut_beat;
+    assign beat = BeatBits'({s_id_i, data});
+    assign cut = cut_beat[Width-1:0];
+    assign cut_id = Contexts > 1 ? cut_beat[BeatBits-1-:ContextWidth] : '0;
+    sequence_reverser #(.Width(BeatBits), .Beats(Beats), .MaxSteps(1), .MemoryStages(MemoryStages)) u_last (
       .clk,
       .rst,
-      .s_data_i(data),
+      .s_data_i(beat),
       .s_last_i(last),
       .s_valid_i(valid),
       .s_ready_o(ready),
-      .m_data_o(cut),
+      .m_data_o(cut_beat),
       .m_last_o(cut_last),
       .m_valid_o(cut_valid),
       .m_ready_i(cut_ready),
@@ -81,10 +92,12 @@ module stack_output #(
     );
   end else begin : g_every
     assign {cut, cut_last, cut_valid} = {data, last, valid};
+    assign cut_id = s_id_i;
     assign ready = cut_ready;
     assign last_busy = 1'b0;
   end
   if (Head != 0) begin : g_head
+    logic head_valid, head_ready, out_valid, out_ready, owner_ready, owner_valid;
     dense_head #(
       .Inputs(Beats),
       .Classes(Classes),
@@ -113,17 +126,42 @@ module stack_output #(
       .weight_data_i,
       .s_data_i(cut),
       .s_last_i(cut_last),
-      .s_valid_i(cut_valid),
-      .s_ready_o(cut_ready),
+      .s_valid_i(head_valid),
+      .s_ready_o(head_ready),
       .m_data_o,
       .m_last_o,
-      .m_valid_o,
-      .m_ready_i,
+      .m_valid_o(out_valid),
+      .m_ready_i(out_ready),
       .saturated_o,
       .busy_o(head_busy)
     );
+    assign {head_valid, cut_ready} = {cut_valid && owner_ready, head_ready && owner_ready};
+    assign {m_valid_o, out_ready} = {out_valid && owner_valid, m_ready_i && owner_valid};
+    if (Contexts > 1) begin : g_owners
+      // Vectors come out of the head in the order in which they went in.
+      logic unused_owners;
+      if (!LastOnly) begin : g_check_last
+        $error("where several Contexts take turns, a head needs LastOnly");
+      end
+      stream_buffer #(.Width(ContextWidth), .Depth(8), .MemoryStages(0)) u_owners (
+        .clk,
+        .rst,
+        .s_data_i(cut_id),
+        .s_valid_i(cut_valid && cut_ready && cut_last),
+        .s_ready_o(owner_ready),
+        .m_data_o(m_id_o),
+        .m_valid_o(owner_valid),
+        .m_ready_i(m_valid_o && m_ready_i && m_last_o),
+        .busy_o(unused_owners)
+      );
+    end else begin : g_owner
+      logic unused_owner;
+      assign unused_owner = ^cut_id;
+      assign {m_id_o, owner_ready, owner_valid} = 3'b011;
+    end
   end else begin : g_no_head
     assign {m_data_o, m_last_o, m_valid_o} = {cut, cut_last, cut_valid};
+    assign m_id_o = cut_id;
     assign cut_ready = m_ready_i;
     assign head_busy = 1'b0;
     assign saturated_o = 1'b0;

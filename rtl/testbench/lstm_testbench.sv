@@ -11,6 +11,7 @@ module lstm_testbench #(
   parameter int Sequences = 1,
   parameter int Steps = 1,          // in all sequences together
   parameter int Cells = 1,
+  parameter int Contexts = 1,       // sequences that take turns
   parameter int OutputSize = 64,    // elements of h, or of its projection
   parameter int HiddenSize = 64,    // of c
   parameter int Patience = 100000,  // clocks without a beat after which the design counts as stuck
@@ -32,7 +33,9 @@ module lstm_testbench #(
 
   logic clk, rst;
   logic [InWidth-1:0] s_axis_tdata;
+  localparam int IdWidth = Contexts > 1 ? $clog2(Contexts) : 1;
   logic s_axis_tvalid, s_axis_tlast, s_axis_tready;
+  logic [IdWidth-1:0] s_axis_tid, m_axis_tid;
   logic [OutWidth-1:0] m_axis_tdata;
   logic m_axis_tvalid, m_axis_tlast, m_axis_tready;
   logic [11:0] s_axil_awaddr, s_axil_araddr;
@@ -43,9 +46,9 @@ module lstm_testbench #(
   lstm_axi u_design (
     .clk(clk), .rst(rst),
     .s_axis_tdata(s_axis_tdata), .s_axis_tvalid(s_axis_tvalid), .s_axis_tlast(s_axis_tlast),
-    .s_axis_tready(s_axis_tready),
+    .s_axis_tid(s_axis_tid), .s_axis_tready(s_axis_tready),
     .m_axis_tdata(m_axis_tdata), .m_axis_tvalid(m_axis_tvalid), .m_axis_tlast(m_axis_tlast),
-    .m_axis_tready(m_axis_tready),
+    .m_axis_tid(m_axis_tid), .m_axis_tready(m_axis_tready),
     .s_axil_awaddr(s_axil_awaddr), .s_axil_awprot(3'b000), .s_axil_awvalid(s_axil_awvalid),
     .s_axil_awready(s_axil_awready),
     .s_axil_wdata(s_axil_wdata), .s_axil_wstrb(4'b1111), .s_axil_wvalid(s_axil_wvalid), .s_axil_wready(s_axil_wready),
@@ -60,11 +63,12 @@ module lstm_testbench #(
   initial clk = 1'b0;
   always #5 clk = !clk;
 
-  logic [InWidth:0] stimulus[0:InBeats-1];    // {tlast, tdata}
-  logic [OutWidth:0] expected[0:OutBeats-1];  // likewise
+  logic [IdWidth+InWidth:0] stimulus[0:InBeats-1];    // {tid, tlast, tdata}
+  logic [IdWidth+OutWidth:0] expected[0:OutBeats-1];  // likewise
   localparam int CellStates = OutputSize + HiddenSize;
-  logic [31:0] first[0:Cells*CellStates-1];   // of each cell h0, then c0
-  logic [31:0] last[0:Cells*CellStates-1];    // the same after the last sequence
+  localparam int States = Contexts * Cells * CellStates;
+  logic [31:0] first[0:States-1];   // of each context and cell h0, then c0
+  logic [31:0] last[0:States-1];    // the same after the last sequence
   int differences;
 
   task automatic differ(input int at, input logic [63:0] found, input logic [63:0] wanted, input logic [8*20-1:0] what);
@@ -111,10 +115,13 @@ module lstm_testbench #(
     if (answer != wanted) differ(int'(address), 64'(answer), 64'(wanted), "register");
   endtask
 
-  // Before the first h and the first c of a cell, SELECT begins there.
+  // Before the first h and the first c of a context's cell, SELECT begins there.
+  logic [31:0] owner;
   task automatic select_state(input int at);
-    if (at % CellStates == 0) write(SELECT, 32'(at / CellStates), OKAY);
-    if (at % CellStates == OutputSize) write(SELECT, 32'(at / CellStates) + 32'h100, OKAY);
+    owner = at / CellStates;
+    owner = owner / Cells * 65536 + owner % Cells;
+    if (at % CellStates == 0) write(SELECT, owner, OKAY);
+    if (at % CellStates == OutputSize) write(SELECT, owner + 32'h100, OKAY);
   endtask
 
   // Streams: offered and taken three times in four
@@ -125,13 +132,13 @@ module lstm_testbench #(
     random = {random[14:0], random[15] ^ random[13] ^ random[12] ^ random[10]};
     if (sent) in_beat = in_beat + 1;
     if (!s_axis_tvalid || sent) s_axis_tvalid = streaming && in_beat < InBeats && random[1:0] != 2'b00;
-    if (s_axis_tvalid) {s_axis_tlast, s_axis_tdata} = stimulus[in_beat];
+    if (s_axis_tvalid) {s_axis_tid, s_axis_tlast, s_axis_tdata} = stimulus[in_beat];
     sent = s_axis_tvalid && s_axis_tready;
     m_axis_tready = streaming && random[9:8] != 2'b00;
     received = m_axis_tvalid && m_axis_tready;
     if (received) begin
       if (out_beat >= OutBeats) differ(out_beat, 64'(m_axis_tdata), 64'd0, "beat too many");
-      else if ({m_axis_tlast, m_axis_tdata} != expected[out_beat]) begin
+      else if ({m_axis_tid, m_axis_tlast, m_axis_tdata} != expected[out_beat]) begin
         differ(out_beat, 64'(m_axis_tdata), 64'(expected[out_beat][OutWidth-1:0]), "output beat");
       end
       out_beat = out_beat + 1;
@@ -144,7 +151,7 @@ module lstm_testbench #(
     $readmemh({Vectors, "expected.hex"}, expected);
     $readmemh({Vectors, "first_states.hex"}, first);
     $readmemh({Vectors, "last_states.hex"}, last);
-    {s_axis_tvalid, s_axis_tlast, s_axil_awvalid, s_axil_wvalid, s_axil_arvalid, streaming, sent, received} = '0;
+    {s_axis_tvalid, s_axis_tlast, s_axis_tid, s_axil_awvalid, s_axil_wvalid, s_axil_arvalid, streaming, sent, received} = '0;
     {s_axil_bready, s_axil_rready} = '1;
     {differences, in_beat, out_beat, idle} = '0;
     random = 16'hace1;
@@ -155,7 +162,7 @@ module lstm_testbench #(
     check(IDENTITY, 32'h4c53544d);
     check(DESIGN, Design);
     read(UNMAPPED, SLVERR);
-    for (int i = 0; i < Cells * CellStates; i++) begin
+    for (int i = 0; i < States; i++) begin
       select_state(i);
       write(STATE, first[i], OKAY);
     end
@@ -171,7 +178,7 @@ module lstm_testbench #(
     if (answer[3:0] != 4'h9) differ(int'(FLAGS), 64'(answer), 64'h9, "register");  // done, and the write while busy
     check(STEPS, 32'(Steps));
     check(SEQUENCES, 32'(Sequences));
-    for (int i = 0; i < Cells * CellStates; i++) begin
+    for (int i = 0; i < States; i++) begin
       select_state(i);
       read(STATE, OKAY);
       if (answer != last[i]) differ(i, 64'(answer), 64'(last[i]), "last state");

@@ -110,6 +110,18 @@ def test_every_test_bench_passes(name: str, output: str, tmp_path: Path, tools: 
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize("output", ["sequence", "last"])
+def test_the_test_bench_of_an_interleaved_design_passes(output: str, tmp_path: Path, tools: Path) -> None:
+    """Eight contexts, more than sequences in the vectors of other designs; each has states that the bus moves."""
+    exported = export(
+        SINGLE.lstm(), SINGLE.plan(), tmp_path / "out", multipliers=SINGLE.multipliers, output=output, interleave=8
+    )
+    done = make(exported.folder, "sim", tools)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "in 8 sequences" in done.stdout
+
+
 @pytest.mark.parametrize("name", sorted(DESIGNS))
 def test_the_top_module_has_no_warnings(name: str, tmp_path: Path, tools: Path) -> None:
     done = make(DESIGNS[name].export(tmp_path / "out").folder, "lint", tools)

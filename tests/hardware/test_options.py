@@ -39,3 +39,9 @@ def test_unknown_fields_are_refused() -> None:
         Options.from_dict({**Options().to_dict(), "colour": 3})
     with pytest.raises(ExportError, match="the pipeline is 'wide'; expected deep, middle, shallow"):
         pipeline_of("wide")
+
+
+@pytest.mark.parametrize("interleave", [0, 3, 128, True])
+def test_only_powers_of_two_take_turns(interleave: int) -> None:
+    with pytest.raises(ExportError, match="interleave is"):
+        Options(interleave=interleave)

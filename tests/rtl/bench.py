@@ -65,6 +65,30 @@ class Bench:
             c0=codes(self.generator, cell.c_format, (hidden,), kind),
         )
 
+    def turns(self, lengths: Sequence[Sequence[int]], kind: str = RANDOM, *, shuffled: bool = False) -> Job:
+        """Of each context sequences of these lengths; steps of the contexts take turns, or come in any order."""
+        cell, shape = self.cell, (len(lengths), self.cell.hidden_size)
+        contexts = [context for context, given in enumerate(lengths) for _ in given]
+        sequences = iter(range(len(contexts)))
+        waiting = [[next(sequences) for _ in given] for given in lengths]  # of each context, in order
+        rows = [
+            [number for number, length in zip(numbers, given, strict=True) for _ in range(length)]
+            for numbers, given in zip(waiting, lengths, strict=True)
+        ]
+        order: list[int] = []
+        while any(rows):
+            some = [row for row in rows if row]
+            chosen = [some[self.generator.integers(len(some))]] if shuffled else some
+            order += [row.pop(0) for row in chosen]
+        return Job(
+            x=codes(self.generator, cell.x_format, (len(order), cell.input_size), kind),
+            lengths=tuple(length for given in lengths for length in given),
+            h0=codes(self.generator, cell.h_format, shape, kind),
+            c0=codes(self.generator, cell.c_format, shape, kind),
+            order=tuple(order),
+            contexts=tuple(contexts),
+        )
+
     def run(self, jobs: Sequence[Job], stimulus: Stimulus | None = None) -> list[JobResult]:
         return run_jobs(self.design, jobs, stimulus or Stimulus(), timeout_s=120, optimise=0)
 
@@ -72,13 +96,12 @@ class Bench:
         """Run the jobs and compare everything that came out with the model."""
         stimulus = stimulus or Stimulus()
         results = self.run(jobs, stimulus)
-        states = None
+        kept: dict[int, tuple[Codes, Codes]] | None = {} if stimulus.keep else None
         for job, result in zip(jobs, results, strict=True):
-            expected = expect(self.cell, self.weights, job, states if stimulus.keep else None)
-            if stimulus.keep:
-                states = expected.h_n, expected.c_n
+            expected = expect(self.cell, self.weights, job, kept)
             np.testing.assert_array_equal(result.y, expected.y)
             np.testing.assert_array_equal(result.last, expected.last)
+            np.testing.assert_array_equal(result.contexts, expected.contexts)
             if stimulus.move_states:
                 np.testing.assert_array_equal(result.h_n, expected.h_n)
                 np.testing.assert_array_equal(result.c_n, expected.c_n)
@@ -87,27 +110,32 @@ class Bench:
         return results
 
 
-def expect(cell: CellPlan, weights: CellWeights, job: Job, kept: tuple[Codes, Codes] | None = None) -> JobResult:
-    """What the integer model says of a job; ``kept`` replaces its first states, and each sequence goes on."""
-    outputs: list[Codes] = []
-    last: list[bool] = []
+def expect(
+    cell: CellPlan, weights: CellWeights, job: Job, kept: dict[int, tuple[Codes, Codes]] | None = None
+) -> JobResult:
+    """What the integer model says of a job; ``kept`` are the last states of contexts that go on from them."""
+    contexts, last = job.steps()
+    first = job.h0.reshape(-1, cell.hidden_size), job.c0.reshape(-1, cell.hidden_size)  # of each context
+    h, c = (given.copy() for given in first)
+    begins = np.ones(len(h), np.bool_)
+    y = np.zeros((len(job.x), cell.hidden_size), np.int64)
     saturated = np.zeros(3, np.bool_)
-    h, c = kept or (job.h0, job.c0)
-    for length, start in zip(job.lengths, np.cumsum((0, *job.lengths)), strict=False):
-        if kept is None:
-            h, c = job.h0, job.c0
-        for t in range(start, start + length):
-            now = step(cell, weights, job.x[t][None], h[None], c[None])
-            h, c = now.h[0], now.c[0]
-            saturated |= now.saturated[0]
-            outputs.append(h)
-            last.append(t == start + length - 1)
+    for t, at in enumerate(contexts):
+        if begins[at]:
+            h[at], c[at] = (kept or {}).get(int(at), (first[0][at], first[1][at]))
+        now = step(cell, weights, job.x[t][None], h[at][None], c[at][None])
+        y[t], h[at], c[at] = now.h[0], now.h[0], now.c[0]
+        saturated |= now.saturated[0]
+        begins[at] = last[t]
+        if kept is not None:
+            kept[int(at)] = h[at].copy(), c[at].copy()
     z, cell_state, hidden = (bool(flag) for flag in saturated)
     return JobResult(
-        y=np.array(outputs),
-        last=np.array(last),
-        h_n=h,
-        c_n=c,
+        y=y,
+        last=last,
+        contexts=contexts,
+        h_n=h.reshape(job.h0.shape),
+        c_n=c.reshape(job.c0.shape),
         cycles=0,
         saturated=(z, cell_state, hidden),
         protocol_error=False,
@@ -124,6 +152,7 @@ def bench(
     kind: str = RANDOM,
     weights: CellWeights | None = None,
     projection_multipliers: int = 1,
+    contexts: int = 1,
 ) -> Iterator[Bench]:
     """Write the memory files of a design into a temporary folder."""
     generator = np.random.default_rng(seed)
@@ -133,7 +162,7 @@ def bench(
         for parameter, text in cell_files(cell, weights, multipliers, projection_multipliers).items():
             files[parameter] = f"{parameter}.hex"
             Path(scratch, files[parameter]).write_text(text)
-        parameters = {**module_parameters(cell, multipliers), **pipeline}
+        parameters = {**module_parameters(cell, multipliers), **pipeline, "Contexts": contexts}
         if cell.projection:
             parameters["ProjMultipliers"] = projection_multipliers
         design = Design(folder=Path(scratch), sources=source_files(), parameters=parameters, files=files)

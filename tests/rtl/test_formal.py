@@ -41,6 +41,7 @@ def operands(*, given: bool = False) -> Bound:
         "free": "u_free.count_q",
         "stored": "u_stored.count_q",
         "unread": "u_unread.count_q",
+        "have_state_q": "g_alone.have_state_q",
     }
     return bound(
         "lstm_operands", "InputSize HiddenSize Banks Units MemoryStages SumStages Ahead", given=given, **inside
@@ -139,6 +140,12 @@ AXI_LITE = Proof(
 QUEUE = Proof(top="queue", parameters={"Width": 3, "Depth": 3}, properties=[queue(given=True)])
 TALLY = Proof(top="tally", parameters={"Max": 5, "Initial": 2}, properties=[tally(given=True)])
 
+CONTEXTS = Proof(
+    top="lstm_contexts",
+    parameters={"Contexts": 2, "StepsWidth": 4},
+    properties=[bound("lstm_contexts", "Contexts StepsWidth", given=True)],
+)
+
 PROOFS: Mapping[str, Proof] = {
     "tally": TALLY,
     "stream_register": REGISTER,
@@ -147,6 +154,7 @@ PROOFS: Mapping[str, Proof] = {
     "lstm_schedule": prove_schedule(20, 8, 7, 1),
     "lstm_input": prove_input(5, 2, 4),
     "lstm_operands": prove_operands(2, 3, 1, 1, 0),
+    "lstm_contexts": CONTEXTS,
     "lstm_gather": prove_gather(5, 9, 7, 1, 1, 1),
     "lstm_output": prove_output(5, 2, 1, 1),
     "axi_lite_slave": AXI_LITE,
@@ -208,12 +216,16 @@ BUGS = {
         PROOFS["lstm_schedule"], "lstm_schedule", "fresh_q[1] && int'(word_q) != BeforeFull", "fresh_q[1]"
     ),
     "sums are caught that are still read": bug(
-        prove_schedule(4, 2, 4, 2), "lstm_schedule", "held = hold_i || (issue_o && capture_begin_o)", "held = hold_i"
+        prove_schedule(4, 2, 4, 2), "lstm_schedule", "hold_i[1] && issue_o && capture_begin_o", "1'b0"
     ),
     "x is overwritten": bug(PROOFS["lstm_input"], "lstm_input", "!padding_q && !full_q[slot_q]", "!padding_q"),
     "a short step is not filled up": bug(PROOFS["lstm_input"], "lstm_input", "take || padding_q;", "take;"),
     "h is read before it is there": bug(PROOFS["lstm_operands"], "lstm_operands", "(one_q && h_unread)", "one_q"),
     "x is read before it is there": bug(PROOFS["lstm_operands"], "lstm_operands", "room && x_there &&", "room &&"),
+    "h of another sequence is taken for this one's": bug(
+        CONTEXTS, "lstm_contexts", "one_o <= behind_next ==", "one_o <= behind_next >="
+    ),
+    "a step is forgotten": bug(CONTEXTS, "lstm_contexts", "- StepsWidth'(written_i &&", "- StepsWidth'(1'b0 &&"),
     "operands overflow": bug(PROOFS["lstm_operands"], "lstm_operands", "room && x_there &&", "x_there &&"),
     "a unit is read twice": bug(
         PROOFS["lstm_gather"], "lstm_gather", "if (unit_read) begin", "if (unit_read && row_q[0]) begin"

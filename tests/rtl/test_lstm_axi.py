@@ -81,7 +81,7 @@ FAULTS = {
     "nothing is loaded": ("rom.sv", "write_q[p] <= write_i &&", "write_q[p] <= 1'b0 &&"),
     "a start lets everything pass": (
         "sequence_gate.sv",
-        "open_o <= enable_i || (started_o && inside_q);",
+        "open_o <= enable_i || (started_o && under_way);",
         "open_o <= 1'b1;",
     ),
     "states are reached while busy": ("lstm_axi.sv", "idle_q <= quiet &&", "idle_q <= 1'b1 ||"),

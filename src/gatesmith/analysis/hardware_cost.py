@@ -42,7 +42,7 @@ class CellCycles:
     output_size: int
     multipliers: int
     floor_cycles: int
-    predicted_cycles: int | None
+    predicted_cycles: float | None
     measured_cycles: float | None
 
     @property
@@ -106,7 +106,7 @@ class HardwareFootprint:
 def hardware_footprint(
     cells: Mapping[str, Mapping[str, int]],
     *,
-    predicted_cycles: Sequence[int] | None = None,
+    predicted_cycles: Sequence[float] | None = None,
     measured_cycles: Sequence[float] | None = None,
     synthesised: Mapping[str, Any] | None = None,
     stack: Mapping[str, int] | None = None,

@@ -59,7 +59,10 @@ def cell_memories(cell: str, p: Mapping[str, int]) -> tuple[Memory, ...]:
     words = -(-(inputs + outputs) // columns) if columns > 1 else -(-products_of_a_step(p) // lanes)
     weight, entry = p["WeightWidth"], p["SlopeWidth"] + p["ActWidth"]
     segments, groups = 2 ** p["TableBits"], -(-hidden // units)
-    x_words, h_words, c_words = (2 * _power_of_two(n) for n in (-(-inputs // columns), -(-outputs // columns), groups))
+    turns = _Turns.of(p, words, columns)
+    slots, states = turns.slots, 2 * turns.contexts
+    x_words = slots * _power_of_two(-(-inputs // columns))
+    h_words, c_words = (states * _power_of_two(n) for n in (-(-outputs // columns), groups))
     readers = 2 if p.get("Peepholes", 0) % 4 else 1  # peepholes of i and f read c before the gates are there
     read_only = (
         ("weights", "4H·(D + R)·w", words, lanes * columns * weight, products_of_a_step(p) * weight, 1),
@@ -69,11 +72,18 @@ def cell_memories(cell: str, p: Mapping[str, int]) -> tuple[Memory, ...]:
         ("tanh tables", "2·2^A·(a + slope)", segments, entry, 2 * segments * entry, 2 * units),
     )
     writable = (
-        ("x, two steps", "2D·x", x_words, p["XWidth"], 2 * inputs * p["XWidth"], columns),
-        ("h, two steps", "2R·h", h_words, y_width, 2 * outputs * y_width, columns),
-        ("cell states c and c0", "2H·c", c_words, p["CellWidth"], 2 * hidden * p["CellWidth"], readers * units),
-        *_sum_memories(p, columns),
-        _waiting("output, two steps", "2R·h", outputs, min(columns, outputs), y_width),
+        (_steps("x", slots), f"{slots}D·x", x_words, p["XWidth"], slots * inputs * p["XWidth"], columns),
+        (_steps("h", states), f"{states}R·h", h_words, y_width, states * outputs * y_width, columns),
+        (
+            "cell states c and c0",
+            f"{states}H·c",
+            c_words,
+            p["CellWidth"],
+            states * hidden * p["CellWidth"],
+            readers * units,
+        ),
+        *_sum_memories(p, columns, turns.captures),
+        _waiting("output, two steps", "2R·h", outputs, min(columns, outputs), y_width, turns),
     )
     own = _memories(cell, read_only, writable)
     if not p.get("ProjSize"):
@@ -96,10 +106,53 @@ def _outputs(p: Mapping[str, int]) -> tuple[int, int]:
     return (p["ProjSize"], p["ProjWidth"]) if p.get("ProjSize") else (p["HiddenSize"], p["HWidth"])
 
 
-def _waiting(name: str, formula: str, size: int, units: int, width: int) -> Declared:
-    """The FIFO of rtl/lstm_output.sv: two vectors, in groups."""
+def _steps(what: str, count: int) -> str:
+    return f"{what}, {'two' if count == 2 else count} steps"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Turns:
+    """What sequences that take turns add to the memories of a cell.
+
+    Attributes:
+        contexts: their number; 1 adds nothing.
+        slots: steps of x that are held.
+        captures: steps whose finished sums are held.
+        latency: clocks from the first read of a step's sums to its h, at most.
+    """
+
+    contexts: int = 1
+    slots: int = 2
+    captures: int = 1
+    latency: int = 0
+
+    @classmethod
+    def of(cls, p: Mapping[str, int], words: int, columns: int) -> "_Turns":
+        """As rtl/lstm_operands.sv, rtl/lstm_cell.sv and rtl/lstm.sv choose them."""
+        contexts = p.get("Contexts", 1)
+        if contexts == 1:
+            return cls()
+        inputs, hidden, lanes = p["InputSize"], p["HiddenSize"], _lanes(p)
+        memory, operand, product, add = (p[f"{stage}Stages"] for stage in ("Memory", "Operand", "Product", "Sum"))
+        straddles = columns == 1 and 4 * hidden * (inputs + hidden - 1) % lanes != 0
+        sums = 1 + memory + operand + product + (columns - 1).bit_length() * add
+        hold = sums + (3 if straddles else 2) + (4 if lanes < 4 else 1) * -(-hidden // min(columns, hidden))
+        return cls(
+            contexts=contexts,
+            slots=2 if words - inputs // columns > 4 else 8,
+            captures=_power_of_two(-(-hold // words)),
+            latency=12 + 3 * memory + 6 * (operand + product) + 20 * add,
+        )
+
+
+def _waiting(name: str, formula: str, size: int, units: int, width: int, turns: _Turns | None = None) -> Declared:
+    """The FIFO of rtl/lstm_output.sv: two vectors, in groups; more where sequences take turns."""
     groups = -(-size // units)
-    return (name, formula, _power_of_two(2 * groups), units * width + 2, 2 * size * width, 1)
+    if turns is None or turns.contexts == 1:
+        return (name, formula, _power_of_two(2 * groups), units * width + 2, 2 * size * width, 1)
+    depth = _power_of_two((2 if groups > 3 else 5) * groups + turns.latency + MEMORY_STAGES + 10)
+    bits = units * width + 2 + (turns.contexts - 1).bit_length()
+    return ("output", "h", depth, bits, depth * units * width, 1)
 
 
 def _dense_memories(
@@ -124,7 +177,7 @@ def _peephole_memories(p: Mapping[str, int], units: int) -> list[Declared]:
     return [("peephole weights", "3H·p", hidden, 3 * width, 3 * hidden * width, units)]
 
 
-def _sum_memories(p: Mapping[str, int], columns: int) -> list[Declared]:
+def _sum_memories(p: Mapping[str, int], columns: int, steps: int = 1) -> list[Declared]:
     """The sums that wait to be added to (lstm_ring) and those that wait for the gates (lstm_gather)."""
     rows, lanes, acc = 4 * p["HiddenSize"], _lanes(p), p["AccWidth"]
     late, turns = rows % lanes, rows // lanes
@@ -136,7 +189,7 @@ def _sum_memories(p: Mapping[str, int], columns: int) -> list[Declared]:
             if count and depth > REGISTER_WORDS:
                 found.append(_ring(depth, count, acc))
     offset = 0 if columns > 1 else rows * (p["InputSize"] + _outputs(p)[0] - 1) % lanes
-    waiting = -(-(offset + rows) // lanes)
+    waiting = steps * -(-(offset + rows) // lanes)
     alone = 0 if lanes < 4 or lanes % 4 == 0 else 4 - (2 if lanes % 2 == 0 else 1)
     if alone:
         found.append(("finished sums", "acc", waiting, acc, alone * waiting * acc, alone))

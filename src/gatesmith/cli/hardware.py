@@ -81,6 +81,9 @@ def export(
     projection_multipliers: Annotated[
         int, typer.Option(help="Products of a projection in each clock cycle; 0 for as many as cost no time.")
     ] = 0,
+    interleave: Annotated[
+        int, typer.Option(help="Sequences that take turns in each cell, so that none waits for its h: 1, 2, 4, …")
+    ] = 1,
     device: Annotated[str | None, typer.Option(help="Refuse what an FPGA can't hold, such as lfe5u-25f.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -100,6 +103,7 @@ def export(
         output=output,
         writable_weights=writable_weights,
         projection_multipliers=projection_multipliers,
+        interleave=interleave,
         head=head,
         device=device,
     )

@@ -106,6 +106,7 @@ LOAD = (
     "<li>To load weights: SELECT a cell, and write its weight file to LOAD in order, each word in pieces of 32 bits,"
     " lowest first; do the same with every other MEMORY for which WORDS is not 0.</li>"
 )
+TURNS = "{} sequences take turns, step by step, with tid 0 … {}: the states of each are its own"
 REVERSE_LIMITS = (
     "<li>A reverse direction holds whole sequences, of at most {} steps (MaxSteps).</li>\n"
     "<li>KEEP has no effect on reverse directions.</li>"
@@ -122,6 +123,11 @@ def _overview(sheet: Sheet) -> str:
         ("Sizes", f"input D = {spec.input_size}, hidden H = {spec.hidden_size}{projected}"),
         ("Output", OUTPUT_WORDS[options.output]),
         ("Multipliers", f"P = {options.multipliers} in each of {_counted(len(sheet.cells), 'cell')}"),
+        *(
+            [("Interleaving", TURNS.format(options.interleave, options.interleave - 1))]
+            if options.interleave > 1
+            else []
+        ),
         ("Weights and biases", "RAM, loaded over the control bus" if options.writable_weights else "ROM"),
         ("Throughput", f"a time step every {slowest:,} clocks, in a sequence whose streams never wait"),
         ("Design word", f"0x{sheet.design:08x}"),
@@ -186,6 +192,7 @@ def _ports(sheet: Sheet) -> str:
         ("s_axis_tdata", "in", x * into, f"x, {_counted(into, 'element')} of {x} bits in a beat"),
         ("s_axis_tvalid, s_axis_tready", "in, out", 1, "handshake of x"),
         ("s_axis_tlast", "in", 1, "with the last beat of a sequence"),
+        ("s_axis_tid, m_axis_tid", "in, out", *_turns(sheet.options.interleave)),
         ("m_axis_tdata", "out", y * out, f"output, {_counted(out, 'element')} of {y} bits in a beat"),
         ("m_axis_tvalid, m_axis_tready", "out, in", 1, "handshake of the output"),
         ("m_axis_tlast", "out", 1, "with the last beat of a sequence"),
@@ -194,6 +201,13 @@ def _ports(sheet: Sheet) -> str:
         ("s_axil_…", "", "", "the other signals of AXI4-Lite; awprot and arprot are not looked at"),
     ]
     return table("", ("port", "direction", "bits", "meaning"), rows)
+
+
+def _turns(contexts: int) -> tuple[int, str]:
+    """Bits and meaning of ``tid``."""
+    if contexts == 1:
+        return 1, "not looked at, and 0: this design does not interleave"
+    return (contexts - 1).bit_length(), "whose step it is, of sequences that take turns; one for all beats of a step"
 
 
 def _registers() -> str:

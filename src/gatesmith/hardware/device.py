@@ -31,6 +31,7 @@ def forward(
     plan: Plan | None = None,
     multipliers: int = 16,
     pipeline: str | Pipeline = "deep",
+    interleave: int = 1,
     timeout_s: float = 600.0,
     **options: Any,
 ) -> Outputs:
@@ -39,18 +40,27 @@ def forward(
     Args:
         plan: the formats; None to calibrate on this very call (its x must then hold a valid step).
         multipliers: P, products in a clock cycle, for each cell.
-        pipeline: as for :func:`gatesmith.hardware.export.export`.
+        pipeline, interleave: as for :func:`gatesmith.hardware.export.export`.
         timeout_s: seconds after which the simulator is stopped.
         options: passed to :func:`gatesmith.fixed.calibrate.calibrate` where there is no plan.
 
     Raises:
         FormatError: the plan doesn't belong to the spec.
+        ExportError, UnsupportedError: as :func:`gatesmith.hardware.export.export`.
         MissingToolError, ToolError: as :func:`gatesmith.hardware.simulate.simulate`.
     """
     plan = plan_for(call, plan, options)
     longest = int(call.lengths.max(initial=1))
     with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
         folder = Path(scratch, "export")
-        export(call.weights, plan, folder, multipliers=multipliers, pipeline=pipeline, max_steps=longest)
+        export(
+            call.weights,
+            plan,
+            folder,
+            multipliers=multipliers,
+            pipeline=pipeline,
+            max_steps=longest,
+            interleave=interleave,
+        )
         found = simulate_model(folder, quantise_inputs(plan, call), timeout_s=timeout_s)
     return dequantise_outputs(plan, found.outputs, call.x.dtype)

@@ -56,6 +56,7 @@ def export(
     writable_weights: bool = False,
     head: tuple[Array, Array] | None = None,
     projection_multipliers: int = 0,
+    interleave: int = 1,
     device: str | None = None,
 ) -> Export:
     """Write SystemVerilog, memory files, a file list and a manifest into ``folder``; beside, then renamed.
@@ -72,6 +73,8 @@ def export(
             head on the last step, or the "class" with the largest score.
         head: weight [K, features] and bias [K] of a classifier's head, where the output asks for it.
         writable_weights: weights and biases in RAM that the control bus can load, instead of ROM.
+        interleave: sequences that take turns in each cell, step by step, each with states of its own: 1, 2, 4, … 64.
+            A step of one fills the clocks in which another waits for its h.
         projection_multipliers: products of a projection in a clock, at most R; 0 for as many as it takes to cost no
             time, at most P.
         device: refuse what this FPGA can't hold; one of ``gatesmith.hardware.devices.DEVICES``.
@@ -94,6 +97,7 @@ def export(
         output=output,
         writable_weights=writable_weights,
         projection_multipliers=projection_multipliers,
+        interleave=interleave,
     )
     require_buildable(weights.spec, plan, options)
     head_codes = _head_codes(plan, options, head)

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -190,21 +191,27 @@ def test_vectors(design: Handover) -> tuple[dict[str, str], dict[str, Parameter 
     """The texts of the vector files, and the parameters of the test bench that go with them."""
     spec, plan, pipeline = design.spec, design.plan, design.options.pipeline
     longest = design.options.max_steps if spec.direction != "forward" else max(VECTOR_LENGTHS)
-    lengths = [min(length, longest) for length in VECTOR_LENGTHS]
+    contexts = design.options.interleave
+    count = max(len(VECTOR_LENGTHS), contexts)
+    lengths = [min(length, longest) for length, _ in zip(cycle(VECTOR_LENGTHS), range(count), strict=False)]
+    order = _turns(lengths, contexts)
     generator = np.random.default_rng(0)
     inputs = _random_inputs(generator, design, lengths)
     outputs = run(spec, plan, design.weights, inputs)
-    sent = _beats([inputs.x[:length, n] for n, length in enumerate(lengths)], plan.x_format, pipeline.in_elements)
-    kept = emitted(plan, design.options.output, design.head, outputs.y, inputs.lengths)
     out_format = output_format(plan, design.options.output)
-    wanted = _beats(kept, out_format, pipeline.out_elements)
     in_width = _bytes(plan.x_format) * 8 * pipeline.in_elements
     out_width = _bytes(out_format) * 8 * pipeline.out_elements
+    given = [inputs.x[:length, n] for n, length in enumerate(lengths)]
+    kept = emitted(plan, design.options.output, design.head, outputs.y, inputs.lengths)
+    sent = _in_turn([_beats(one, plan.x_format, pipeline.in_elements) for one in given], order, contexts, in_width)
+    wanted = _in_turn([_beats(one, out_format, pipeline.out_elements) for one in kept], order, contexts, out_width)
+    id_width = max(1, (contexts - 1).bit_length())
+    ends = [count - contexts + (context - count) % contexts for context in range(contexts)]  # the last of each context
     texts = {
-        "stimulus": to_hex(sent, in_width + 1),
-        "expected": to_hex(wanted, out_width + 1),
-        "first_states": _states(inputs.h0[:, 0], inputs.c0[:, 0]),
-        "last_states": _states(outputs.h_n[:, -1], outputs.c_n[:, -1]),
+        "stimulus": to_hex(sent, in_width + 1 + id_width),
+        "expected": to_hex(wanted, out_width + 1 + id_width),
+        "first_states": "".join(_states(inputs.h0[:, n], inputs.c0[:, n]) for n in range(contexts)),
+        "last_states": "".join(_states(outputs.h_n[:, n], outputs.c_n[:, n]) for n in ends),
     }
     return texts, {
         "InWidth": in_width,
@@ -214,6 +221,7 @@ def test_vectors(design: Handover) -> tuple[dict[str, str], dict[str, Parameter 
         "Sequences": len(lengths),
         "Steps": sum(lengths),
         "Cells": len(plan.cells),
+        "Contexts": contexts,
         "OutputSize": spec.output_size,
         "HiddenSize": spec.hidden_size,
         "Patience": 10_000 + 100 * sum(4 * c.hidden_size * (c.input_size + c.hidden_size) for c in plan.cells),
@@ -222,11 +230,11 @@ def test_vectors(design: Handover) -> tuple[dict[str, str], dict[str, Parameter 
 
 
 def _random_inputs(generator: np.random.Generator, design: Handover, lengths: Sequence[int]) -> CodeInputs:
-    """Codes anywhere in their formats; every sequence begins from the same states, as the hardware does."""
-    cells, batch, spec = design.plan.cells, len(lengths), design.spec
+    """Codes anywhere in their formats; sequences n of a context begin from the same states, as the hardware does."""
+    cells, batch, spec, contexts = design.plan.cells, len(lengths), design.spec, design.options.interleave
 
     def states(form: QFormat, size: int) -> Codes:
-        return np.repeat(_codes(generator, form, (1, size)), batch, axis=0)  # [N, R] or [N, H]
+        return _codes(generator, form, (contexts, size))[np.arange(batch) % contexts]  # [N, R] or [N, H]
 
     return CodeInputs(
         x=_codes(generator, design.plan.x_format, (max(lengths), batch, design.spec.input_size)),
@@ -244,17 +252,43 @@ def _bytes(form: QFormat) -> int:
     return -(-form.width // 8)
 
 
-def _beats(sequences: Sequence[Codes], form: QFormat, elements: int) -> list[int]:
-    """Beats ``{tlast, tdata}`` of sequences [steps, features], every step filled up to whole beats with zeros."""
-    bits, beats = 8 * _bytes(form), list[int]()
-    for sequence in sequences:
-        steps, features = sequence.shape
-        padded = np.zeros((steps, -(-features // elements) * elements), np.int64)
-        padded[:, :features] = sequence
-        words = padded.reshape(-1, elements).tolist()
-        data = [sum((code & (1 << bits) - 1) << at * bits for at, code in enumerate(word)) for word in words]
-        data[-1] |= 1 << bits * elements
-        beats += data
+def _turns(lengths: Sequence[int], contexts: int) -> list[tuple[int, bool]]:
+    """(sequence, whether the step is its last) of every step; sequence n is in context n mod contexts."""
+    waiting = [list(range(context, len(lengths), contexts)) for context in range(contexts)]
+    left, order = list(lengths), list[tuple[int, bool]]()
+    while any(waiting):
+        for sequences in filter(None, waiting):
+            n = sequences[0]
+            left[n] -= 1
+            order.append((n, not left[n]))
+            if not left[n]:
+                sequences.pop(0)
+    return order
+
+
+def _in_turn(
+    beats: Sequence[Sequence[Sequence[int]]], order: Sequence[tuple[int, bool]], contexts: int, width: int
+) -> list[int]:
+    """Beats ``{tid, tlast, tdata}`` in the order of steps, from those of each sequence, or of its last step alone."""
+    stream, steps = list[int](), [iter(sequence) for sequence in beats]
+    alone = [len(sequence) == 1 for sequence in beats]
+    for n, last in order:
+        if last or not alone[n]:
+            stream += [beat | n % contexts << width + 1 for beat in next(steps[n])]
+    return stream
+
+
+def _beats(sequence: Codes, form: QFormat, elements: int) -> list[list[int]]:
+    """Beats ``{tlast, tdata}`` of each step [steps, features], filled up to whole beats with zeros."""
+    bits = 8 * _bytes(form)
+    steps, features = sequence.shape
+    padded = np.zeros((steps, -(-features // elements) * elements), np.int64)
+    padded[:, :features] = sequence
+    words = padded.reshape(steps, -1, elements).tolist()
+    beats = [
+        [sum((code & (1 << bits) - 1) << at * bits for at, code in enumerate(word)) for word in step] for step in words
+    ]
+    beats[-1][-1] |= 1 << bits * elements
     return beats
 
 

@@ -60,6 +60,23 @@ void choose_cell(Top& top, int64_t cell) {
   if constexpr (requires { top.state_cell_i; }) top.state_cell_i = static_cast<unsigned>(cell);
 }
 
+// Of a design where several sequences take turns, whose step a beat is of, and whose states are moved.
+template <class Top>
+void choose_context(Top& top, int64_t context) {
+  if constexpr (requires { top.state_context_i; }) top.state_context_i = static_cast<unsigned>(context);
+}
+
+template <class Top>
+void set_id(Top& top, int64_t id) {
+  if constexpr (requires { top.s_axis_tid; }) top.s_axis_tid = static_cast<unsigned>(id);
+}
+
+template <class Top>
+int64_t id(const Top& top) {
+  if constexpr (requires { top.m_axis_tid; }) return top.m_axis_tid;
+  else return 0;
+}
+
 template <class Top>
 bool overflow(const Top& top) {
   if constexpr (requires { top.overflow_o; }) return top.overflow_o;
@@ -74,13 +91,13 @@ bool head_saturated(const Top& top) {
 
 struct Settings {
   int64_t jobs, in_elements, in_width, out_elements, out_width;
-  int64_t cells, outputs, hidden, units, unit_bits, state_width, read_latency;
+  int64_t contexts, cells, outputs, hidden, units, unit_bits, state_width, read_latency;
   int64_t keep, move_states, valid_duty, ready_duty, seed, patience, warmup, reset;
 };
 constexpr size_t settings_words = sizeof(Settings) / sizeof(int64_t);
 
 struct Job {
-  const int64_t *states, *data, *last;  // states: of each cell h0, then c0
+  const int64_t *states, *data, *last, *ids;  // states: of each context and cell h0, then c0
   int64_t in_beats, out_beats;
 };
 
@@ -116,7 +133,7 @@ class Bench {
   }
 
   // Streams one job for at most `limit` clocks. Returns false where nothing moved for `patience` clocks.
-  bool stream(const Job& job, Words& data, Words& last, int64_t& first_clock, int64_t& last_clock, int64_t limit) {
+  bool stream(const Job& job, Words& data, Words& last, Words& ids, int64_t& first_clock, int64_t& last_clock, int64_t limit) {
     int64_t in = 0, out = 0, idle = 0;
     const int64_t start = clock_;
     bool offered = false;  // valid must not fall before ready
@@ -128,6 +145,7 @@ class Bench {
         for (int i = 0; i < set_.in_elements; ++i)
           set_field(top_->s_axis_tdata, i, static_cast<int>(set_.in_width), job.data[in * set_.in_elements + i]);
         top_->s_axis_tlast = job.last[in] != 0;
+        set_id(*top_, job.ids[in]);
       }
       top_->m_axis_tready = drawn(set_.ready_duty);
       settle();
@@ -136,6 +154,7 @@ class Bench {
         for (int i = 0; i < set_.out_elements; ++i)
           data.push_back(field(top_->m_axis_tdata, i, static_cast<int>(set_.out_width)));
         last.push_back(top_->m_axis_tlast);
+        ids.push_back(id(*top_));
         last_clock = clock_;
         ++out;
       }
@@ -176,7 +195,7 @@ class Bench {
     }
     return true;
   }
-  int64_t states() const { return set_.cells * (set_.outputs + set_.hidden); }
+  int64_t states() const { return set_.contexts * set_.cells * (set_.outputs + set_.hidden); }
 
   void clear_flags() {
     top_->clear_i = 1;
@@ -208,12 +227,13 @@ class Bench {
     random_ = random_ * 6364136223846793005ull + 1442695040888963407ull;
     return static_cast<int64_t>(random_ >> 56) < duty;
   }
-  // The state port's address of word `at`: of each cell all of h (or of its projection), then all of c.
+  // The state port's address of word `at`: of each context and cell all of h (or of its projection), then all of c.
   void point_at(int64_t at) {
     const int64_t size = set_.outputs + set_.hidden, place = at % size;
     const bool c = place >= set_.outputs;
     const int64_t unit = c ? place - set_.outputs : place;
-    choose_cell(*top_, at / size);
+    choose_cell(*top_, at / size % set_.cells);
+    choose_context(*top_, at / size / set_.cells);
     top_->state_select_i = c;
     top_->state_address_i = static_cast<unsigned>(((unit / set_.units) << set_.unit_bits) | (unit % set_.units));
   }
@@ -246,7 +266,7 @@ void write_words(const char* path, const Words& words) {
     throw std::runtime_error("can't write the response");
 }
 
-// Response: status (0 done, 1 stuck), clocks; then for each job: first and last clock, flags, data, last, h and c.
+// Response: status (0 done, 1 stuck), clocks; then for each job: first and last clock, flags, data, last, ids, h and c.
 Words run(const Words& request) {
   Settings set;
   std::copy_n(request.begin(), settings_words, reinterpret_cast<int64_t*>(&set));
@@ -260,19 +280,21 @@ Words run(const Words& request) {
     job.states = at;
     job.data = at + bench.states();
     job.last = job.data + job.in_beats * set.in_elements;
-    at = job.last + job.in_beats;
+    job.ids = job.last + job.in_beats;
+    at = job.ids + job.in_beats;
 
-    Words data, last, states;
+    Words data, last, ids, states;
     int64_t first_clock = 0, last_clock = 0;
     if (set.warmup > 0) {  // begin, reset in the middle, and begin again
-      bench.stream(job, data, last, first_clock, last_clock, set.warmup);
+      bench.stream(job, data, last, ids, first_clock, last_clock, set.warmup);
       bench.reset(set.reset);
       data.clear();
       last.clear();
+      ids.clear();
     }
     if (set.move_states) bench.write_states(job);
     bench.clear_flags();
-    if (!bench.stream(job, data, last, first_clock, last_clock, INT64_MAX) ||
+    if (!bench.stream(job, data, last, ids, first_clock, last_clock, INT64_MAX) ||
         (set.move_states && !bench.read_states(states))) {
       response[0] = 1;
       response.push_back(index);
@@ -280,7 +302,7 @@ Words run(const Words& request) {
     }
     if (!set.move_states) bench.idle(4);
     response.insert(response.end(), {first_clock, last_clock, bench.flags()});
-    for (const Words* part : {&data, &last, &states}) response.insert(response.end(), part->begin(), part->end());
+    for (const Words* part : {&data, &last, &ids, &states}) response.insert(response.end(), part->begin(), part->end());
   }
   response[1] = bench.clock();
   return response;

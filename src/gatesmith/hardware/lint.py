@@ -40,6 +40,9 @@ SIZES: tuple[Mapping[str, int], ...] = (
     {"ProjSize": 4, "Multipliers": 16, "ProjMultipliers": 3, "WritableWeights": 1, "ProjFrac": 23, "ProjAccFrac": 20},
     {"InputSize": 2, "HiddenSize": 4, "Multipliers": 64, "ProjSize": 3, "ProjMultipliers": 2, "OutElements": 3},
     {"InputSize": 2, "HiddenSize": 4, "Multipliers": 96, "ProjSize": 1},
+    {"InputSize": 3, "HiddenSize": 5, "Multipliers": 7, "Contexts": 2, "Peepholes": 7},
+    {"HiddenSize": 5, "Multipliers": 60, "InElements": 3, "Contexts": 16, **PIPELINES["shallow"].stages()},
+    {"InputSize": 1, "HiddenSize": 1, "Multipliers": 3, "Contexts": 4},
     {"ZWidth": 8, "ZFrac": 4, "HFrac": 2, "CellWidth": 30, "CellFrac": 25, "XShift": 3},
 )
 """Parameters of the whole engine that between them elaborate every branch of the sources."""
@@ -47,6 +50,7 @@ SIZES: tuple[Mapping[str, int], ...] = (
 STACKS: tuple[Mapping[str, int], ...] = (
     {"Layers": 2},
     {"Layers": 3, "Direction": 1, "LastOnly": 1, "MaxSteps": 1},
+    {"Layers": 2, "Contexts": 4, "LastOnly": 1},
     {"Layers": 2, "Direction": 2, "LastOnly": 1, "MaxSteps": 5},
     {"Layers": 2, "Direction": 2, "ProjSize": 6, "HiddenSize": 8, "MaxSteps": 5, "LinkElements": 1},
     {"Direction": 2, "InputSize": 3, "HiddenSize": 4, "Multipliers": 36, "OutElements": 2, "InElements": 2},
@@ -57,6 +61,7 @@ BUSES: tuple[Mapping[str, int], ...] = (
     {"InputSize": 3, "HiddenSize": 4, "Layers": 2, "Direction": 2, "Multipliers": 40, "WritableWeights": 1},
     {"InputSize": 3, "HiddenSize": 5, "Layers": 2, "Multipliers": 64, "ProjSize": 2, "Head": 1, "WritableWeights": 1},
     {"Head": 2, "Classes": 3, "Peepholes": 7, "WritableWeights": 1},
+    {"Head": 2, "Classes": 3, "LastOnly": 1, "Contexts": 2},
 )
 """The same for whole models behind their buses."""
 

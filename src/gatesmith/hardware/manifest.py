@@ -166,6 +166,7 @@ def exported_cells(spec: LSTMSpec, plan: Plan, options: Options) -> tuple[Export
                 "InElements": pipeline.in_elements if layer == 0 else pipeline.link_elements,
                 "OutElements": pipeline.out_elements if layer == spec.num_layers - 1 else pipeline.link_elements,
                 "WritableWeights": int(options.writable_weights),
+                "Contexts": options.interleave,
             },
             plan=cell,
             files={
@@ -202,6 +203,7 @@ def stack_parameters(spec: LSTMSpec, plan: Plan, options: Options) -> dict[str, 
         "LinkElements": pipeline.link_elements,
         **pipeline.stages(),
         "WritableWeights": int(options.writable_weights),
+        "Contexts": options.interleave,
     }
 
 
@@ -278,11 +280,17 @@ def require_buildable(spec: LSTMSpec, plan: Plan, options: Options) -> None:
     """Check what the SystemVerilog would refuse.
 
     Raises:
-        UnsupportedError: there are more layers than it has names for.
+        UnsupportedError: there are more layers than it has names for, or sequences are to take turns where they can't.
         ExportError: elements per beat don't divide what they have to.
     """
     if spec.num_layers > MAX_LAYERS:
         raise UnsupportedError(f"the hardware has at most {MAX_LAYERS} layers; the specification has {spec.num_layers}")
+    if options.interleave > 1 and (spec.direction != "forward" or spec.proj_size):
+        what = "a projection" if spec.proj_size else f"a {spec.direction} direction, which reads whole sequences"
+        raise UnsupportedError(
+            f"interleave is {options.interleave}, but the model has {what}; sequences take turns in forward layers"
+            " without a projection, export it with interleave 1"
+        )
     if options.output in HEAD_OUTPUTS:
         if plan.head is None:
             raise ExportError(f"output is {options.output!r}, but the plan has no head; calibrate with the head")

@@ -8,6 +8,7 @@ from gatesmith.errors import ExportError
 
 MAX_MULTIPLIERS = 1 << 16
 MAX_STEPS = 1 << 16
+MAX_INTERLEAVE = 64
 HEAD_OUTPUTS = ("scores", "class")
 OUTPUTS = ("sequence", "last", *HEAD_OUTPUTS)
 
@@ -61,6 +62,7 @@ class Options:
             one, or the "class" with the largest score.
         writable_weights: weights and biases in RAM that the control bus can load, instead of ROM.
         projection_multipliers: products of a projection in a clock, for each cell; 0 for as many as cost no time.
+        interleave: sequences that take turns in each cell, step by step, each with states of its own; a power of two.
 
     Raises:
         ExportError: a value is out of range.
@@ -72,11 +74,15 @@ class Options:
     output: str = "sequence"
     writable_weights: bool = False
     projection_multipliers: int = 0
+    interleave: int = 1
 
     def __post_init__(self) -> None:
         _require("multipliers", self.multipliers, 1, MAX_MULTIPLIERS)
         _require("max_steps", self.max_steps, 1, MAX_STEPS)
         _require("projection_multipliers", self.projection_multipliers, 0, MAX_MULTIPLIERS)
+        _require("interleave", self.interleave, 1, MAX_INTERLEAVE)
+        if self.interleave & (self.interleave - 1):
+            raise ExportError(f"interleave is {self.interleave}; expected a power of two from 1 to {MAX_INTERLEAVE}")
         if self.output not in OUTPUTS:
             raise ExportError(f"output is {self.output!r}; expected {', '.join(OUTPUTS)}")
         if not isinstance(self.writable_weights, bool):

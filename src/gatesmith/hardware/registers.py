@@ -140,6 +140,9 @@ REGISTERS = (
                 meaning="where LOAD goes: 0 weights, 1 biases, 2 peephole weights; 3 weights, 4 biases of the head;"
                 " 5 weights, 6 biases of the projection",
             ),
+            Field(
+                name="CONTEXT", low=16, width=16, meaning="whose STATE it is, of sequences that take turns: their tid"
+            ),
         ),
     ),
     Register(
@@ -202,6 +205,7 @@ CONSTANTS = (
     ("ProjAccWidth", "bits of its sums"),
     ("ProjAccFrac", "their fraction, and that of its biases"),
     ("ProjClip", "bound of the projection as a code, 0 for none"),
+    ("Contexts", "sequences that take turns, told apart by tid"),
 )
 """Name and meaning of each constant of the selected cell, in the order of their addresses; names are parameters."""
 

@@ -82,13 +82,28 @@ class Stimulus:
 class Job:
     """Sequences that are streamed without a pause: x [steps, D], the number of steps of each, and states.
 
-    h0 is [R] and c0 [H] for ``lstm``, [cells, R] and [cells, H] for ``lstm_stack``.
+    h0 is [R] and c0 [H] for ``lstm``, [cells, R] and [cells, H] for ``lstm_stack``, with an axis of contexts before
+    where there are several.
+
+    Attributes:
+        order: of which sequence every step of x is; empty where they follow each other.
+        contexts: in which context every sequence is; empty where all are in the first.
     """
 
     x: Codes
     lengths: tuple[int, ...]
     h0: Codes
     c0: Codes
+    order: tuple[int, ...] = ()
+    contexts: tuple[int, ...] = ()
+
+    def steps(self) -> tuple[Codes, npt.NDArray[np.bool_]]:
+        """([steps] whose context each step is of, [steps] whether it ends a sequence)."""
+        order = np.array(self.order or np.repeat(np.arange(len(self.lengths)), self.lengths), np.int64)
+        context = np.array(self.contexts or [0] * len(self.lengths), np.int64)
+        ends = np.zeros(len(order), np.bool_)
+        ends[len(order) - 1 - np.unique(order[::-1], return_index=True)[1]] = True
+        return context[order], ends
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -97,6 +112,7 @@ class JobResult:
 
     Attributes:
         last: [steps out] whether ``tlast`` stood at the step's end.
+        contexts: [steps out] ``tid`` of the step.
         cycles: clocks from the first beat in to the last beat out.
         saturated: whether a z, c or h was, for every cell.
         protocol_error: whether ``tlast`` came inside a step.
@@ -106,6 +122,7 @@ class JobResult:
 
     y: Codes
     last: npt.NDArray[np.bool_]
+    contexts: Codes
     h_n: Codes
     c_n: Codes
     cycles: int
@@ -179,13 +196,14 @@ class _Shape:
     in_width: int
     out_elements: int
     out_width: int
+    contexts: int
     cells: int
     recurrent: int  # elements of a cell's h, or of its projection
     hidden: int
     units: int
     state_width: int
     read_latency: int
-    cycles_per_step: int
+    cycles_per_round: int
     max_steps: int  # of a sequence, 0 for no limit
     last_only: bool
 
@@ -204,16 +222,22 @@ class _Shape:
             in_width=first["XWidth"],
             out_elements=last["OutElements"],
             out_width=_output_width(top, last),
+            contexts=_integer(top.get("Contexts", 1)),
             cells=len(cells),
             recurrent=cell_output_size(first),
             hidden=first["HiddenSize"],
             units=timing(first).units,
             state_width=32 if design.cells else widest,
             read_latency=first["MemoryStages"] + (3 if stacked else 2),
-            cycles_per_step=max(timing(cell).cycles_per_step for cell in cells),
+            cycles_per_round=max(timing(cell).cycles_per_round for cell in cells),
             max_steps=_integer(top["MaxSteps"]) if direction else 0,
             last_only=bool(top.get("LastOnly", 0)),
         )
+
+    @property
+    def owners(self) -> int:
+        """How often there is an h and a c."""
+        return self.contexts * self.cells
 
     @property
     def in_beats(self) -> int:
@@ -233,7 +257,7 @@ class _Shape:
         """Clocks without a beat that need not worry anybody: whole sequences may be on their way in every cell."""
         longest = max((length for job in jobs for length in job.lengths), default=0)
         held = 4 * self.cells * min(longest, self.max_steps or longest)
-        return PATIENCE + (10 + held) * self.cycles_per_step
+        return PATIENCE + (10 + held) * self.cycles_per_round
 
 
 def _outputs(top: Mapping[str, Parameter], last: Mapping[str, int], *, both: bool) -> int:
@@ -264,6 +288,7 @@ def _encode(shape: _Shape, jobs: Sequence[Job], stimulus: Stimulus) -> Codes:
         shape.in_width,
         shape.out_elements,
         shape.out_width,
+        shape.contexts,
         shape.cells,
         shape.recurrent,
         shape.hidden,
@@ -287,12 +312,14 @@ def _encode(shape: _Shape, jobs: Sequence[Job], stimulus: Stimulus) -> Codes:
             beats -= stimulus.cut_beats
         data = np.zeros((steps, shape.in_beats * shape.in_elements), np.int64)
         data[:, : shape.inputs] = job.x
+        context, ends = job.steps()
         last = np.zeros(beats, np.int64)
-        last[np.minimum(np.cumsum(job.lengths) * shape.in_beats, beats) - 1] = 1
+        last[np.minimum((np.flatnonzero(ends) + 1) * shape.in_beats, beats) - 1] = 1
+        ids = np.repeat(context, shape.in_beats)[:beats]
         counts = np.array([beats, shape.steps_out(job) * shape.out_beats], np.int64)
-        states = np.concatenate([job.h0.reshape(shape.cells, -1), job.c0.reshape(shape.cells, -1)], axis=1)
+        states = np.concatenate([job.h0.reshape(shape.owners, -1), job.c0.reshape(shape.owners, -1)], axis=1)
         sent = data.ravel()[: beats * shape.in_elements]
-        parts += [counts, states.astype(np.int64).ravel(), sent, last]
+        parts += [counts, states.astype(np.int64).ravel(), sent, last, ids]
     return np.concatenate(parts)
 
 
@@ -310,15 +337,17 @@ def _decode(shape: _Shape, words: Codes, jobs: Iterable[Job], stimulus: Stimulus
         first, last_clock, flags = (int(word) for word in take(3))
         y = take(steps * shape.out_beats * shape.out_elements).reshape(steps, -1)[:, : shape.outputs]
         last = take(steps * shape.out_beats).reshape(steps, -1)
+        ids = take(steps * shape.out_beats).reshape(steps, -1)
         h_n, c_n = job.h0[..., :0], job.c0[..., :0]
         if stimulus.move_states:
-            states = take(shape.cells * (shape.recurrent + shape.hidden)).reshape(shape.cells, -1)
+            states = take(shape.owners * (shape.recurrent + shape.hidden)).reshape(shape.owners, -1)
             h_n, c_n = np.split(states, [shape.recurrent], axis=1)
             h_n, c_n = h_n.reshape(job.h0.shape), c_n.reshape(job.c0.shape)
         results.append(
             JobResult(
                 y=y,
                 last=last[:, -1] == 1,
+                contexts=ids[:, 0] if (ids == ids[:, :1]).all() else np.full(steps, -1),
                 h_n=h_n,
                 c_n=c_n,
                 cycles=last_clock - first + 1,

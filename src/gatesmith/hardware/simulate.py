@@ -1,6 +1,6 @@
 """Runs exported SystemVerilog under Verilator on integer codes: a whole model, or one of its cells."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -16,6 +16,7 @@ from gatesmith.hardware.manifest import Export, load_export, memory_files
 from gatesmith.hardware.options import HEAD_OUTPUTS
 from gatesmith.hardware.runner import Codes, Design, Job, JobResult, Simulator, Stimulus, run_jobs
 from gatesmith.hardware.timing import cell_output_size
+from gatesmith.hardware.turns import groups, job_in_turn
 from gatesmith.hardware.verilator import Parameter
 
 __all__ = [
@@ -46,7 +47,7 @@ class Simulation:
     Attributes:
         y: [T, N, R] codes, zero beyond a sequence's length.
         h_n: [N, R], c_n: [N, H]
-        saturated: [N, 3] whether a z, c or h of a sequence was saturated.
+        saturated: [N, 3] whether a z, c or h of a sequence, or of one that took turns with it, was saturated.
         steps: time steps that were run, over all sequences.
         cycles: clocks that they took, from each sequence's first beat in to its last beat out.
     """
@@ -65,7 +66,8 @@ class ModelSimulation:
     """What a whole model returned.
 
     Attributes:
-        outputs: as the integer model's; where only last steps come out, y is zero at all others, and zero where a
+        outputs: as the integer model's, but that sequences which take turns share their flags; where only last steps
+            come out, y is zero at all others, and zero where a
             head replaces it.
         head: [N, elements] scores, or the class, of every sequence; None where the design has no head.
         steps: time steps that went in, over all sequences.
@@ -177,20 +179,21 @@ def simulate_model(
     y = np.zeros((steps, batch, spec.num_directions * spec.output_size), np.int64)
     head = np.zeros((batch, output_size(plan, output, y.shape[2])), np.int64)
     h_n, c_n, saturated = inputs.h0.copy(), inputs.c0.copy(), np.zeros((cells, batch, 3), np.bool_)
-    jobs = {
-        int(n): Job(x=inputs.x[: counts[n], n], lengths=(int(counts[n]),), h0=inputs.h0[:, n], c0=inputs.c0[:, n])
-        for n in np.flatnonzero(counts)
-    }
+    contexts = exported.options.interleave
+    together = groups(counts, contexts)
+    jobs = [job_in_turn(inputs.x, counts, group, inputs.h0, inputs.c0, contexts) for group in together]
     cycles = 0
-    for n, result in _run_in_chunks(
+    for at, result in _run_in_chunks(
         stack_design(exported), jobs, stimulus or Stimulus(), simulator, timeout_s, progress
     ):
-        if output in HEAD_OUTPUTS:
-            head[n] = result.y[0]
-        else:
-            y[counts[n] - 1 if output == "last" else slice(counts[n]), n] = result.y
-        h_n[:, n], c_n[:, n] = result.h_n, result.c_n
-        saturated[:, n] = np.reshape(result.saturated, (-1, 3))
+        for context, n in enumerate(together[at]):
+            found = result.y[result.contexts == context]
+            if output in HEAD_OUTPUTS:
+                head[n] = found[0]
+            else:
+                y[counts[n] - 1 if output == "last" else slice(counts[n]), n] = found
+            h_n[:, n], c_n[:, n] = result.h_n[context], result.c_n[context]
+            saturated[:, n] = np.reshape(result.saturated, (-1, 3))
         cycles += result.cycles
     return ModelSimulation(
         head=head if output in HEAD_OUTPUTS else None,
@@ -246,14 +249,14 @@ def simulate_design(
     )
     y = np.zeros((steps, batch, outputs), np.int64)
     h_n, c_n, saturated = h0.copy(), c0.copy(), np.zeros((batch, 3), np.bool_)
-    jobs = {
-        int(n): Job(x=x[: counts[n], n], lengths=(int(counts[n]),), h0=h0[n], c0=c0[n])  # [length, D]
-        for n in np.flatnonzero(counts)
-    }
+    contexts = parameters.get("Contexts", 1)
+    together = groups(counts, contexts)
+    jobs = [job_in_turn(x, counts, group, h0[None], c0[None], contexts) for group in together]
     cycles = 0
-    for n, result in _run_in_chunks(design, jobs, stimulus, simulator, timeout_s, progress):
-        y[: counts[n], n] = result.y
-        h_n[n], c_n[n], saturated[n] = result.h_n, result.c_n, result.saturated
+    for at, result in _run_in_chunks(design, jobs, stimulus, simulator, timeout_s, progress):
+        for context, n in enumerate(together[at]):
+            y[: counts[n], n] = result.y[result.contexts == context]
+            h_n[n], c_n[n], saturated[n] = result.h_n[context, 0], result.c_n[context, 0], result.saturated
         cycles += result.cycles
     return Simulation(
         y=y,
@@ -274,14 +277,14 @@ def _require_shapes(*arrays: tuple[str, Codes, tuple[Any, ...]]) -> None:
 
 def _run_in_chunks(
     design: Design,
-    jobs: Mapping[int, Job],
+    jobs: Sequence[Job],
     stimulus: Stimulus,
     simulator: Simulator,
     timeout_s: float,
     progress: Progress | None,
 ) -> Iterable[tuple[int, JobResult]]:
-    """The results of jobs by their keys. A sequence without steps has no job: its last state is the initial one."""
-    total, done = sum(len(job.x) for job in jobs.values()), 0
+    """The results of jobs by their numbers. A sequence without steps is in none: its last state is the first."""
+    total, done = sum(len(job.x) for job in jobs), 0
     for chunk in _chunks(jobs):
         results = run_jobs(design, [jobs[n] for n in chunk], stimulus, timeout_s=timeout_s, simulator=simulator)
         yield from zip(chunk, results, strict=True)
@@ -290,10 +293,10 @@ def _run_in_chunks(
             progress(done, total, "time steps")
 
 
-def _chunks(jobs: Mapping[int, Job]) -> Iterable[list[int]]:
+def _chunks(jobs: Sequence[Job]) -> Iterable[list[int]]:
     chunk: list[int] = []
     steps = 0
-    for n, job in jobs.items():
+    for n, job in enumerate(jobs):
         chunk.append(n)
         steps += len(job.x)
         if steps >= CHUNK_STEPS:

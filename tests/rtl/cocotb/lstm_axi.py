@@ -57,6 +57,7 @@ async def identity_and_constants_read_back(dut) -> None:
                 "InElements": pipeline.in_elements,
                 "OutElements": pipeline.out_elements,
                 "WritableWeights": 1,
+                "Contexts": 1,
                 "XFrac": plan.x_frac,
                 "Head": int(bool(bench.design.classes)),
                 "Peepholes": 7 if plan.peepholes else 0,
@@ -335,7 +336,7 @@ async def no_path_leads_from_an_input_to_an_output(dut) -> None:
     inputs = [
         getattr(dut, f"{bus}_{name}")
         for bus, names in {
-            "s_axis": ("tdata", "tvalid", "tlast"),
+            "s_axis": ("tdata", "tvalid", "tlast", "tid"),
             "m_axis": ("tready",),
             "s_axil": ("awaddr", "awvalid", "wdata", "wstrb", "wvalid", "bready", "araddr", "arvalid", "rready"),
         }.items()
@@ -344,7 +345,8 @@ async def no_path_leads_from_an_input_to_an_output(dut) -> None:
     outputs = [
         getattr(dut, name)
         for name in (
-            *("s_axis_tready", "m_axis_tdata", "m_axis_tvalid", "m_axis_tlast", "s_axil_awready", "s_axil_wready"),
+            *("s_axis_tready", "m_axis_tdata", "m_axis_tvalid", "m_axis_tlast", "m_axis_tid"),
+            *("s_axil_awready", "s_axil_wready"),
             *("s_axil_bresp", "s_axil_bvalid", "s_axil_arready", "s_axil_rdata", "s_axil_rresp", "s_axil_rvalid"),
         )
     ]

@@ -24,7 +24,7 @@ module accumulator_miter #(
   logic [1:0] fresh;
   start_in_reset u_start (.clk, .rst, .started_o(started));
   lstm_schedule #(.Rows(Rows), .Columns(Columns), .Lanes(Lanes)) u_schedule (
-    .clk, .rst, .operand_soon_i(soon), .hold_i(1'b0), .issue_o(issue), .pop_o(unused_pop),
+    .clk, .rst, .operand_soon_i(soon), .hold_i(2'b00), .issue_o(issue), .pop_o(unused_pop),
     .shift_o(unused_shift), .word_o(word), .base_o(base), .capture_o(unused_capture), .capture_begin_o(unused_begin),
     .capture_enough_o(unused_enough), .fresh_o(fresh)
   );

@@ -14,7 +14,7 @@ module lstm_schedule_properties #(
   input wire logic                 clk,
   input wire logic                 rst,
   input wire logic [1:0]           operand_soon_i,
-  input wire logic                 hold_i,
+  input wire logic [1:0]           hold_i,
   input wire logic                 issue_o,
   input wire logic                 pop_o,
   input wire logic                 shift_o,
@@ -90,7 +90,7 @@ module lstm_schedule_properties #(
   logic held_q;
   always_ff @(posedge clk) begin
     there_q <= operand_soon_i;
-    held_q <= hold_i || (issue_o && capture_begin_o);
+    held_q <= hold_i[0] || (hold_i[1] && issue_o && capture_begin_o);
   end
   always @(posedge clk) if (started) begin
     assert (!issue_o || ready_q);

@@ -1,0 +1,85 @@
+"""Which sequences take turns, in which order their steps come, and what of it the user sees."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gatesmith
+from gatesmith import LSTMSpec
+from gatesmith.errors import UnsupportedError
+from gatesmith.fixed import calibrate
+from gatesmith.hardware.export import export
+from gatesmith.hardware.turns import groups, job_in_turn
+from gatesmith.hardware.verify import verify
+from gatesmith.ops.operator import LSTM
+
+
+def test_sequences_of_one_length_go_together() -> None:
+    lengths = np.array([3, 0, 9, 1, 9, 4])
+    assert groups(lengths, 2) == [[2, 4], [5, 0], [3]]
+    assert groups(lengths, 1) == [[0], [2], [3], [4], [5]]
+
+
+def test_steps_come_in_turn() -> None:
+    """Sequence 2 of three steps, sequence 0 of one; the third context has none."""
+    x = np.arange(3 * 3).reshape(3, 3, 1)  # [T, N, D]
+    h0, c0 = np.arange(3 * 2).reshape(1, 3, 2), np.arange(3).reshape(1, 3, 1)
+    job = job_in_turn(x, np.array([1, 0, 3]), [2, 0], h0, c0, 4)
+    assert job.x[:, 0].tolist() == [2, 0, 5, 8]
+    assert job.h0[:, 0].tolist() == [[4, 5], [0, 1], [0, 0], [0, 0]]
+    assert job.c0[:, 0, 0].tolist() == [2, 0, 0, 0]
+    contexts, ends = job.steps()
+    assert contexts.tolist() == [0, 1, 0, 0]
+    assert ends.tolist() == [False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("layers", "output", "interleave"),
+    [(2, "last", 4), pytest.param(1, "class", 2, marks=pytest.mark.nightly)],
+)
+def test_an_export_interleaves(layers: int, output: str, interleave: int, tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    lstm = LSTM(LSTMSpec(3, 4, layers), seed=0)
+    x, lengths = generator.normal(size=(6, 7, 3)), np.array([6, 2, 0, 5, 6, 1, 3])
+    head = (generator.normal(size=(3, 4)), generator.normal(size=3)) if output == "class" else None
+    plan = calibrate(lstm.weights, x, lengths, head=head)
+    fast, slow = (
+        export(lstm, plan, tmp_path / str(n), multipliers=16, pipeline="middle", output=output, interleave=n, head=head)
+        for n in (interleave, 1)
+    )
+    found = verify(fast.folder, x, lengths)
+    assert found.mismatched_elements == 0
+    assert found.steps == 23
+    assert found.cycles < 0.7 * verify(slow.folder, x, lengths).cycles
+
+
+def test_the_operator_interleaves_a_batch() -> None:
+    generator = np.random.default_rng(0)
+    lstm = gatesmith.LSTM(LSTMSpec(3, 4), seed=0)
+    x = generator.normal(size=(5, 5, 3)).astype(np.float32)
+    state = tuple(generator.normal(size=(1, 5, 4)).astype(np.float32) * 0.3 for _ in "hc")
+    lengths = [5, 0, 2, 1, 4]
+    y, (h_n, c_n) = gatesmith.run_on_device(
+        lstm, x, state, device="rtl", lengths=lengths, multipliers=5, interleave=2, pipeline="middle"
+    )
+    expected, (h_expected, c_expected) = gatesmith.run_on_device(lstm, x, state, device="fixed", lengths=lengths)
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_array_equal(h_n, h_expected)
+    np.testing.assert_array_equal(c_n, c_expected)
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [
+        (LSTMSpec(3, 4, direction="bidirectional"), "a bidirectional direction, which reads whole sequences"),
+        (LSTMSpec(3, 4, direction="reverse"), "a reverse direction, which reads whole sequences"),
+        (LSTMSpec(3, 4, proj_size=2), "a projection"),
+    ],
+)
+def test_what_can_not_interleave_is_refused_by_name(spec: LSTMSpec, reason: str, tmp_path: Path) -> None:
+    lstm = LSTM(spec, seed=0)
+    plan = calibrate(lstm.weights, np.random.default_rng(0).normal(size=(4, 2, 3)))
+    with pytest.raises(UnsupportedError, match=f"interleave is 2, but the model has {reason}"):
+        export(lstm, plan, tmp_path / "out", interleave=2)
+    assert not list(tmp_path.iterdir())
