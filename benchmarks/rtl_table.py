@@ -146,7 +146,7 @@ def _export(shape: Shape, folder: Path) -> Plan:
 
 def _simulate(shape: Shape, folder: Path, design: Design, plan: Plan) -> dict[str, float]:
     x = np.random.default_rng(1).normal(size=(shape.steps, shape.input_size))
-    (spent,) = measure_energy(folder, x[:ENERGY_STEPS, None]).values()
+    spent = measure_energy(folder, x[:ENERGY_STEPS, None])
     return {"cycles": count_cycles(design, plan.x_format.quantise(x)), "joules": spent.joules_per_step}
 
 

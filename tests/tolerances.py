@@ -35,6 +35,8 @@ TOLERANCES = {
     "fixed_18_bit_weights": 3e-4,
     # A pass through the weight file more or less: reset, first and last words, out of 80 steps.
     "activity_at_the_ends": 5e-2,
+    # What enables and flags do when streams wait: measured 2e-2 at half the rate.
+    "activity_while_idle": 5e-2,
     # One law per kind of operation through several published points: the 8-bit adder and the 1 MiB memory fit worst.
     "energy_of_published_operations": 0.17,
 }

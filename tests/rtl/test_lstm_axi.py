@@ -37,8 +37,11 @@ def verdicts(request: pytest.FixtureRequest, folder: Path) -> Verdicts:
     return simulated(request.param, source_files(), folder)
 
 
-def simulated(name: str, sources: Sequence[Path], folder: Path) -> Verdicts:
-    """What went wrong in each cocotb test of a design, empty where nothing did."""
+def simulated(name: str, sources: Sequence[Path], folder: Path, options: Sequence[str] = ()) -> Verdicts:
+    """What went wrong in each cocotb test of a design, empty where nothing did.
+
+    Its files are then in ``folder / name``; ``options`` are Verilator's.
+    """
     exported = DESIGNS[name].export(folder / name)
     runner = Runner()
     parameters = {**exported.stack, "Design": DESIGN_WORD, "WritableWeights": 1}
@@ -51,7 +54,7 @@ def simulated(name: str, sources: Sequence[Path], folder: Path) -> Verdicts:
             hdl_toplevel="lstm_axi",
             parameters={parameter: literal(value) for parameter, value in parameters.items()},
             build_dir=folder / "build",
-            build_args=["-Wno-fatal", "--x-initial", "unique"],
+            build_args=["-Wno-fatal", "--x-initial", "unique", *options],
             log_file=folder / "build.log",
         )
         with contextlib.suppress(SystemExit):  # its way to say that a test failed: the results tell which

@@ -250,7 +250,7 @@ def test_any_model_equals_the_model(model: tuple[LSTMSpec, Plan, Options], kind:
 
 @pytest.mark.nightly
 @given(model=models(), kind=st.sampled_from([RANDOM, RAILS]))
-@deterministic(max_examples=120)
+@deterministic(max_examples=25)
 def test_many_models_equal_the_model(model: tuple[LSTMSpec, Plan, Options], kind: str) -> None:
     spec, plan, options = model
     with stack_bench(spec, options, plan=plan, kind=kind) as b:

@@ -182,21 +182,22 @@ def energy(
     table_file: Annotated[Path | None, typer.Option("--table", help="Your own energies, as JSON.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Estimate joules per time step from the switching that a simulation of real sequences shows."""
+    """Estimate joules per time step of the whole model, from the switching in a simulation of real sequences."""
     from gatesmith.datasets import load
     from gatesmith.hardware.consumption import measure_energy
     from gatesmith.hardware.energy import HOROWITZ_45_NM, EnergyTable
-    from gatesmith.report.hardware_tables import energy_table
+    from gatesmith.report.hardware_tables import energy_table, model_energy_table
 
     table = HOROWITZ_45_NM if table_file is None else EnergyTable.from_json(read_text(table_file))
     sequences = load(data)[slice(limit)]
     with progress_bar("simulating", enabled=not as_json):
         found = measure_energy(folder, sequences.x, sequences.lengths, table=table)
     if as_json:
-        show_json({name: cell.to_dict() for name, cell in found.items()})
+        show_json(found.to_dict())
         return
-    for name, cell in found.items():
-        out.print(energy_table(name, cell))
+    out.print(model_energy_table(found))
+    for name, part in found.parts.items():
+        out.print(energy_table(name, part))
 
 
 def _load_model(path: Path) -> tuple[Weights, tuple[Array, Array] | None]:

@@ -4,12 +4,17 @@ A point of a module (a branch, or one bit of a signal) is covered when it was in
 any simulation: parameters change how wide a module is, not what it does.
 """
 
+import importlib.util
 import re
+import subprocess
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gatesmith.errors import ToolError
+from gatesmith.errors import MissingToolError, ToolError
+from gatesmith.hardware.activity import read_nets
+from gatesmith.hardware.verilator import Parameter, literal
 
 RECORD = re.compile(r"C '(?P<fields>.*)' (?P<count>\d+)")
 TOGGLE = "toggle"
@@ -21,7 +26,7 @@ class Point:
 
     Attributes:
         module: its name, without parameters.
-        kind: ``toggle`` for a bit that changes; ``line`` or ``branch`` for code that is reached.
+        kind: ``toggle`` for a bit that rises and falls; ``line`` or ``branch`` for code that is reached.
         line, column: where it stands.
         what: the bit, or the branch.
     """
@@ -60,7 +65,7 @@ class ModuleCoverage:
 
 
 def read_coverage(path: Path) -> dict[Point, int]:
-    """How often each point was reached in one simulation.
+    """How often Verilator saw each point in one simulation.
 
     Raises:
         ToolError: the file isn't what Verilator writes.
@@ -82,6 +87,58 @@ def read_coverage(path: Path) -> dict[Point, int]:
         )
         found[point] = found.get(point, 0) + int(record["count"])
     return found
+
+
+def read_toggles(report: Path, modules: Mapping[str, str]) -> dict[Point, int]:
+    """How often each bit rose and fell in one simulation, by a SAIF file.
+
+    Args:
+        modules: of every instance, from :func:`modules_of`.
+    """
+    found: dict[Point, int] = {}
+    for net, changes in read_nets(report):
+        path = net.split(".")[1:]  # below Verilator's own top
+        depth = next((n for n in range(len(path) - 1, 0, -1) if ".".join(path[:n]) in modules), 0)
+        bit = ".".join([*(block.partition("[")[0] for block in path[depth:-1]), path[-1]])
+        if not depth or path[-1][0].isupper():  # a port at the top, or a parameter
+            continue
+        point = Point(module=modules[".".join(path[:depth])], kind=TOGGLE, line=0, column=0, what=bit)
+        found[point] = found.get(point, 0) + changes // 2
+    return found
+
+
+def modules_of(sources: Sequence[Path], top: str, parameters: Mapping[str, Parameter]) -> dict[str, str]:
+    """The module of every instance below a top module, by its path, from slang.
+
+    Raises:
+        MissingToolError: slang is not installed.
+        ToolError: slang can't read the sources.
+    """
+    if importlib.util.find_spec("pyslang") is None:
+        raise MissingToolError("coverage needs the package pyslang, install gatesmith[rtl]")
+    options = [*(f"-G{name}={literal(value)}" for name, value in parameters.items()), *map(str, sources)]
+    command = " ".join(["slang", "--top", top, *(f'"{option}"' for option in options)])
+    done = subprocess.run([sys.executable, "-c", INSTANCES, command], capture_output=True, text=True, timeout=120)
+    if done.returncode:
+        raise ToolError(f"slang can't read the design: {(done.stdout + done.stderr)[-2000:]}")
+    return dict(line.rsplit(" ", 1) for line in done.stdout.splitlines())
+
+
+INSTANCES = """
+import sys
+from pyslang import driver
+from pyslang.ast import InstanceSymbol
+slang = driver.Driver()
+slang.addStandardArgs()
+ready = slang.parseCommandLine(sys.argv[1]) and slang.processOptions() and slang.parseAllSources()
+def show(symbol):
+    if isinstance(symbol, InstanceSymbol) and symbol.isModule:
+        print(symbol.hierarchicalPath, symbol.definition.name)
+if not ready:
+    sys.exit(1)
+slang.createCompilation().getRoot().visit(show)
+"""
+"""Prints every instance; a process of its own, because slang prints from C++."""
 
 
 def merge(simulations: Iterable[Mapping[Point, int]]) -> dict[Point, int]:

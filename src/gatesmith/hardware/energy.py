@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from typing import Any, cast
 
@@ -106,7 +107,7 @@ class Component:
 
 @dataclass(frozen=True, kw_only=True)
 class Energy:
-    """Model energy of one time step of one cell; the clock's own wiring and leakage are not in it.
+    """Model energy of one time step of a cell, a head or streams; the clock's own wiring and leakage are not in it.
 
     Attributes:
         cycles_per_step: measured where there was a simulation, else by the formula.
@@ -116,7 +117,7 @@ class Energy:
     components: tuple[Component, ...]
     table: EnergyTable
     cycles_per_step: float
-    operations_per_step: int
+    operations_per_step: float
 
     @property
     def joules_per_step(self) -> float:
@@ -207,7 +208,65 @@ def estimate_energy(
     return Energy(components=components, table=table, cycles_per_step=cycles, operations_per_step=operations)
 
 
-def _component(name: str, operations: int, picojoules: float, activity: Activity | None, bits: int) -> Component:
+def estimate_head(plan: LinearPlan, lanes: int, activity: Activity, *, table: EnergyTable = HOROWITZ_45_NM) -> Energy:
+    """Model energy of a linear head in a time step of the model; it works once for each sequence.
+
+    Args:
+        lanes: products of the head per clock.
+    """
+    share = activity.sequences / activity.steps
+    products = plan.output_size * plan.input_size
+    biases, cycles = plan.output_size * share, activity.cycles_per_step
+    components = (
+        _component(
+            "multipliers",
+            products * share,
+            table.multiply(plan.w_width, plan.x_width),
+            activity,
+            plan.w_width + plan.x_width,
+        ),
+        _component("accumulators", products * share, table.add(plan.acc_width), activity, plan.acc_width),
+        Component(
+            name="weight memory",
+            operations=cycles,  # it reads in every clock, needed or not
+            picojoules=table.access(lanes * plan.w_width, products * plan.w_width),
+            activity=1.0,
+            measured=True,
+        ),
+        Component(
+            name="bias memory",
+            operations=biases,
+            picojoules=table.access(plan.b_width, plan.output_size * plan.b_width),
+            activity=1.0,
+            measured=False,
+        ),
+        _control(cycles, activity, table),
+    )
+    return Energy(components=components, table=table, cycles_per_step=cycles, operations_per_step=2 * products * share)
+
+
+def estimate_streams(
+    buffers: Iterable[tuple[int, int]], activity: Activity, *, table: EnergyTable = HOROWITZ_45_NM
+) -> Energy:
+    """Model energy of what stands around cells and head, in a time step.
+
+    Args:
+        buffers: of each buffer that holds whole sequences, the bits of a step, written once and read once, and its size
+            in bits.
+    """
+    accesses = sum(2 * table.access(bits, memory_bits) for bits, memory_bits in buffers)
+    return Energy(
+        components=(
+            Component(name="buffer memory", operations=1.0, picojoules=accesses, activity=1.0, measured=False),
+            _control(activity.cycles_per_step, activity, table),
+        ),
+        table=table,
+        cycles_per_step=activity.cycles_per_step,
+        operations_per_step=0.0,
+    )
+
+
+def _component(name: str, operations: float, picojoules: float, activity: Activity | None, bits: int) -> Component:
     """A part whose ``bits`` take a new value in every operation."""
     busy = 1.0
     if activity:

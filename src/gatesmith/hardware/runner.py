@@ -147,7 +147,7 @@ def run_jobs(
 
     Args:
         simulator: ``cxxrtl`` for the second one, which records nothing.
-        probe: what to record beside the results, and ``record``, where to write it.
+        probe: what to record beside the results, and ``record``, the folder to write its files to.
 
     Raises:
         MissingToolError: Verilator or a C++ compiler is not installed.
@@ -178,7 +178,8 @@ def run_jobs(
         _execute([str(program), str(request), str(response)], Path(scratch), timeout_s)
         words = np.fromfile(response, np.int64)
         if probe and record:
-            shutil.copyfile(Path(scratch, probe.file), record)
+            for file in probe.files:
+                shutil.copyfile(Path(scratch, file), record / file)
     if words[0]:
         raise ToolError(
             f"the simulated hardware got stuck in sequence {int(words[2])}; this is a bug, please report it"

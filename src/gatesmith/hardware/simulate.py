@@ -158,24 +158,9 @@ def simulate_model(
     if output:
         exported = replace(exported, options=replace(exported.options, output=output))
     spec, plan, output = exported.spec, exported.plan, exported.options.output
+    require_fitting(exported, inputs, stimulus)
     counts, (steps, batch, _) = np.asarray(inputs.lengths, np.int64), inputs.x.shape
     cells = len(exported.cells)
-    _require_shapes(
-        ("x", inputs.x, (steps, batch, spec.input_size)),
-        ("lengths", counts, (batch,)),
-        ("h0", inputs.h0, (cells, batch, spec.output_size)),
-        ("c0", inputs.c0, (cells, batch, spec.hidden_size)),
-    )
-    if spec.direction != "forward" and stimulus and stimulus.keep:
-        raise InputError(
-            f"states can't be kept in a {spec.direction} model: a reverse direction reads each sequence from its end"
-            " and begins from h0; give h0 and c0 instead"
-        )
-    if spec.direction != "forward" and counts.max(initial=0) > exported.options.max_steps:
-        raise InputError(
-            f"a sequence has {counts.max()} steps; the reverse direction of this design turns around at most"
-            f" {exported.options.max_steps}, export it with a larger max_steps"
-        )
     y = np.zeros((steps, batch, spec.num_directions * spec.output_size), np.int64)
     head = np.zeros((batch, output_size(plan, output, y.shape[2])), np.int64)
     h_n, c_n, saturated = inputs.h0.copy(), inputs.c0.copy(), np.zeros((cells, batch, 3), np.bool_)
@@ -201,6 +186,28 @@ def simulate_model(
         steps=int(counts.sum()),
         cycles=cycles,
     )
+
+
+def require_fitting(exported: Export, inputs: CodeInputs, stimulus: Stimulus | None) -> None:
+    """Raise InputError where shapes don't fit the model, or a reverse direction can't do what is asked."""
+    spec, counts, (steps, batch, _) = exported.spec, np.asarray(inputs.lengths, np.int64), inputs.x.shape
+    cells = len(exported.cells)
+    _require_shapes(
+        ("x", inputs.x, (steps, batch, spec.input_size)),
+        ("lengths", counts, (batch,)),
+        ("h0", inputs.h0, (cells, batch, spec.output_size)),
+        ("c0", inputs.c0, (cells, batch, spec.hidden_size)),
+    )
+    if spec.direction != "forward" and stimulus and stimulus.keep:
+        raise InputError(
+            f"states can't be kept in a {spec.direction} model: a reverse direction reads each sequence from its end"
+            " and begins from h0; give h0 and c0 instead"
+        )
+    if spec.direction != "forward" and counts.max(initial=0) > exported.options.max_steps:
+        raise InputError(
+            f"a sequence has {counts.max()} steps; the reverse direction of this design turns around at most"
+            f" {exported.options.max_steps}, export it with a larger max_steps"
+        )
 
 
 def exported_design(exported: Export, cell: int) -> Design:

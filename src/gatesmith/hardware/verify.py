@@ -117,19 +117,6 @@ def inputs_of(exported: Export, x: Array, lengths: npt.ArrayLike | None) -> Code
     )
 
 
-def read_by_cell(exported: Export, at: int, inputs: CodeInputs, expected: CodeOutputs) -> Codes:
-    """[T, N, D_l] what cell ``at`` reads, in its own order of time."""
-    x = expected.cells[at].x
-    return flipped(x, inputs.lengths) if exported.cells[at].direction == "reverse" else x
-
-
-def flipped(codes: Codes, lengths: Codes) -> Codes:
-    """[T, N, ...] with the valid part of each sequence in the opposite order; applied twice, nothing changes."""
-    t = np.arange(len(codes), dtype=np.int64)[:, None]  # [T, 1]
-    order = np.where(t < lengths, lengths - 1 - t, t)  # [T, N]
-    return np.take_along_axis(codes, order[:, :, None], axis=0)
-
-
 def _compare(
     exported: Export, inputs: CodeInputs, expected: CodeOutputs, found: ModelSimulation, ended: ModelSimulation | None
 ) -> Verification:
