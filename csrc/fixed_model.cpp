@@ -62,7 +62,9 @@ extern "C" int64_t gatesmith_fixed_workspace_bytes(const gatesmith_fixed_cell *c
         return aligned(kernel().packed_bytes(*cell, lanes)) + threads * aligned(kernel().scratch_bytes(*cell, lanes));
     };
     // What a run will choose takes a look at every weight; memory that is not touched costs nothing.
-    return std::max(bytes({.narrow = true}), bytes({.narrow = false}));
+    Lanes narrow = {}, wide = {};
+    narrow.narrow = true;
+    return std::max(bytes(narrow), bytes(wide));
 }
 
 extern "C" void gatesmith_fixed_forward(const gatesmith_fixed_cell *cell, const gatesmith_fixed_run *run) {

@@ -43,7 +43,7 @@ inline void evaluate(
     const Formats<IntVector> &formats, const uint8_t *planes, const Unit (&m)[GATES][UNITS], Unit (&f)[GATES][UNITS]
 ) {
     __m512i at[GATES], bytes[GATES][4];
-    const int segment_bits = formats.segment_bits;
+    const auto segment_bits = (int16_t)formats.segment_bits, rest_bits = (int16_t)(15 - segment_bits);
     for (int gate = 0; gate < GATES; ++gate) {
         at[gate] = _mm512_packus_epi16((__m512i)(m[gate][0] >> segment_bits), (__m512i)(m[gate][1] >> segment_bits));
     }
@@ -57,7 +57,7 @@ inline void evaluate(
         const __m512i slope[UNITS] = {_mm512_unpacklo_epi8(b[2], b[3]), _mm512_unpackhi_epi8(b[2], b[3])};
         for (int unit = 0; unit < UNITS; ++unit) {
             // Rounds bits of the rest that stand at the upper end of 15: the shift of the contract.
-            Unit rest = (m[gate][unit] << (15 - segment_bits)) & 0x7fff;
+            Unit rest = (m[gate][unit] << rest_bits) & (int16_t)0x7fff;
             f[gate][unit] = (Unit)value[unit] + (Unit)_mm512_mulhrs_epi16(slope[unit], (__m512i)rest);
         }
     }
@@ -75,11 +75,12 @@ struct Digits {
 
 // Of an odd curve at z, from f(|z|) modulo 2^16: a zero beyond the first segment stands for 2^16.
 inline Digits odd_curve(const Formats<IntVector> &formats, Unit z, Unit m, Unit f) {
-    const __m512i beyond = (__m512i)(Unit{} + (int16_t)(-1 << formats.segment_bits));
+    const auto segments = (int16_t)-((int32_t)1 << formats.segment_bits);
+    const __m512i beyond = (__m512i)(Unit{} + segments);
     __mmask32 full = _mm512_mask_testn_epi16_mask(_mm512_test_epi16_mask((__m512i)m, beyond), (__m512i)f, (__m512i)f);
     __mmask32 negative = _mm512_movepi16_mask((__m512i)z);
-    Unit high = (Unit)_mm512_mask_mov_epi16(_mm512_srli_epi16((__m512i)f, 8), full, (__m512i)(Unit{} + 256));
-    return {negate_where(negative, high), negate_where(negative, f & 0xff)};
+    Unit high = (Unit)_mm512_mask_mov_epi16(_mm512_srli_epi16((__m512i)f, 8), full, (__m512i)(Unit{} + (int16_t)256));
+    return {negate_where(negative, high), negate_where(negative, f & (int16_t)0xff)};
 }
 
 // -(a[0] * b[0] + a[1] * b[1]) from pairs of `below` = center - a.
@@ -149,7 +150,7 @@ inline void next_state(
 ) {
     const IntVector first = c[0] << formats.f_times_c, second = c[1] << formats.f_times_c;
     const Unit high = pack(first >> 8, second >> 8), low = pack(first & 255, second & 255);
-    if (formats.i_times_g) g = {g.high << formats.i_times_g, g.low << formats.i_times_g};
+    if (const auto shift = (int16_t)formats.i_times_g) g = {g.high << shift, g.low << shift};
     const IntVector centers = (IntVector)(Unit{} - (int16_t)formats.center);
     for (int vector = 0; vector < VECTORS; ++vector) {
         IntVector gates = pairs(vector, f, i);
