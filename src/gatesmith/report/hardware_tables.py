@@ -7,7 +7,7 @@ from gatesmith.hardware.energy import Energy
 
 
 def model_energy_table(energy: ModelEnergy) -> Table:
-    """Model energy of one time step of a whole model: a row for each cell, a column for each kind of component."""
+    """Model energy of one time step of a whole model: a row for each kind of component, a column for each part."""
     table = Table(
         title=f"The model: {energy.joules_per_step * 1e9:.3g} nJ per step in {energy.cycles_per_step:.0f} clocks, "
         f"{energy.gop_per_joule:.0f} GOP/J",
@@ -15,15 +15,14 @@ def model_energy_table(energy: ModelEnergy) -> Table:
         caption="nJ per step",
         caption_justify="left",
     )
-    kinds = list(energy.components)
-    table.add_column("part")
-    for heading in (*kinds, "sum", "share"):
+    table.add_column("component")
+    for heading in (*energy.parts, "sum", "share"):
         table.add_column(heading, justify="right")
-    for name, part in energy.parts.items():
-        own = {component.name: component.joules for component in part.components}
-        joules = [*(own.get(kind, 0.0) for kind in kinds), part.joules_per_step]
-        table.add_row(name, *(f"{j * 1e9:.3g}" for j in joules), f"{part.joules_per_step / energy.joules_per_step:.0%}")
-    sums = [*energy.components.values(), energy.joules_per_step]
+    parts = [{one.name: one.joules for one in part.components} for part in energy.parts.values()]
+    for kind, joules in energy.components.items():
+        values = [*(part.get(kind, 0.0) for part in parts), joules]
+        table.add_row(kind, *(f"{j * 1e9:.3g}" for j in values), f"{joules / energy.joules_per_step:.0%}")
+    sums = [*(part.joules_per_step for part in energy.parts.values()), energy.joules_per_step]
     table.add_row("sum", *(f"{j * 1e9:.3g}" for j in sums), "100%")
     return table
 
