@@ -115,10 +115,10 @@ def expect(
 ) -> JobResult:
     """What the integer model says of a job; ``kept`` are the last states of contexts that go on from them."""
     contexts, last = job.steps()
-    first = job.h0.reshape(-1, cell.hidden_size), job.c0.reshape(-1, cell.hidden_size)  # of each context
+    first = job.h0.reshape(-1, cell.output_size), job.c0.reshape(-1, cell.hidden_size)  # of each context
     h, c = (given.copy() for given in first)
     begins = np.ones(len(h), np.bool_)
-    y = np.zeros((len(job.x), cell.hidden_size), np.int64)
+    y = np.zeros((len(job.x), cell.output_size), np.int64)
     saturated = np.zeros(3, np.bool_)
     for t, at in enumerate(contexts):
         if begins[at]:
