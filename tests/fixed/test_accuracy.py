@@ -10,6 +10,7 @@ from gatesmith.fixed.accuracy import measure_accuracy
 from gatesmith.fixed.tables import build_table, worst_case_error
 from gatesmith.ops.operator import LSTM, run_on_device
 from gatesmith.spec import LSTMSpec
+from gatesmith.weights import Weights
 
 X = np.random.default_rng(0).normal(size=(9, 6, 3))
 LENGTHS = [9, 4, 0, 1, 9, 5]
@@ -48,8 +49,8 @@ def test_wider_formats_are_measurably_better() -> None:
 
 def test_data_beyond_calibration_is_counted_as_saturated() -> None:
     lstm = LSTM(LSTMSpec(3, 5), seed=1)
-    lstm.weights["weight_ih_l0"][:] *= 40
-    report = measure_accuracy(lstm, calibrate(lstm, X), X)
+    larger = LSTM(Weights(lstm.spec, {**lstm.weights, "weight_ih_l0": lstm.weights["weight_ih_l0"] * 40}))
+    report = measure_accuracy(larger, calibrate(larger, X), X)
     assert report.saturated_sequences["z"] > 0
 
 

@@ -16,6 +16,7 @@ from gatesmith.fixed.weights import quantise_weights
 from gatesmith.ops.call import make_call
 from gatesmith.ops.operator import LSTM
 from gatesmith.spec import LSTMSpec
+from gatesmith.weights import Weights, initialise
 
 RNG = np.random.default_rng(7)
 SPEC = LSTMSpec(3, 5)
@@ -49,8 +50,8 @@ def test_later_layers_read_h_as_it_is() -> None:
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 30.0, 1e4])
 @pytest.mark.parametrize("weight_scale", [1e-3, 1.0, 20.0])
 def test_shifted_operands_fit_the_multiplier(scale: float, weight_scale: float) -> None:
-    lstm = LSTM(SPEC, seed=2)
-    lstm.weights["weight_hh_l0"][:] *= np.float32(weight_scale)
+    weights = initialise(SPEC, seed=2)
+    lstm = LSTM(Weights(SPEC, {**weights, "weight_hh_l0": weights["weight_hh_l0"] * np.float32(weight_scale)}))
     cell = calibrate(lstm, (X * scale)).cells[0]
     assert cell.operand_width <= 18
 
@@ -83,9 +84,7 @@ def test_weight_format_has_the_least_squared_error(seed: int, width: int) -> Non
 
 
 def test_weights_of_zero_and_widths_at_their_ends() -> None:
-    lstm = LSTM(SPEC)
-    for array in lstm.weights.values():
-        array[:] = 0
+    lstm = LSTM(Weights(SPEC, {name: np.zeros_like(array) for name, array in initialise(SPEC).items()}))
     for data_width, weight_width in ((8, 4), (24, 18)):
         cell = calibrate(lstm, X, data_width=data_width, weight_width=weight_width).cells[0]
         assert (cell.x_width, cell.h_width, cell.w_width) == (data_width, data_width, weight_width)

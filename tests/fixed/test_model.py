@@ -22,6 +22,7 @@ from gatesmith.fixed.weights import CellWeights, quantise_weights
 from gatesmith.ops.call import make_call
 from gatesmith.ops.operator import LSTM, run_on_device
 from gatesmith.spec import CoupledGates, Direction, LSTMSpec
+from gatesmith.weights import Weights, initialise
 
 PROJECTIONS: list[tuple[int, dict[str, Any]]] = [
     (40, {"proj_size": 1}),
@@ -112,9 +113,7 @@ def test_peepholes_and_clips_stay_close_to_the_float_reference(peepholes: str, c
     spec = LSTMSpec(
         5, 12, 2, "bidirectional", peepholes=peepholes, coupled_gates=coupled_gates, gate_clip=1.5, cell_clip=0.4
     )
-    lstm = LSTM(spec, seed=1)
-    for name in spec.parameter_shapes():
-        lstm.weights[name][...] *= 3
+    lstm = LSTM(Weights(spec, {name: 3 * array for name, array in initialise(spec, seed=1).items()}))
     x = generator.normal(size=(20, 8, 5))
     plan = calibrate(lstm, x, data_width=24, weight_width=18)
     y, (_, c_n) = run_on_device(lstm, x, device="fixed", plan=plan)

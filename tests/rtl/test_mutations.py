@@ -69,7 +69,7 @@ FAULTS = {
     ),
     "sums not cleared": ("lstm_ring.sv", "fresh_q ? '0 : data_i", "data_i"),
     "last state kept": ("lstm_operands.sv", "initial_d = step_last && !keep_i;", "initial_d = 1'b0;"),
-    "c0 not taken": ("lstm_pointwise.sv", ": {read_initial, read_group}", ": {1'b0, read_group}"),
+    "c0 not taken": ("lstm_pointwise.sv", ": {read_initial, read_place}", ": {1'b0, read_place}"),
 }
 
 

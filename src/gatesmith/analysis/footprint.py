@@ -26,6 +26,8 @@ PREDICTED_DEVICES = {
 """Devices without measurements, and why, as a sentence."""
 AGREEMENT = 0.05
 """Prediction and measurement that differ by more than this share are called out."""
+OBJECTS_BYTES = 2048
+"""A difference of at most this is none: a peak holds Python's own objects of the call, about 1.3 KB, too."""
 
 LARGEST_SHARE = 0.5
 """Of the machine's memory; a run that is predicted to need more is not started."""
@@ -56,12 +58,8 @@ class Footprint:
 
     @property
     def disagreements(self) -> tuple[Line, ...]:
-        """Lines, the peak among them, whose prediction is off by more than 5 %."""
-        return tuple(
-            line
-            for line in (*self.lines, self.peak)
-            if line.disagreement is not None and abs(line.disagreement) > AGREEMENT
-        )
+        """Lines, the peak among them, whose prediction is off by more than 5 %, and by more than Python's objects."""
+        return tuple(line for line in (*self.lines, self.peak) if _is_off(line))
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -203,3 +201,9 @@ def too_large(peak: Line) -> str | None:
             f" of this machine's {there / 2**30:.1f} GiB of memory"
         )
     return None
+
+
+def _is_off(line: Line) -> bool:
+    if line.disagreement is None or line.predicted is None or line.measured is None:
+        return False
+    return abs(line.disagreement) > AGREEMENT and abs(line.measured - line.predicted) > OBJECTS_BYTES

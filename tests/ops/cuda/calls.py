@@ -73,7 +73,7 @@ def call_of(
     rng = np.random.default_rng(5)
 
     def rounded(array: np.ndarray) -> np.ndarray:
-        return torch.from_numpy(array).to(dtype).double().numpy()
+        return torch.from_numpy(array.copy()).to(dtype).double().numpy()
 
     cells, batch = len(spec.cells()), len(lengths)
     drawn = random_weights(spec, 5)
