@@ -60,12 +60,12 @@ DEVICES = {
         _ecp5("lfe5u-25f", 24288, 28, 56),
         _ecp5("lfe5u-45f", 43848, 72, 108),
         _ecp5("lfe5u-85f", 83640, 156, 208),
-        # Xilinx DS180, DS190; the columns “Available” of Vivado's report_utilization say the same
+        # Xilinx DS180, DS190; “Available” in Vivado's report_utilization says the same (xc7a100t: not seen for LUTs)
         _xilinx7("xc7a35t", 20800, 90, 50),
         _xilinx7("xc7a100t", 63400, 240, 135),
         _xilinx7("xc7a200t", 134600, 740, 365),
         _xilinx7("xc7z020", 53200, 220, 140),
-        # Lattice FPGA-DS-02029, FPGA-DS-02008; of the up5k, Lattice Radiant's map report says the same
+        # Lattice FPGA-DS-02029, FPGA-DS-02008; of the up5k's block RAMs, Lattice Radiant's map report says the same
         _ice40("ice40hx1k", 1280, 0, 16),
         _ice40("ice40hx8k", 7680, 0, 32),
         _ice40("ice40up5k", 5280, 8, 30),
