@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from tests.rtl.cocotb.design import DESIGN_WORD, DESIGNS
 from tests.rtl.cocotb.toolchain import Runner, environment
+from tests.rtl.faults import plant
 
 from gatesmith.hardware import registers
 from gatesmith.hardware.export import source_files
@@ -94,16 +95,7 @@ FAULTS = {
 @pytest.mark.nightly
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_planted_fault_is_seen(fault: str, tmp_path: Path) -> None:
-    name, right, wrong = FAULTS[fault]
-    sources: list[Path] = []
-    (tmp_path / "rtl").mkdir()
-    for source in source_files():
-        text = source.read_text()
-        if source.name == name:
-            assert text.count(right) == 1, f"{name} no longer holds {right!r}"
-            text = text.replace(right, wrong)
-        sources.append(tmp_path / "rtl" / source.name)
-        sources[-1].write_text(text)
+    sources = plant(FAULTS[fault], tmp_path / "rtl")
     assert any(simulated("single", sources, tmp_path).values())
 
 

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fixed.plans import RAILS, RANDOM
 from tests.rtl.bench import DEEP, MIDDLE, SHALLOW, Bench, bench, expect, plain_plan
+from tests.rtl.faults import plant
 from tests.rtl.test_lstm import designs
 from tests.strategies import deterministic
 
 from gatesmith.errors import ToolError
-from gatesmith.fixed.plan import CellPlan
-from gatesmith.hardware.export import source_files
+from gatesmith.fixed.cell import CellPlan
 from gatesmith.hardware.runner import Job, Stimulus, run_jobs
 from gatesmith.hardware.timing import timing
 
@@ -181,15 +181,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_seen(fault: str, tmp_path: Path) -> None:
-    name, right, wrong = FAULTS[fault]
-    sources: list[Path] = []
-    for source in source_files():
-        text = source.read_text()
-        if source.name == name:
-            assert text.count(right) == 1, f"{name} no longer holds {right!r}"
-            text = text.replace(right, wrong)
-        sources.append(tmp_path / source.name)
-        sources[-1].write_text(text)
+    sources = plant(FAULTS[fault], tmp_path / "rtl")
     with bench(plain_plan(3, 5), 20, contexts=4) as b:
         jobs: list[Job] = [b.turns(several(4)), b.turns([[30]] * 4)]  # more than the output holds
         stalling = Stimulus(ready_duty=0.1, seed=1)

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from tests.fixed.plans import RAILS, RANDOM
 from tests.rtl.bench import DEEP, MIDDLE, SHALLOW, bench, plain_plan
+from tests.rtl.faults import plant
 from tests.rtl.test_lstm import check_everything
 
 from gatesmith.errors import ToolError
 from gatesmith.fixed.cell import CellPlan
 from gatesmith.fixed.linear import LinearPlan
-from gatesmith.hardware.export import source_files
 from gatesmith.hardware.simulate import Stimulus, run_jobs
 from gatesmith.hardware.timing import timing
 
@@ -96,15 +96,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_in_the_hardware_is_seen(fault: str, tmp_path: Path) -> None:
     """A wrong result, or none at all."""
-    name, right, wrong = FAULTS[fault]
-    sources: list[Path] = []
-    for source in source_files():
-        text = source.read_text()
-        if source.name == name:
-            assert text.count(right) == 1, f"{name} no longer holds {right!r}"
-            text = text.replace(right, wrong)
-        sources.append(tmp_path / source.name)
-        sources[-1].write_text(text)
+    sources = plant(FAULTS[fault], tmp_path / "rtl")
     cell = projected(3, 5, 4)
     assert cell.projection
     cell = replace(cell, projection=replace(cell.projection, y_clip=600))

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.rtl.bench import Bench, bench, plain_plan
+from tests.rtl.faults import plant
 
 from gatesmith.fixed.weights import CellWeights
-from gatesmith.hardware.export import source_files
 from gatesmith.hardware.simulate import run_jobs
 
 INPUTS, HIDDEN, MULTIPLIERS = 3, 5, 7
@@ -75,15 +75,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_in_the_hardware_is_seen(fault: str, tmp_path: Path) -> None:
-    name, right, wrong = FAULTS[fault]
-    sources: list[Path] = []
-    for source in source_files():
-        text = source.read_text()
-        if source.name == name:
-            assert text.count(right) == 1, f"{name} no longer holds {right!r}"
-            text = text.replace(right, wrong)
-        sources.append(tmp_path / source.name)
-        sources[-1].write_text(text)
+    sources = plant(FAULTS[fault], tmp_path / "rtl")
     with bench(plain_plan(INPUTS, HIDDEN), 20) as b:
         jobs = [b.sequences([20, 20])]
         (right_result,) = b.check(jobs)
