@@ -52,6 +52,12 @@ inline void take_rows(const LongVector *words, const Rows<LongVector, int64_t> &
     }
 }
 
+// Brings the memory of a row near while the step that it belongs to is computed: stores would wait for it.
+inline void prefetch_to_write(const int64_t *row, int64_t count) {
+    constexpr int64_t LINE = 64 / sizeof(int64_t);
+    for (int64_t at = 0; at < count; at += LINE) __builtin_prefetch(row + at, 1);
+}
+
 // As above, two codes to a word: a vector of words of one sequence becomes, turned, one word of a vector of sequences.
 constexpr int64_t TURN = 2 * LANES;  // codes of each sequence that are turned at a time
 
@@ -78,8 +84,10 @@ inline void put_rows(
 inline void take_rows(const IntVector *words, const Rows<IntVector, int64_t> &rows, int64_t count) {
     for (int64_t first = 0; first < count; first += TURN, words += LANES * VECTORS) {
         const int64_t here = std::min(TURN, count - first);
-        Vector turned[LANES] = {};
-        for (int64_t word = 0; word < ceil_div(here, 2); ++word) turned[word] = (Vector)words[word * VECTORS];
+        Vector turned[LANES];
+        for (int64_t word = 0; word < LANES; ++word) {
+            turned[word] = word < ceil_div(here, 2) ? (Vector)words[word * VECTORS] : Vector{};
+        }
         transpose(turned);
         for (int lane = 0; lane < LANES; ++lane) {
             if (rows[lane]) lengthen((IntVector)turned[lane], rows[lane] + first, here);
@@ -382,6 +390,7 @@ void forward_group(
             taken[lane / WIDTH<V>][lane % WIDTH<V>] = runs ? run.y + at * run.y_step + n * run.y_row : nullptr;
         }
         for (int vector = 0; vector < VECTORS; ++vector) {
+            for (int64_t *row : taken[vector]) prefetch_to_write(row, row ? outputs : 0);
             put_rows(scratch.x() + vector, given[vector], formats.inputs, convert);
         }
         step(formats, scratch);

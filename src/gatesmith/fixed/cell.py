@@ -1,6 +1,7 @@
 """The formats of one cell, between real numbers and integers, named as in docs/fixed-point.md."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from gatesmith.errors import FormatError
 from gatesmith.fixed.linear import LinearPlan
@@ -108,44 +109,44 @@ class CellPlan:
         """R: elements of the projection, or of h where there is none."""
         return self.projection.output_size if self.projection else self.hidden_size
 
-    @property
+    @cached_property
     def y_format(self) -> QFormat:
         """Of what leaves the cell and is read by the next step: the projection, or h where there is none."""
         return self.projection.y_format if self.projection else self.h_format
 
-    @property
+    @cached_property
     def x_format(self) -> QFormat:
         return QFormat(width=self.x_width, fraction=self.x_frac)
 
-    @property
+    @cached_property
     def h_format(self) -> QFormat:
         return QFormat(width=self.h_width, fraction=self.h_frac)
 
-    @property
+    @cached_property
     def c_format(self) -> QFormat:
         return QFormat(width=self.c_width, fraction=self.c_frac)
 
-    @property
+    @cached_property
     def w_ih_format(self) -> QFormat:
         return QFormat(width=self.w_width, fraction=self.w_ih_frac)
 
-    @property
+    @cached_property
     def w_hh_format(self) -> QFormat:
         return QFormat(width=self.w_width, fraction=self.w_hh_frac)
 
-    @property
+    @cached_property
     def p_format(self) -> QFormat:
         return QFormat(width=self.p_width, fraction=self.p_frac)
 
-    @property
+    @cached_property
     def b_format(self) -> QFormat:
         return QFormat(width=self.b_width, fraction=self.acc_frac)
 
-    @property
+    @cached_property
     def z_format(self) -> QFormat:
         return z_format(self.z_width)
 
-    @property
+    @cached_property
     def a_format(self) -> QFormat:
         return a_format(self.a_width)
 

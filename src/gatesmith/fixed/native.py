@@ -2,7 +2,7 @@
 
 import ctypes
 from ctypes import POINTER, Structure, c_int64, c_void_p
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from gatesmith.fixed.qformat import Codes, QFormat
 from gatesmith.fixed.weights import CellWeights
 from gatesmith.ops.call import Array
 from gatesmith.ops.cpu import new_array
-from gatesmith.ops.library import aligned, library
+from gatesmith.ops.library import address, aligned, library
 from gatesmith.spec import GATES, LSTMSpec
 
 _FORMATS = """
@@ -120,33 +120,34 @@ def _run_cell(
     arrays = _cell_arrays(cell, weights)
     order, lengths = np.argsort(-inputs.lengths, kind="stable"), np.ascontiguousarray(inputs.lengths)
     h0, c0 = np.ascontiguousarray(inputs.h0[at]), np.ascontiguousarray(inputs.c0[at])
-    c_cell = CCell(**_formats(cell), **{name: array.ctypes.data for name, array in arrays.items()})
+    c_cell = CCell(**_formats(cell), **{name: address(array) for name, array in arrays.items()})
     workspace = aligned(workspace_bytes(ctypes.byref(c_cell), threads))
     c_run = CRun(
         steps=x.shape[0],
         batch=x.shape[1],
         reverse=reverse,
         threads=threads,
-        order=order.ctypes.data,
-        lengths=lengths.ctypes.data,
-        x=x.ctypes.data,
+        order=address(order),
+        lengths=address(lengths),
+        x=address(x),
         x_step=x.strides[0] // x.itemsize,
         x_row=x.strides[1] // x.itemsize,
         x_given_width=x_format.width,
         x_round=x_format.fraction - cell.x_frac,
-        h0=h0.ctypes.data,
-        c0=c0.ctypes.data,
-        y=y.ctypes.data,
+        h0=address(h0),
+        c0=address(c0),
+        y=address(y),
         y_step=y.strides[0] // y.itemsize,
         y_row=y.strides[1] // y.itemsize,
-        h_n=h_n.ctypes.data,
-        c_n=c_n.ctypes.data,
-        saturated=saturated.ctypes.data,
-        workspace=workspace.ctypes.data,
+        h_n=address(h_n),
+        c_n=address(c_n),
+        saturated=address(saturated),
+        workspace=address(workspace),
     )
     forward(ctypes.byref(c_cell), ctypes.byref(c_run))
 
 
+@lru_cache(maxsize=64)
 def _formats(cell: CellPlan) -> dict[str, int]:
     """Every number of ``CCell``."""
     seeing = sum(1 << GATES.index(gate) for gate in cell.peepholes)
