@@ -19,6 +19,7 @@ module activation #(
 ) (
   input  wire logic                clk,
   input  wire logic [ZWidth-1:0]   z_i,
+  input  wire logic                read_i,  // SumStages after z_i: the table is read for it
   output logic      [ActWidth-1:0] a_o
 );
   localparam int IndexWidth = TableBits < ZWidth - 1 ? TableBits : ZWidth - 1;
@@ -42,7 +43,7 @@ module activation #(
 
   logic [SlopeWidth+ActWidth-1:0] entry_read, entry;
   rom #(.Width(SlopeWidth + ActWidth), .Depth(2 ** IndexWidth), .Latency(MemoryStages), .File(File)) u_table (
-    .clk, .address_i(magnitude[ZWidth-2-:IndexWidth]), .data_o(entry_read),
+    .clk, .read_i, .address_i(magnitude[ZWidth-2-:IndexWidth]), .data_o(entry_read),
     .write_i(1'b0), .write_address_i('0), .write_data_i('0)
   );
   delay #(.Width(SlopeWidth + ActWidth), .Stages(OperandStages)) u_entry (

@@ -91,10 +91,15 @@ module dense #(
   logic step, clear, caught, last_at_sums;
   logic [TurnWidth-1:0] caught_turn;
   logic [Lanes*AccWidth-1:0] sums, sums_q, earlier;
+  logic renew_q, read_q;  // a word is read in the first clock in which it stands there, and after the host has written
+  always_ff @(posedge clk) begin
+    renew_q <= rst || weight_write_i;
+    read_q <= issue || renew_q;
+  end
   rom #(
     .Width(Lanes * WeightWidth), .Depth(Words), .Latency(MemoryStages), .File(WeightFile), .Writable(WritableWeights)
   ) u_weights (
-    .clk, .address_i(word_q), .data_o(weights),
+    .clk, .read_i(read_q), .address_i(word_q), .data_o(weights),
     .write_i(weight_write_i), .write_address_i(weight_address_i), .write_data_i(weight_data_i)
   );
   delay #(.Width(InWidth), .Stages(MemoryStages + OperandStages)) u_operand (
@@ -166,14 +171,14 @@ module dense #(
     .write_i(caught),
     .write_address_i(caught_turn),
     .write_data_i(sums_q),
-    .read_i(1'b1),
+    .read_i(pending_q || active_q),
     .read_address_i(read_turn_q),
     .read_data_o(lanes)
   );
   rom #(
     .Width(BiasWidth), .Depth(Outputs), .Latency(MemoryStages), .File(BiasFile), .Writable(WritableWeights)
   ) u_bias (
-    .clk, .address_i(index_q), .data_o(bias),
+    .clk, .read_i(pending_q || active_q), .address_i(index_q), .data_o(bias),
     .write_i(bias_write_i), .write_address_i(weight_address_i), .write_data_i(weight_data_i)
   );
   delay #(.Width(LaneWidth), .Stages(MemoryStages)) u_lane (.clk, .rst(1'b0), .data_i(lane_q), .data_o(lane_read));

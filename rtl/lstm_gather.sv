@@ -121,6 +121,8 @@ module lstm_gather #(
   fanout #(.Width(AddressWidth), .Copies(Parts), .Stages(1 + SumStages)) u_addresses (
     .clk, .rst(1'b0), .data_i(address_d), .data_o(read_addresses)
   );
+  logic [Parts-1:0] reads;
+  fanout #(.Width(1), .Copies(Parts), .Stages(SumStages)) u_reads (.clk, .rst(1'b0), .data_i(reading_q), .data_o(reads));
   delay #(.Width(PositionWidth), .Stages(SumStages)) u_read_position (
     .clk, .rst(1'b0), .data_i(position_q), .data_o(read_position)
   );
@@ -146,7 +148,7 @@ module lstm_gather #(
           .write_i(capture_i[part]),
           .write_address_i(write_address_q),
           .write_data_i(sums_i[lane*AccWidth+:AccWidth]),
-          .read_i(1'b1),
+          .read_i(reads[part]),
           .read_address_i(low_address),
           .read_data_o(lanes[lane*AccWidth+:AccWidth])
         );
@@ -161,7 +163,7 @@ module lstm_gather #(
       .write_i(capture_i[part]),
       .write_address_i(write_address_q),
       .write_data_i(sums_i[First*AccWidth+:(End-First)*AccWidth]),
-      .read_i(1'b1),
+      .read_i(reads[part]),
       .read_address_i(read_address),
       .read_data_o(lanes[First*AccWidth+:(End-First)*AccWidth])
     );

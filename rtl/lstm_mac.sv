@@ -25,7 +25,7 @@ module lstm_mac #(
   input  wire logic                                    clk,
   input  wire logic                                    rst,
   input  wire logic                                    issue_i,
-  input  wire logic [WordWidth-1:0]                    word_i,
+  input  wire logic [WordWidth-1:0]                    word_i,   // another one a clock after issue_i
   input  wire logic [BaseWidth-1:0]                    base_i,
   input  wire logic [1:0]                              fresh_i,
   input  wire logic [ColumnsPerCycle*OperandWidth-1:0] front_i,  // operand of the column at hand
@@ -44,12 +44,19 @@ module lstm_mac #(
   localparam int OperandsWidth = ColumnsPerCycle * OperandWidth;
   localparam int SumDelay = MemoryStages + OperandStages + ProductStages + (SumStages > 0 ? $clog2(ColumnsPerCycle) : 0);
 
+  // A word is read once, in the first clock in which it stands there: after the issue of the one before, or a reset; and
+  // again after the host has written.
   logic [Lanes*ColumnsPerCycle*WeightWidth-1:0] weights;
+  logic renew_q, read_q;
+  always_ff @(posedge clk) begin
+    renew_q <= rst || weight_write_i;
+    read_q <= issue_i || renew_q;
+  end
   rom #(
     .Width(Lanes * ColumnsPerCycle * WeightWidth), .Depth(Words), .Latency(MemoryStages), .File(WeightFile),
     .Writable(WritableWeights)
   ) u_weights (
-    .clk, .address_i(word_i), .data_o(weights),
+    .clk, .read_i(read_q), .address_i(word_i), .data_o(weights),
     .write_i(weight_write_i), .write_address_i(weight_address_i), .write_data_i(weight_data_i)
   );
 

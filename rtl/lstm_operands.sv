@@ -292,7 +292,7 @@ module lstm_operands #(
       .write_i(x_write[bank]),
       .write_address_i(x_write_address),
       .write_data_i(x_write_data[bank*XWidth+:XWidth]),
-      .read_i(1'b1),
+      .read_i(fetch_q),
       .read_address_i({slot_q, x_word}),
       .read_data_o(x_read)
     );
@@ -309,7 +309,7 @@ module lstm_operands #(
         .write_i(idle_q ? host_write_i[Unit] : h_present_i[Unit]),
         .write_address_i({idle_q, write_place}),
         .write_data_i(idle_q ? host_data_i : h_i[Unit*HWidth+:HWidth]),
-        .read_i(1'b1),
+        .read_i(fetch_q || idle_q),
         .read_address_i({!idle_q && initial_q, read_place}),
         .read_data_o(h_read[bank*HWidth+:HWidth])
       );

@@ -104,7 +104,7 @@ module lstm_pointwise #(
   rom #(
     .Width(4 * BiasWidth), .Depth(Units), .Latency(MemoryStages), .File(BiasFile), .Writable(WritableWeights)
   ) u_bias (
-    .clk, .address_i(unit), .data_o(bias_read),
+    .clk, .read_i, .address_i(unit), .data_o(bias_read),
     .write_i(bias_write_i), .write_address_i(bias_address_i), .write_data_i(bias_data_i)
   );
   delay #(.Width(4 * BiasWidth), .Stages(2 * SumStages)) u_bias_q (.clk, .rst(1'b0), .data_i(bias_read), .data_o(bias));
@@ -118,7 +118,7 @@ module lstm_pointwise #(
     rom #(
       .Width(3 * PeepholeWidth), .Depth(Units), .Latency(MemoryStages), .File(PeepholeFile), .Writable(WritableWeights)
     ) u_weights (
-      .clk, .address_i(unit), .data_o(peepholes),
+      .clk, .read_i, .address_i(unit), .data_o(peepholes),
       .write_i(peephole_write_i), .write_address_i(bias_address_i), .write_data_i(bias_data_i)
     );
   end else begin : g_no_peepholes
@@ -131,6 +131,7 @@ module lstm_pointwise #(
   logic [4*ActWidth-1:0] gates;  // {o, g, f, i}
   for (genvar gate = 0; gate < 4; gate++) begin : g_gate
     localparam bit Sees = gate == 3 ? Late : gate < 2 && Peepholes / (gate + 1) % 2 != 0;
+    localparam int TableAt = (gate == 3 && Late ? LateZAt : ZAt) + SumStages;
     localparam int Slack = PeepholeAt - MemoryStages - ProductLatency;  // of an old c and its weight before the sum
     logic [ZWidth-1:0] z;
     preactivation #(
@@ -155,13 +156,13 @@ module lstm_pointwise #(
         .ZWidth(ZWidth), .ActWidth(ActWidth), .ActFrac(ActFrac), .TableBits(TableBits), .SlopeWidth(SlopeWidth),
         .Odd(1'b1), .File(TanhFile),
         .MemoryStages(MemoryStages), .OperandStages(OperandStages), .ProductStages(ProductStages), .SumStages(SumStages)
-      ) u_activation (.clk, .z_i(z), .a_o(gates[gate*ActWidth+:ActWidth]));
+      ) u_activation (.clk, .z_i(z), .read_i(valid[TableAt]), .a_o(gates[gate*ActWidth+:ActWidth]));
     end else begin : g_sigmoid
       activation #(
         .ZWidth(ZWidth), .ActWidth(ActWidth), .ActFrac(ActFrac), .TableBits(TableBits), .SlopeWidth(SlopeWidth),
         .Odd(1'b0), .File(SigmoidFile),
         .MemoryStages(MemoryStages), .OperandStages(OperandStages), .ProductStages(ProductStages), .SumStages(SumStages)
-      ) u_activation (.clk, .z_i(z), .a_o(gates[gate*ActWidth+:ActWidth]));
+      ) u_activation (.clk, .z_i(z), .read_i(valid[TableAt]), .a_o(gates[gate*ActWidth+:ActWidth]));
     end
   end
 
@@ -178,12 +179,14 @@ module lstm_pointwise #(
   delay #(.Width(PlaceWidth), .Stages(CellAt - CellReadAt)) u_write_place (
     .clk, .rst(1'b0), .data_i(read_place), .data_o(write_place)
   );
+  logic cell_read_q;
+  always_ff @(posedge clk) cell_read_q <= host_i || valid[CellReadAt-1];
   ram #(.Width(CellWidth), .Depth(2 ** (PlaceWidth + 1)), .Latency(MemoryStages)) u_cells (
     .clk,
     .write_i(host_i ? host_write_i : valid[CellAt]),
     .write_address_i(host_i ? {1'b1, host_place} : {1'b0, write_place}),
     .write_data_i(host_i ? host_data_i : cell_new),
-    .read_i(1'b1),
+    .read_i(cell_read_q),
     .read_address_i(host_i ? {1'b0, host_place} : {read_initial, read_place}),
     .read_data_o(cell_read)
   );
@@ -194,7 +197,7 @@ module lstm_pointwise #(
       .write_i(host_i ? host_write_i : valid[CellAt]),
       .write_address_i(host_i ? {1'b1, host_place} : {1'b0, write_place}),
       .write_data_i(host_i ? host_data_i : cell_new),
-      .read_i(1'b1),
+      .read_i,
       .read_address_i({initial_i, place}),
       .read_data_o(cell_early)
     );
@@ -236,7 +239,7 @@ module lstm_pointwise #(
     .ZWidth(ZWidth), .ActWidth(ActWidth), .ActFrac(ActFrac), .TableBits(TableBits), .SlopeWidth(SlopeWidth),
     .Odd(1'b1), .File(OutputFile),
     .MemoryStages(MemoryStages), .OperandStages(OperandStages), .ProductStages(ProductStages), .SumStages(SumStages)
-  ) u_squash (.clk, .z_i(zc_q), .a_o(squashed_d));
+  ) u_squash (.clk, .z_i(zc_q), .read_i(valid[CellAt+4*SumStages]), .a_o(squashed_d));
   delay #(.Width(ActWidth), .Stages(LateStages)) u_squashed (
     .clk, .rst(1'b0), .data_i(squashed_d), .data_o(squashed)
   );

@@ -55,7 +55,7 @@ module lstm_ring #(
           read_q <= read_q == AddressWidth'(Words - 1) ? '0 : read_q + AddressWidth'(1);
         end
       end
-      ram #(.Width(Width), .Depth(Words), .Latency(Latency)) u_memory (
+      ram #(.Width(Width), .Depth(Words), .Latency(Latency), .Paced(1'b1)) u_memory (
         .clk,
         .write_i(step_i),
         .write_address_i(write_q),

@@ -2,19 +2,21 @@
 //
 // Read latency: 0 (combinational), 1 (registered read) or 2 (registered read and a plain output register, which block
 // RAM absorbs). A word must not be read in the clock in which it is written. Deep memories with a registered read ask
-// for block RAM.
+// for block RAM. A registered read reads where `read_i` is high; else its register keeps the last word, and the memory
+// rests. The output register takes that word in any case, or, where Paced, with the next `read_i`.
 `default_nettype none
 module ram #(
   parameter int Width = 16,
   parameter int Depth = 64,
   parameter int Latency = 1,
+  parameter bit Paced = 1'b0,  // words move on by read_i alone
   localparam int AddressWidth = Depth > 1 ? $clog2(Depth) : 1
 ) (
   input  wire logic                    clk,
   input  wire logic                    write_i,
   input  wire logic [AddressWidth-1:0] write_address_i,
   input  wire logic [Width-1:0]        write_data_i,
-  input  wire logic                    read_i,          // enables every register of the read
+  input  wire logic                    read_i,
   input  wire logic [AddressWidth-1:0] read_address_i,
   output logic      [Width-1:0]        read_data_o
 );
@@ -23,21 +25,31 @@ module ram #(
     $error("Latency must be 0, 1 or 2");
   end
 
+  logic read, move;
+`ifdef MEMORIES_NEVER_REST
+  assign read = read_i || !Paced;
+`else
+  assign read = read_i;
+`endif
+  assign move = read || !Paced;
+
   if (Latency == 0) begin : g_combinational
     logic [Width-1:0] memory[0:2**AddressWidth-1];
     logic unused_read;
-    assign unused_read = read_i;
+    assign unused_read = &{1'b0, read, move};
     always_ff @(posedge clk) if (write_i) memory[write_address_i] <= write_data_i;
     assign read_data_o = memory[read_address_i];
   end else if (Depth >= BlockDepth) begin : g_block
     (* no_rw_check, ram_style = "block" *) logic [Width-1:0] memory[0:2**AddressWidth-1];
     logic [Width-1:0] read_q;
     always_ff @(posedge clk) if (write_i) memory[write_address_i] <= write_data_i;
-    always_ff @(posedge clk) if (read_i) read_q <= memory[read_address_i];
+    always_ff @(posedge clk) if (read) read_q <= memory[read_address_i];
     if (Latency == 1) begin : g_direct
+      logic unused_move;
+      assign unused_move = move;
       assign read_data_o = read_q;
     end else begin : g_output
-      always_ff @(posedge clk) if (read_i) read_data_o <= read_q;
+      always_ff @(posedge clk) if (move) read_data_o <= read_q;
     end
   end else begin : g_small
     // Memory in cells of logic reads at once: its address waits, which takes fewer registers than the word.
@@ -45,11 +57,14 @@ module ram #(
     logic [AddressWidth-1:0] address;
     always_ff @(posedge clk) if (write_i) memory[write_address_i] <= write_data_i;
     if (Latency == 1) begin : g_direct
+      logic unused_move;
+      assign unused_move = move;
       assign address = read_address_i;
+      always_ff @(posedge clk) if (read) read_data_o <= memory[address];
     end else begin : g_wait
-      always_ff @(posedge clk) if (read_i) address <= read_address_i;
+      always_ff @(posedge clk) if (read) address <= read_address_i;
+      always_ff @(posedge clk) if (move) read_data_o <= memory[address];
     end
-    always_ff @(posedge clk) if (read_i) read_data_o <= memory[address];
   end
 endmodule
 `default_nettype wire

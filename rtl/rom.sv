@@ -2,6 +2,7 @@
 //
 // Read latency: 0 (combinational), 1 (registered read) or 2 (registered read and a plain output register, which block
 // RAM absorbs). The address must be below Depth. Deep memories with a registered read ask for block RAM.
+// A registered read reads where `read_i` is high; else its register keeps the last word, and the memory rests.
 // The host writes pieces of 32 bits at {word, piece}, the lowest bits first, while nobody reads; each takes two clocks.
 `default_nettype none
 module rom #(
@@ -13,6 +14,7 @@ module rom #(
   localparam int AddressWidth = Depth > 1 ? $clog2(Depth) : 1
 ) (
   input  wire logic                    clk,
+  input  wire logic                    read_i,
   input  wire logic [AddressWidth-1:0] address_i,
   output logic      [Width-1:0]        data_o,
   input  wire logic                    write_i,
@@ -34,6 +36,12 @@ module rom #(
   localparam int DeepestBlock = 16384;
   localparam int Words = Depth > DeepestBlock ? Depth : 2 ** AddressWidth;
   logic [Width-1:0] read_data;
+  logic read;
+`ifdef MEMORIES_NEVER_REST
+  assign read = read_i || 1'b1;
+`else
+  assign read = read_i;
+`endif
   if (Writable) begin : g_writable
     logic [Pieces-1:0] write_q;
     logic [AddressWidth-1:0] write_word_q;
@@ -53,27 +61,29 @@ module rom #(
       always @(posedge clk) if (write_q[p]) memory[write_word_q][32*p+:Bits] <= write_data_q[Bits-1:0];
     end
     if (Latency == 0) begin : g_combinational
+      logic unused_read;
+      assign unused_read = read;
       assign read_data = memory[address_i];
     end else begin : g_registered
-      always_ff @(posedge clk) read_data <= memory[address_i];
+      always_ff @(posedge clk) if (read) read_data <= memory[address_i];
     end
   end else begin : g_constant
     logic unused_write;
     assign unused_write = ^{write_i, write_address_i, write_data_i};
     if (Latency == 0) begin : g_combinational
       logic [Width-1:0] memory[0:2**AddressWidth-1];
-      logic unused_clock;
-      assign unused_clock = clk;
+      logic unused_clocking;
+      assign unused_clocking = &{1'b0, clk, read};
       initial if (File != "") $readmemh(File, memory);
       assign read_data = memory[address_i];
     end else if (Depth >= BlockDepth) begin : g_block
       (* rom_style = "block" *) logic [Width-1:0] memory[0:Words-1];
       initial if (File != "") $readmemh(File, memory);
-      always_ff @(posedge clk) read_data <= memory[address_i];
+      always_ff @(posedge clk) if (read) read_data <= memory[address_i];
     end else begin : g_small
       logic [Width-1:0] memory[0:2**AddressWidth-1];
       initial if (File != "") $readmemh(File, memory);
-      always_ff @(posedge clk) read_data <= memory[address_i];
+      always_ff @(posedge clk) if (read) read_data <= memory[address_i];
     end
   end
   delay #(.Width(Width), .Stages(Latency > 1 ? 1 : 0)) u_output (.clk, .rst(1'b0), .data_i(read_data), .data_o);

@@ -138,7 +138,7 @@ module sequence_reverser #(
     .write_i(take),
     .write_address_i({half_q, write_q}),
     .write_data_i(s_data_i),
-    .read_i(1'b1),
+    .read_i(fetch),
     .read_address_i({read_half_q, read_q}),
     .read_data_o(read_data)
   );

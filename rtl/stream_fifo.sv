@@ -46,7 +46,7 @@ module stream_fifo #(
     .write_i(push_i),
     .write_address_i(write_q),
     .write_data_i(data_i),
-    .read_i(1'b1),
+    .read_i(fetch_q),
     .read_address_i(read_q),
     .read_data_o(read_data)
   );

@@ -11,7 +11,7 @@ from gatesmith.errors import InputError, ToolError
 from gatesmith.fixed import calibrate
 from gatesmith.fixed.model import CodeInputs, quantise_inputs
 from gatesmith.hardware import activity, verilator
-from gatesmith.hardware.activity import PARTS, evaluations_per_step, measure_activity, read_nets
+from gatesmith.hardware.activity import MEMORIES, PARTS, Memory, evaluations_per_step, measure_activity, read_nets
 from gatesmith.hardware.export import Export, export
 from gatesmith.hardware.memfile import from_hex
 from gatesmith.hardware.runner import Stimulus
@@ -37,6 +37,15 @@ SAIF = """(SAIFILE
        (sums_q\\[0\\] (T0 0) (T1 9) (TZ 0) (TX 0) (TB 0) (TC 7))
        (sums_q\\[1\\] (T0 0) (T1 9) (TZ 0) (TX 0) (TB 0) (TC 5))
       )
+      (INSTANCE u_weights
+       (NET
+        (read (T0 4) (T1 5) (TZ 0) (TX 0) (TB 0) (TC 8))
+        (write_i (T0 9) (T1 0) (TZ 0) (TX 0) (TB 0) (TC 0))
+        (address_i (T0 4) (T1 5) (TZ 0) (TX 0) (TB 0) (TC 8))
+        (data_o\\[0\\] (T0 4) (T1 5) (TZ 0) (TX 0) (TB 0) (TC 8))
+        (data_o\\[1\\] (T0 4) (T1 5) (TZ 0) (TX 0) (TB 0) (TC 8))
+       )
+      )
       (INSTANCE g_lane\\[3\\]
        (NET
         (left\\[0\\] (T0 0) (T1 9) (TZ 0) (TX 0) (TB 0) (TC 2))
@@ -56,6 +65,15 @@ SAIF = """(SAIFILE
   (INSTANCE u_fork
    (NET
     (busy_q (T0 0) (T1 9) (TZ 0) (TX 0) (TB 0) (TC 6))
+   )
+   (INSTANCE u_memory
+    (NET
+     (read (T0 5) (T1 4) (TZ 0) (TX 0) (TB 0) (TC 8))
+     (write_i (T0 6) (T1 3) (TZ 0) (TX 0) (TB 0) (TC 6))
+     (read_address_i (T0 4) (T1 5) (TZ 0) (TX 0) (TB 0) (TC 8))
+     (write_address_i (T0 4) (T1 5) (TZ 0) (TX 0) (TB 0) (TC 8))
+     (read_data_o (T0 4) (T1 5) (TZ 0) (TX 0) (TB 0) (TC 8))
+    )
    )
   )
  )
@@ -80,12 +98,16 @@ def test_every_bit_is_counted_once_in_its_part(tmp_path: Path, both: Export) -> 
     report = tmp_path / "a.saif"
     report.write_text(SAIF)
     cell = "top.g_layer[0].g_direction[1].u_lstm"
-    assert list(read_nets(report))[1:5:3] == [(f"{cell}.u_mac.sums_q[0]", 7), (f"{cell}.u_mac.g_lane[3].left_q[0]", 3)]
+    nets = list(read_nets(report))
+    assert {(f"{cell}.u_mac.sums_q[0]", 9, 7), (f"{cell}.u_mac.g_lane[3].left_q[0]", 9, 3)} <= set(nets)
     found = activity._count(report, of_one_direction(both))  # type: ignore[attr-defined]
-    toggles, bits = found["l0_reverse"]
-    assert toggles == {"multipliers": 2, "accumulators": 12, "activations": 4, "registers and control": 3}
-    assert bits == {"multipliers": 1, "accumulators": 2, "activations": 1, "registers and control": 1}
-    assert found["streams"] == ({"registers and control": 6}, {"registers and control": 1})
+    of_cell = found["l0_reverse"]
+    assert of_cell.toggles == {"multipliers": 2, "accumulators": 12, "activations": 4, "registers and control": 3}
+    assert of_cell.bits == {"multipliers": 1, "accumulators": 2, "activations": 1, "registers and control": 1}
+    assert of_cell.memories() == {"weight memory": (Memory(width=2, words=2, reads=5, writes=0),)}
+    streams = found["streams"]
+    assert (streams.toggles, streams.bits) == ({"registers and control": 6}, {"registers and control": 1})
+    assert streams.memories() == {"buffer memory": (Memory(width=1, words=2, reads=4, writes=3),)}
     assert list(found) == ["l0_reverse", "streams"]
 
 
@@ -125,6 +147,21 @@ def test_changes_of_a_simulation(tmp_path: Path) -> None:
     for part, toggles in waiting.toggles.items():
         print(f"{part}: {toggles} changes where streams wait, {found.toggles[part]} where they don't")
         assert toggles == pytest.approx(found.toggles[part], rel=TOLERANCES["activity_while_idle"])
+    # Memories read what is needed and no more; they would read in every clock.
+    steps, given = found.steps, timing(cell.parameters)
+    restless = measure_activity(exported.folder, inputs, stimulus=Stimulus(valid_duty=0.02), memories_rest=False)["l0"]
+    assert set(found.memories) == set(waiting.memories) == set(restless.memories)
+    assert set(found.memories) == set(MEMORIES) - {"projection memory"}
+    once = {"weight memory": given.words * steps, "bias memory": 3 * steps, "output memory": 3 * steps}
+    for seen in (found, waiting):
+        for name, reads in once.items():
+            assert 0 <= sum(memory.reads for memory in seen.memories[name]) - reads < 8  # some while it is reset
+        assert {memory.reads for memory in seen.memories["activation tables"]} == {3 * steps}
+    for name, memories in restless.memories.items():
+        for one, other in zip(memories, waiting.memories[name], strict=True):
+            assert (one.width, one.words, one.writes) == (other.width, other.words, other.writes)
+            assert one.reads >= restless.cycles
+    assert restless.cycles == waiting.cycles
     # The weights enter the lanes word after word, and again in every step.
     words = from_hex((exported.folder / cell.files["WeightFile"]).read_text(), 4 * cell.plan.w_width)
     changes = sum((a ^ b).bit_count() for a, b in zip(words, [*words[1:], words[0]], strict=True))

@@ -10,7 +10,7 @@ from tests.tolerances import TOLERANCES
 
 from gatesmith.errors import FormatError
 from gatesmith.fixed import calibrate
-from gatesmith.hardware.activity import Activity
+from gatesmith.hardware.activity import Activity, Memory
 from gatesmith.hardware.energy import HOROWITZ_45_NM, EnergyTable, estimate_energy
 from gatesmith.hardware.export import export
 from gatesmith.hardware.manifest import ExportedCell
@@ -47,6 +47,7 @@ def test_operations_follow_from_the_sizes(cell: ExportedCell) -> None:
     assert parts["multipliers"].operations == parts["accumulators"].operations == 4 * 32 * (12 + 32)
     assert parts["weight memory"].operations == 4 * 32 * (12 + 32) / 16 == energy.cycles_per_step
     assert parts["activations"].operations == parts["bias memory"].operations == 32
+    assert parts["activation tables"].operations == 5 * 32
     assert energy.operations_per_step == 2 * 4 * 32 * 44
     assert not any(part.measured for part in energy.components)
     assert energy.joules_per_step == pytest.approx(sum(part.joules for part in energy.components))
@@ -64,14 +65,17 @@ def test_random_bits_have_activity_one(cell: ExportedCell) -> None:
         "activations": 3000 * 32 * steps // 2,
         "registers and control": 5000,
     }
-    measured = Activity(steps=steps, sequences=2, cycles=3600, toggles=toggles, bits=bits)
+    memories = {"weight memory": (Memory(width=128, words=512, reads=3600, writes=0),)}
+    measured = Activity(steps=steps, sequences=2, cycles=3700, toggles=toggles, bits=bits, memories=memories)
     energy = estimate_energy(cell, measured)
     parts = {part.name: part for part in energy.components}
     for name in names[:3]:
         assert parts[name].activity == 1
         assert parts[name].measured
     assert parts["registers and control"].operations == 500
-    assert parts["weight memory"].operations == energy.cycles_per_step == 360
+    assert parts["weight memory"].operations == 360
+    assert parts["weight memory"].picojoules == pytest.approx(HOROWITZ_45_NM.access(128, 8 * 8192))
+    assert energy.cycles_per_step == 370
     half = replace(measured, toggles={name: count // 2 for name, count in toggles.items()})
     assert estimate_energy(cell, half).joules_per_step < energy.joules_per_step
 

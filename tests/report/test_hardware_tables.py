@@ -10,7 +10,7 @@ from gatesmith.fixed import calibrate
 from gatesmith.hardware.consumption import ModelEnergy
 from gatesmith.hardware.energy import estimate_energy
 from gatesmith.hardware.manifest import Options, exported_cells
-from gatesmith.report.hardware_tables import energy_table, model_energy_table
+from gatesmith.report.hardware_tables import energy_table, model_energy_table, savings_table
 
 
 def test_every_part_stands_with_its_share() -> None:
@@ -25,7 +25,10 @@ def test_every_part_stands_with_its_share() -> None:
     assert f"{energy.joules_per_step * 1e9:.3g} nJ per step" in text
     assert "assumed 1" in text
     assert "Horowitz" in text
-    console.print(model_energy_table(ModelEnergy(parts={"l0": energy, "l0_reverse": energy})))
+    one, two = ModelEnergy(parts={"l0": energy}), ModelEnergy(parts={"l0": energy, "l0_reverse": energy})
+    console.print(savings_table(one, two))
+    assert "Read enables save 50%" in console.export_text()
+    console.print(model_energy_table(two))
     text = console.export_text()
     assert f"{2 * energy.joules_per_step * 1e9:.3g} nJ per step" in text
     assert "l0_reverse" in text

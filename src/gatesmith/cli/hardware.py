@@ -179,25 +179,37 @@ def energy(
     folder: FolderArgument,
     data: DataOption = "japanese-vowels",
     limit: Annotated[int, typer.Option(help="Only the first so many sequences.")] = 20,
+    valid_duty: Annotated[float, typer.Option(min=0.01, max=1, help="Share of clocks in which x is offered.")] = 1.0,
     table_file: Annotated[Path | None, typer.Option("--table", help="Your own energies, as JSON.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Estimate joules per time step of the whole model, from the switching in a simulation of real sequences."""
+    """Estimate joules per time step of the whole model, from the switching in a simulation of real sequences.
+
+    A second simulation, in which no memory ever rests, shows what the read enables save.
+    """
     from gatesmith.datasets import load
     from gatesmith.hardware.consumption import measure_energy
     from gatesmith.hardware.energy import HOROWITZ_45_NM, EnergyTable
-    from gatesmith.report.hardware_tables import energy_table, model_energy_table
+    from gatesmith.hardware.runner import Stimulus
+    from gatesmith.report.hardware_tables import energy_table, model_energy_table, savings_table
 
     table = HOROWITZ_45_NM if table_file is None else EnergyTable.from_json(read_text(table_file))
     sequences = load(data)[slice(limit)]
+    stimulus = Stimulus(valid_duty=valid_duty)
     with progress_bar("simulating", enabled=not as_json):
-        found = measure_energy(folder, sequences.x, sequences.lengths, table=table)
+        found, restless = (
+            measure_energy(
+                folder, sequences.x, sequences.lengths, table=table, stimulus=stimulus, memories_rest=memories_rest
+            )
+            for memories_rest in (True, False)
+        )
     if as_json:
-        show_json(found.to_dict())
+        show_json({**found.to_dict(), "without_enables": restless.to_dict()})
         return
     out.print(model_energy_table(found))
     for name, part in found.parts.items():
         out.print(energy_table(name, part))
+    out.print(savings_table(found, restless))
 
 
 def _load_model(path: Path) -> tuple[Weights, tuple[Array, Array] | None]:

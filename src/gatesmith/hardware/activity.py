@@ -2,8 +2,9 @@
 
 import re
 import tempfile
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from gatesmith.hardware.simulate import require_fitting, stack_design
 from gatesmith.hardware.timing import timing
 from gatesmith.hardware.verilator import ACTIVITY
 
-NET = re.compile(r"\s*\((\S+) \(T0 \d+\).*\(TC (\d+)\)\)\s*")
+NET = re.compile(r"\s*\((\S+) \(T0 \d+\) \(T1 (\d+)\).*\(TC (\d+)\)\)\s*")
 INSTANCE = re.compile(r"\s*\(INSTANCE (\S+)")
 PARTS = {
     "multipliers": re.compile(r"\.u_mac\..*\.(left|right)$"),
@@ -37,9 +38,43 @@ HEAD_PARTS = {
 STREAM_PARTS = {"registers and control": re.compile(r"_q$")}
 """The same of everything around cells and head: buffers, forks, joins, the streams in and out."""
 
+MEMORIES = {
+    "projection memory": re.compile(r"\.u_projection\."),
+    "weight memory": re.compile(r"\.u_mac\.u_weights$"),
+    "sum memory": re.compile(r"\.u_(mac|gather)\."),
+    "bias memory": re.compile(r"\.u_(bias|weights)$"),
+    "activation tables": re.compile(r"\.u_table$"),
+    "state memory": re.compile(r"\.u_(x|h|cells|cells_early)$"),
+    "output memory": re.compile(r"\.u_output\."),
+}
+"""Memories of a cell by part, the first pattern that fits; peephole weights count as biases."""
+
+HEAD_MEMORIES = {
+    "weight memory": re.compile(r"\.u_weights$"),
+    "bias memory": re.compile(r"\.u_bias$"),
+    "sum memory": re.compile(r"\.u_dense\."),
+}
+STREAM_MEMORIES = {"buffer memory": re.compile("")}
+
+PORT = re.compile(r"(.*\.u_\w+)\.(read|write_i|data_o|read_data_o|address_i|read_address_i)(?:\[\d+\])?")
+"""A net of a memory (modules ``rom`` and ``ram``), which is what has a net ``read``."""
+
 HEAD, STREAMS = "head", "streams"
+NEVER_REST = "MEMORIES_NEVER_REST"
+"""A macro of the sources, for comparison alone."""
+
 OF_A_CELL = re.compile(r"\.g_layer\[(\d+)\]\.g_direction\[(\d+)\]\.u_lstm\.")
 OF_THE_HEAD = re.compile(r"\.u_output\..*\.u_head\.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """A memory, and the clocks of a simulation in which it was read and written."""
+
+    width: int
+    words: int
+    reads: int
+    writes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +86,7 @@ class Activity:
         cycles: clocks from the first beat in to the last beat out, over all sequences.
         toggles: changes of single bits, by part (the names of ``PARTS``, ``HEAD_PARTS`` or ``STREAM_PARTS``).
         bits: bits that were watched, by part.
+        memories: by part (the names of ``MEMORIES``, ``HEAD_MEMORIES`` or ``STREAM_MEMORIES``).
     """
 
     steps: int
@@ -58,6 +94,7 @@ class Activity:
     cycles: int
     toggles: dict[str, int]
     bits: dict[str, int]
+    memories: dict[str, tuple[Memory, ...]] = field(default_factory=dict[str, tuple[Memory, ...]])
 
     @property
     def cycles_per_step(self) -> float:
@@ -65,7 +102,12 @@ class Activity:
 
 
 def measure_activity(
-    folder: str | Path, inputs: CodeInputs, *, stimulus: Stimulus | None = None, timeout_s: float = 600.0
+    folder: str | Path,
+    inputs: CodeInputs,
+    *,
+    stimulus: Stimulus | None = None,
+    memories_rest: bool = True,
+    timeout_s: float = 600.0,
 ) -> dict[str, Activity]:
     """Stream sequences through a whole export and count what changes, by cell; then of ``HEAD`` and ``STREAMS``.
 
@@ -75,6 +117,7 @@ def measure_activity(
         folder: written by :func:`gatesmith.hardware.export.export`.
         inputs: codes of x and of the first states, in order of time.
         stimulus: how the streams behave; None for no waiting.
+        memories_rest: False for what would be without read enables: every memory reads in every clock.
 
     Raises:
         ExportError: the folder is no export, or a file in it has changed.
@@ -97,14 +140,20 @@ def measure_activity(
     with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
         design = stack_design(exported)
         # A simulator that records is compiled for longer than it runs.
-        results = run_jobs(
-            design, jobs, stimulus, timeout_s=timeout_s, optimise=0, probe=ACTIVITY, record=Path(scratch)
-        )
+        probe = ACTIVITY if memories_rest else replace(ACTIVITY, flags=(*ACTIVITY.flags, f"-D{NEVER_REST}"))
+        results = run_jobs(design, jobs, stimulus, timeout_s=timeout_s, optimise=0, probe=probe, record=Path(scratch))
         found = _count(Path(scratch, *ACTIVITY.files), exported)
     cycles = sum(result.cycles for result in results)
     return {
-        name: Activity(steps=int(counts.sum()), sequences=len(present), cycles=cycles, toggles=toggles, bits=bits)
-        for name, (toggles, bits) in found.items()
+        name: Activity(
+            steps=int(counts.sum()),
+            sequences=len(present),
+            cycles=cycles,
+            toggles=of.toggles,
+            bits=of.bits,
+            memories=of.memories(),
+        )
+        for name, of in found.items()
     }
 
 
@@ -113,34 +162,63 @@ def evaluations_per_step(parameters: dict[str, int]) -> float:
     return -(-parameters["HiddenSize"] // timing(parameters).units)
 
 
-def _count(report: Path, exported: Export) -> dict[str, tuple[dict[str, int], dict[str, int]]]:
-    """(changes, bits) by part, of every cell, the head if there is one, and the streams if they have registers."""
-    directions = exported.spec.num_directions
-    parts = {cell.name: PARTS for cell in exported.cells} | {HEAD: HEAD_PARTS, STREAMS: STREAM_PARTS}
-    found = {owner: (dict.fromkeys(own, 0), dict.fromkeys(own, 0)) for owner, own in parts.items()}
-    for net, changes in read_nets(report):
+class _Owner:
+    """A cell, the head, or the streams, while nets are sorted into their parts."""
+
+    def __init__(self, parts: Mapping[str, re.Pattern[str]], memories: Mapping[str, re.Pattern[str]]) -> None:
+        self._parts, self._memories = parts, memories
+        self.toggles, self.bits = dict.fromkeys(parts, 0), dict.fromkeys(parts, 0)
+        self._ports: dict[str, Counter[str]] = defaultdict(Counter)  # of everything that may be a memory
+
+    def take(self, net: str, high: int, changes: int) -> None:
+        """A bit: clocks in which it was high, and how often it changed."""
+        port = PORT.fullmatch(net)
+        if port:
+            self._ports[port[1]][port[2]] += high if port[2] in ("read", "write_i") else 1
         name = re.sub(r"\[\d+\]$", "", net)
-        in_cell = OF_A_CELL.search(name)
-        owner = HEAD if OF_THE_HEAD.search(name) else STREAMS
+        part = next((part for part, pattern in self._parts.items() if pattern.search(name)), None)
+        if part:
+            self.toggles[part] += changes
+            self.bits[part] += 1
+
+    def memories(self) -> dict[str, tuple[Memory, ...]]:
+        """Those that were found, by part."""
+        found: dict[str, list[Memory]] = defaultdict(list)
+        for path, ports in self._ports.items():
+            part = next((part for part, pattern in self._memories.items() if pattern.search(path)), None)
+            if part and "read" in ports:
+                memory = Memory(
+                    width=ports["data_o"] + ports["read_data_o"],
+                    words=2 ** (ports["address_i"] + ports["read_address_i"]),
+                    reads=ports["read"],
+                    writes=ports["write_i"],
+                )
+                found[part].append(memory)
+        return {part: tuple(memories) for part, memories in found.items()}
+
+
+def _count(report: Path, exported: Export) -> dict[str, _Owner]:
+    """What every cell did, the head if there is one, and the streams if they have registers."""
+    directions = exported.spec.num_directions
+    found = {cell.name: _Owner(PARTS, MEMORIES) for cell in exported.cells}
+    found |= {HEAD: _Owner(HEAD_PARTS, HEAD_MEMORIES), STREAMS: _Owner(STREAM_PARTS, STREAM_MEMORIES)}
+    for net, high, changes in read_nets(report):
+        in_cell = OF_A_CELL.search(net)
+        owner = HEAD if OF_THE_HEAD.search(net) else STREAMS
         if in_cell:
             owner = exported.cells[int(in_cell[1]) * directions + int(in_cell[2])].name
-        for part, pattern in parts[owner].items():
-            if pattern.search(name):
-                toggles, bits = found[owner]
-                toggles[part] += changes
-                bits[part] += 1
-                break
-    for owner, own in ((STREAMS, found[STREAMS]), (HEAD, found[HEAD])):
-        if not any(own[1].values()):
+        found[owner].take(net, high, changes)
+    for owner in (STREAMS, HEAD):
+        if not any(found[owner].bits.values()):
             del found[owner]
-    for owner, (_, bits) in found.items():
-        for part in (part for part, count in bits.items() if not count):
+    for owner, of in found.items():
+        for part in (part for part, count in of.bits.items() if not count):
             raise ToolError(f"no net of {owner} belongs to its {part}; this is a bug, please report it")
     return found
 
 
-def read_nets(report: Path) -> Iterator[tuple[str, int]]:
-    """(path of the net with the bit's index, changes) of every bit in a SAIF file."""
+def read_nets(report: Path) -> Iterator[tuple[str, int, int]]:
+    """(path of the net with the bit's index, clocks in which it was high, changes) of every bit in a SAIF file."""
     path: list[tuple[str, int]] = []
     depth = 0
     with report.open(encoding="ascii", errors="replace") as lines:
@@ -148,7 +226,7 @@ def read_nets(report: Path) -> Iterator[tuple[str, int]]:
             net = NET.fullmatch(line)
             if net:
                 name = net[1].replace("\\", "")
-                yield ".".join([*(instance for instance, _ in path), name]), int(net[2])
+                yield ".".join([*(instance for instance, _ in path), name]), int(net[2]), int(net[3])
                 continue
             instance = INSTANCE.match(line)
             if instance:

@@ -1,22 +1,23 @@
 """Model energy of a whole export on real sequences: activity from simulation, times energies of operations."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy.typing as npt
 
 from gatesmith.hardware.activity import HEAD, STREAMS, measure_activity
 from gatesmith.hardware.energy import (
     HOROWITZ_45_NM,
+    Component,
     Energy,
     EnergyTable,
     estimate_energy,
     estimate_head,
     estimate_streams,
 )
-from gatesmith.hardware.manifest import Export, load_export
+from gatesmith.hardware.manifest import load_export
 from gatesmith.hardware.runner import Stimulus
 from gatesmith.hardware.verify import inputs_of
 
@@ -53,10 +54,18 @@ class ModelEnergy:
     @property
     def components(self) -> dict[str, float]:
         """Joules per step of each kind of component, over all parts."""
+        return self._over_parts(lambda component: component.joules)
+
+    @property
+    def busy(self) -> dict[str, float]:
+        """Operations per step of each kind of component, over all parts; one that changes half its bits counts half."""
+        return self._over_parts(lambda component: component.operations * component.activity)
+
+    def _over_parts(self, value: Callable[[Component], float]) -> dict[str, float]:
         found: dict[str, float] = {}
         for part in self.parts.values():
             for component in part.components:
-                found[component.name] = found.get(component.name, 0.0) + component.joules
+                found[component.name] = found.get(component.name, 0.0) + value(component)
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,6 +76,7 @@ class ModelEnergy:
             "cycles_per_step": self.cycles_per_step,
             "operations_per_step": self.operations_per_step,
             "components": self.components,
+            "busy": self.busy,
             "parts": {name: part.to_dict() for name, part in self.parts.items()},
         }
 
@@ -78,6 +88,7 @@ def measure_energy(
     *,
     table: EnergyTable = HOROWITZ_45_NM,
     stimulus: Stimulus | None = None,
+    memories_rest: bool = True,
     timeout_s: float = 600.0,
 ) -> ModelEnergy:
     """Model energy of a time step, from one simulation of all layers, directions and the head at once.
@@ -87,36 +98,17 @@ def measure_energy(
         x: [T, N, D] real inputs; lengths [N], all T where None.
         table: energies of single operations.
         stimulus: how the streams behave; None for no waiting.
+        memories_rest: False for what would be without read enables: every memory reads in every clock.
 
     Raises:
         ExportError, InputError, MissingToolError, ToolError: as :func:`gatesmith.hardware.simulate.simulate_model`.
     """
     exported = load_export(folder)
-    activity = measure_activity(folder, inputs_of(exported, x, lengths), stimulus=stimulus, timeout_s=timeout_s)
+    inputs = inputs_of(exported, x, lengths)
+    activity = measure_activity(folder, inputs, stimulus=stimulus, memories_rest=memories_rest, timeout_s=timeout_s)
     parts = {cell.name: estimate_energy(cell, activity[cell.name], table=table) for cell in exported.cells}
     if HEAD in activity and exported.plan.head:
-        lanes = cast("int", exported.stack.get("HeadLanes", 1))
-        parts[HEAD] = estimate_head(exported.plan.head, lanes, activity[HEAD], table=table)
+        parts[HEAD] = estimate_head(exported.plan.head, activity[HEAD], table=table)
     if STREAMS in activity:
-        parts[STREAMS] = estimate_streams(_buffers(exported), activity[STREAMS], table=table)
+        parts[STREAMS] = estimate_streams(activity[STREAMS], table=table)
     return ModelEnergy(parts=parts)
-
-
-def _buffers(exported: Export) -> Iterator[tuple[int, int]]:
-    """(bits of a step, bits in all) of memories that turn sequences around, let directions wait, or hold last steps.
-
-    Two sequences, or two steps, fit into each.
-    """
-    both, longest = exported.spec.direction == "bidirectional", exported.options.max_steps
-    first_cells = exported.cells[:: 2 if both else 1]  # of every layer
-    for cell in first_cells:
-        x_bits = cell.plan.input_size * cell.plan.x_width
-        h_bits = cell.plan.output_size * cell.plan.y_format.width
-        if both or (exported.spec.direction == "reverse" and cell is first_cells[0]):
-            yield x_bits, 2 * longest * x_bits
-        if both or (exported.spec.direction == "reverse" and cell is first_cells[-1]):
-            yield h_bits, 2 * longest * h_bits
-        if both:
-            yield h_bits, 2 * longest * h_bits
-        if exported.options.output != "sequence" and cell is first_cells[-1]:
-            yield h_bits * exported.spec.num_directions, 2 * h_bits * exported.spec.num_directions

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, cast
 
@@ -150,7 +150,7 @@ def estimate_energy(
             alone, with operands of random bits and two 16-bit counters as control.
     """
     plan, given = cell.plan, timing(cell.parameters)
-    inputs, hidden, measured = plan.input_size, plan.hidden_size, activity is not None
+    inputs, hidden = plan.input_size, plan.hidden_size
     outputs, y_width = plan.output_size, plan.y_format.width
     products = 4 * hidden * (inputs + outputs)
     operand_bits = plan.w_width + plan.operand_width
@@ -160,7 +160,7 @@ def estimate_energy(
     look_up = table.access(entry, entry << min(plan.table_bits, plan.z_width - 1))
     interpolate = table.multiply(plan.slope_width, max(1, segment_bits)) + table.add(plan.a_width)
     unit = (
-        5 * (look_up + interpolate)
+        5 * interpolate
         + table.multiply(plan.a_width, plan.c_width)
         + 2 * table.multiply(plan.a_width, plan.a_width)
         + table.add(plan.a_width + plan.c_width)
@@ -171,52 +171,33 @@ def estimate_energy(
         + outputs * table.access(y_width, 2 * h_bits)
         + hidden * table.access(plan.c_width, 2 * c_bits)
     )
-    word_bits = plan.w_width * given.lanes * given.columns_per_cycle
-    reads = cycles if measured else float(given.words)  # the memory reads in every clock, needed or not
     sum_bits = plan.acc_width * given.lanes
-    sums_travel = 4 * hidden > given.lanes
+    sum_accesses = 2.0 * given.words if 4 * hidden > given.lanes else 0.0
+    word = table.access(plan.w_width * given.lanes * given.columns_per_cycle, products * plan.w_width)
+    bias = table.access(4 * plan.b_width, 4 * hidden * plan.b_width)
+    memories = (
+        _assumed("sum memory", sum_accesses, table.access(sum_bits, 4 * hidden * plan.acc_width)),
+        _assumed("weight memory", given.words, word),
+        _assumed("bias memory", hidden, bias),
+        _assumed("activation tables", 5 * hidden, look_up),
+        _assumed("state memory", 1, state),
+    )
     components = (
         _component("multipliers", products, table.multiply(plan.w_width, plan.operand_width), activity, operand_bits),
         _component("accumulators", products, table.add(plan.acc_width), activity, plan.acc_width),
-        Component(
-            name="sum memory",
-            operations=2.0 * given.words if sums_travel else 0.0,
-            picojoules=table.access(sum_bits, 4 * hidden * plan.acc_width),
-            activity=1.0,
-            measured=False,
-        ),
-        Component(
-            name="weight memory",
-            operations=reads,
-            picojoules=table.access(word_bits, products * plan.w_width),
-            activity=1.0,
-            measured=measured,
-        ),
-        Component(
-            name="bias memory",
-            operations=float(hidden),
-            picojoules=table.access(4 * plan.b_width, 4 * hidden * plan.b_width),
-            activity=1.0,
-            measured=False,
-        ),
-        Component(name="state memory", operations=1.0, picojoules=state, activity=1.0, measured=False),
+        *(_memories(activity, table) if activity else memories),
         _activations(cell, hidden, unit, activity),
-        *([_projection(plan.projection, cell.parameters["ProjMultipliers"], table)] if plan.projection else []),
+        *([_projection(plan.projection, cell.parameters, table, activity)] if plan.projection else []),
         _control(cycles, activity, table),
     )
     operations = 2 * (products + (plan.projection.input_size * outputs if plan.projection else 0))
     return Energy(components=components, table=table, cycles_per_step=cycles, operations_per_step=operations)
 
 
-def estimate_head(plan: LinearPlan, lanes: int, activity: Activity, *, table: EnergyTable = HOROWITZ_45_NM) -> Energy:
-    """Model energy of a linear head in a time step of the model; it works once for each sequence.
-
-    Args:
-        lanes: products of the head per clock.
-    """
+def estimate_head(plan: LinearPlan, activity: Activity, *, table: EnergyTable = HOROWITZ_45_NM) -> Energy:
+    """Model energy of a linear head in a time step of the model; it works once for each sequence."""
     share = activity.sequences / activity.steps
     products = plan.output_size * plan.input_size
-    biases, cycles = plan.output_size * share, activity.cycles_per_step
     components = (
         _component(
             "multipliers",
@@ -226,44 +207,51 @@ def estimate_head(plan: LinearPlan, lanes: int, activity: Activity, *, table: En
             plan.w_width + plan.x_width,
         ),
         _component("accumulators", products * share, table.add(plan.acc_width), activity, plan.acc_width),
-        Component(
-            name="weight memory",
-            operations=cycles,  # it reads in every clock, needed or not
-            picojoules=table.access(lanes * plan.w_width, products * plan.w_width),
-            activity=1.0,
-            measured=True,
-        ),
-        Component(
-            name="bias memory",
-            operations=biases,
-            picojoules=table.access(plan.b_width, plan.output_size * plan.b_width),
-            activity=1.0,
-            measured=False,
-        ),
-        _control(cycles, activity, table),
+        *_memories(activity, table),
+        _control(activity.cycles_per_step, activity, table),
     )
-    return Energy(components=components, table=table, cycles_per_step=cycles, operations_per_step=2 * products * share)
-
-
-def estimate_streams(
-    buffers: Iterable[tuple[int, int]], activity: Activity, *, table: EnergyTable = HOROWITZ_45_NM
-) -> Energy:
-    """Model energy of what stands around cells and head, in a time step.
-
-    Args:
-        buffers: of each buffer that holds whole sequences, the bits of a step, written once and read once, and its size
-            in bits.
-    """
-    accesses = sum(2 * table.access(bits, memory_bits) for bits, memory_bits in buffers)
     return Energy(
-        components=(
-            Component(name="buffer memory", operations=1.0, picojoules=accesses, activity=1.0, measured=False),
-            _control(activity.cycles_per_step, activity, table),
-        ),
+        components=components,
+        table=table,
+        cycles_per_step=activity.cycles_per_step,
+        operations_per_step=2 * products * share,
+    )
+
+
+def estimate_streams(activity: Activity, *, table: EnergyTable = HOROWITZ_45_NM) -> Energy:
+    """Model energy of what stands around cells and head, in a time step."""
+    return Energy(
+        components=(*_memories(activity, table), _control(activity.cycles_per_step, activity, table)),
         table=table,
         cycles_per_step=activity.cycles_per_step,
         operations_per_step=0.0,
     )
+
+
+def _memories(activity: Activity, table: EnergyTable) -> list[Component]:
+    """Reads and writes that a simulation saw."""
+    components: list[Component] = []
+    for name, memories in activity.memories.items():
+        accesses = sum(memory.reads + memory.writes for memory in memories)
+        spent = sum(
+            (memory.reads + memory.writes) * table.access(memory.width, memory.width * memory.words)
+            for memory in memories
+        )
+        components.append(
+            Component(
+                name=name,
+                operations=accesses / activity.steps,
+                picojoules=spent / max(1, accesses),
+                activity=1.0,
+                measured=True,
+            )
+        )
+    return components
+
+
+def _assumed(name: str, operations: float, picojoules: float) -> Component:
+    """A part of which the sizes tell everything."""
+    return Component(name=name, operations=float(operations), picojoules=picojoules, activity=1.0, measured=False)
 
 
 def _component(name: str, operations: float, picojoules: float, activity: Activity | None, bits: int) -> Component:
@@ -290,24 +278,22 @@ def _activations(cell: ExportedCell, hidden: int, unit: float, activity: Activit
     )
 
 
-def _projection(plan: LinearPlan, lanes: int, table: EnergyTable) -> Component:
-    """Products, sums and reads of weights; its registers are counted among all others where activity is measured."""
-    word, depth = lanes * plan.w_width, plan.input_size * -(-plan.output_size // lanes)
-    product = table.multiply(plan.w_width, plan.x_width) + table.add(plan.acc_width)
-    reads = depth * table.access(word, depth * word)
+def _projection(
+    plan: LinearPlan, parameters: Mapping[str, int], table: EnergyTable, activity: Activity | None
+) -> Component:
+    """Products and sums by the sizes; memory too where it was not seen in a simulation, which counts the registers."""
     products = plan.input_size * plan.output_size
-    return Component(
-        name="projection",
-        operations=float(products),
-        picojoules=product + reads / products,
-        activity=1.0,
-        measured=False,
-    )
+    picojoules = table.multiply(plan.w_width, plan.x_width) + table.add(plan.acc_width)
+    if activity is None:
+        lanes = parameters["ProjMultipliers"]
+        word, depth = lanes * plan.w_width, plan.input_size * -(-plan.output_size // lanes)
+        picojoules += depth * table.access(word, depth * word) / products
+    return _assumed("projection", products, picojoules)
 
 
 def _control(cycles: float, activity: Activity | None, table: EnergyTable) -> Component:
     name = "registers and control"
     if activity is None:
-        return Component(name=name, operations=cycles, picojoules=table.add(32), activity=1.0, measured=False)
+        return _assumed(name, cycles, table.add(32))
     changes = activity.toggles[name] / activity.steps
     return Component(name=name, operations=changes, picojoules=table.register_pj_per_bit, activity=1.0, measured=True)
