@@ -221,6 +221,9 @@ BUGS = {
     "a sum begins late": bug(
         PROOFS["lstm_schedule"], "lstm_schedule", "fresh_q[1] && int'(word_q) != BeforeFull", "fresh_q[1]"
     ),
+    "a word moves on before it is issued": bug(
+        PROOFS["lstm_schedule"], "lstm_schedule", "assign step = issue_o || !ready_q;", "assign step = 1'b1;"
+    ),
     "sums are caught that are still read": bug(
         prove_schedule(4, 2, 4, 2), "lstm_schedule", "hold_i[1] && issue_o && capture_begin_o", "1'b0"
     ),

@@ -96,7 +96,7 @@ def read_toggles(report: Path, modules: Mapping[str, str]) -> dict[Point, int]:
         modules: of every instance, from :func:`modules_of`.
     """
     found: dict[Point, int] = {}
-    for net, changes in read_nets(report):
+    for net, _, changes in read_nets(report):
         path = net.split(".")[1:]  # below Verilator's own top
         depth = next((n for n in range(len(path) - 1, 0, -1) if ".".join(path[:n]) in modules), 0)
         bit = ".".join([*(block.partition("[")[0] for block in path[depth:-1]), path[-1]])

@@ -85,6 +85,16 @@ module lstm_schedule_properties #(
     assert (shift_o == pop_o);
   end
 
+  // The weights are read in the first clock in which their word stands there, which is after an issue, or a reset.
+  logic started_q, moved_q;
+  logic [WordWidth-1:0] before_q;
+  always_ff @(posedge clk) begin
+    started_q <= started;
+    moved_q <= rst || issue_o || !ready_q;
+    before_q <= word_o;
+  end
+  always @(posedge clk) if (started && started_q) assert (moved_q || word_o == before_q);
+
   // Nothing is issued without its operands, nor into a buffer that is still read.
   logic [1:0] there_q;
   logic held_q;
