@@ -6,139 +6,15 @@
 #include <cstring>
 
 #include "fixed_layout.h"
+#include "fixed_products.h"
+#include "fixed_rows.h"
 #include "fixed_short.h"
 
 namespace GATESMITH_TARGET {
 
 namespace {
 
-// Sequences in one vector of a group.
-template <class V>
-constexpr int WIDTH = GROUP<V> / VECTORS;
-
-// The codes of each sequence of a vector, or null where there is none.
-template <class V, class Integer>
-using Rows = Integer *[WIDTH<V>];
-
-// Codes that the cell reads as they are given, or rounded and saturated.
-struct Conversion {
-    bool needed;
-    Rounding round;
-    int64_t high;
-
-    Conversion() : needed(false), round(0), high(0) {}
-    Conversion(const gatesmith_fixed_cell &cell, const gatesmith_fixed_run &run)
-        : needed(run.x_round || run.x_given_width > cell.x_width),
-          round(run.x_round),
-          high(((int64_t)1 << (cell.x_width - 1)) - 1) {}
-
-    int64_t operator()(int64_t code) const { return needed ? std::clamp(round(code), -high - 1, high) : code; }
-};
-
-// The operands of one vector of sequences from `count` codes of each; the next vector's stand between them.
-inline void put_rows(
-    LongVector *words, const Rows<LongVector, const int64_t> &rows, int64_t count, const Conversion &convert
-) {
-    for (int lane = 0; lane < WIDTH<LongVector>; ++lane) {
-        auto to = reinterpret_cast<int64_t *>(words) + lane;
-        for (int64_t at = 0; rows[lane] && at < count; ++at) to[at * GROUP<LongVector>] = convert(rows[lane][at]);
-    }
-}
-
-inline void take_rows(const LongVector *words, const Rows<LongVector, int64_t> &rows, int64_t count) {
-    for (int lane = 0; lane < WIDTH<LongVector>; ++lane) {
-        auto from = reinterpret_cast<const int64_t *>(words) + lane;
-        for (int64_t at = 0; rows[lane] && at < count; ++at) rows[lane][at] = from[at * GROUP<LongVector>];
-    }
-}
-
-// Brings the memory of a row near while the step that it belongs to is computed: stores would wait for it.
-inline void prefetch_to_write(const int64_t *row, int64_t count) {
-    constexpr int64_t LINE = 64 / sizeof(int64_t);
-    for (int64_t at = 0; at < count; at += LINE) __builtin_prefetch(row + at, 1);
-}
-
-// As above, two codes to a word: a vector of words of one sequence becomes, turned, one word of a vector of sequences.
-constexpr int64_t TURN = 2 * LANES;  // codes of each sequence that are turned at a time
-
-inline void put_rows(
-    IntVector *words, const Rows<IntVector, const int64_t> &rows, int64_t count, const Conversion &convert
-) {
-    for (int64_t first = 0; first < count; first += TURN, words += LANES * VECTORS) {
-        const int64_t here = std::min(TURN, count - first);
-        Vector turned[LANES];
-        for (int lane = 0; lane < LANES; ++lane) {
-            const int64_t *from = rows[lane] ? rows[lane] + first : nullptr;
-            int64_t converted[TURN];
-            if (from && convert.needed) {
-                for (int64_t at = 0; at < here; ++at) converted[at] = convert(from[at]);
-                from = converted;
-            }
-            turned[lane] = (Vector)shorten(from, from ? here : 0);
-        }
-        transpose(turned);
-        for (int64_t word = 0; word < ceil_div(here, 2); ++word) words[word * VECTORS] = (IntVector)turned[word];
-    }
-}
-
-inline void take_rows(const IntVector *words, const Rows<IntVector, int64_t> &rows, int64_t count) {
-    for (int64_t first = 0; first < count; first += TURN, words += LANES * VECTORS) {
-        const int64_t here = std::min(TURN, count - first);
-        Vector turned[LANES];
-        for (int64_t word = 0; word < LANES; ++word) {
-            turned[word] = word < ceil_div(here, 2) ? (Vector)words[word * VECTORS] : Vector{};
-        }
-        transpose(turned);
-        for (int lane = 0; lane < LANES; ++lane) {
-            if (rows[lane]) lengthen((IntVector)turned[lane], rows[lane] + first, here);
-        }
-    }
-}
-
-// How sums are kept in their lanes: as they are, in two parts, or modulo 2^52.
-enum class Sums { PLAIN, CARRIED, CHEAP };
-
-// sums += the weights of `count` column words times their operands.
-template <Sums SUMS = Sums::PLAIN, class V>
-inline void multiply_columns(const Code<V> *weights, const V *operands, int64_t count, V (&sums)[GATE_COUNT][TILE]) {
-    for (int64_t word = 0; word < count; ++word) {
-        V operand[VECTORS];
-        for (int at = 0; at < VECTORS; ++at) operand[at] = in_register(operands[word * VECTORS + at]);
-        for (int row = 0; row < GATE_COUNT * UNITS; ++row) {
-            V weight = V{} + weights[word * GATE_COUNT * UNITS + row];
-            for (int vector = 0; vector < VECTORS; ++vector) {
-                V &sum = sums[row / UNITS][row % UNITS * VECTORS + vector];
-                if constexpr (SUMS == Sums::CHEAP) sum = multiply_add_cheaply(sum, weight, operand[vector]);
-                else sum = multiply_add(sum, weight, operand[vector]);
-            }
-        }
-    }
-}
-
-// The same; what is beyond 16 bits goes to `upper` before 32 could overflow.
-inline void multiply_and_carry(
-    const Formats<IntVector> &formats, const int32_t *weights, const IntVector *operands, int64_t count,
-    IntVector (&sums)[GATE_COUNT][TILE], IntVector (&upper)[GATE_COUNT][TILE]
-) {
-    const int64_t most = formats.lanes.carry_words;
-    for (int64_t word = 0; word < count; word += most) {
-        const int64_t here = std::min(most, count - word);
-        multiply_columns(weights + word * GATE_COUNT * UNITS, operands + word * VECTORS, here, sums);
-        for (int at = 0; at < GATE_COUNT * TILE; ++at) {
-            IntVector &sum = sums[at / TILE][at % TILE];
-            upper[at / TILE][at % TILE] += sum >> 16;
-            sum &= 0xffff;
-        }
-    }
-}
-
 constexpr int OUTPUT_GATE = 3;
-
-// Whether a gate sees c; the narrow version never does.
-template <class V>
-inline bool sees(const Formats<V> &formats, int gate) {
-    return !is_narrow<V> && formats.peepholes >> gate & 1;
-}
 
 // The exact sum of a gate that sees c, with its peephole, rounded and not yet saturated.
 template <class V>
@@ -146,47 +22,6 @@ inline V with_peephole(const Formats<V> &formats, int64_t block, int gate, int a
     int64_t p = formats.p[(block * GATE_COUNT + gate) * UNITS + at / VECTORS];
     V product = join(multiply(V{} + (Code<V>)p, c));
     return formats.z_seen((sum << formats.sum_shift) + (product << formats.product_shift));
-}
-
-// The pre-activations of a block of units, rounded and not yet saturated; of a gate that sees c the exact sum.
-template <class V, Sums SUMS>
-[[gnu::noinline]] void preactivate(
-    const Formats<V> &formats, const Scratch<V> &scratch, int64_t block, V (&z)[GATE_COUNT][TILE]
-) {
-    const int64_t x_words = formats.packed.x_words, words = x_words + formats.packed.h_words;
-    const Code<V> *weights = formats.weights + block * words * GATE_COUNT * UNITS;
-    const int64_t *bias = formats.bias + block * GATE_COUNT * UNITS;
-    const int shift = formats.x_shift + formats.h_shift;
-    constexpr bool CARRIES = SUMS == Sums::CARRIED;
-    V sums[GATE_COUNT][TILE];
-    [[maybe_unused]] V upper[GATE_COUNT][TILE];  // where sums are carried they are 2^16 * upper + sums
-    const auto multiply = [&](int64_t first, int64_t end) {
-        const Code<V> *from = weights + first * GATE_COUNT * UNITS;
-        const V *operands = scratch.operands + first * VECTORS;
-        if constexpr (CARRIES) multiply_and_carry(formats, from, operands, end - first, sums, upper);
-        else multiply_columns<SUMS>(from, operands, end - first, sums);
-    };
-    if (shift) {  // shifted products come first, so that one set of sums serves both
-        for (int at = 0; at < GATE_COUNT * TILE; ++at) sums[at / TILE][at % TILE] = V{};
-        for (int at = 0; CARRIES && at < GATE_COUNT * TILE; ++at) upper[at / TILE][at % TILE] = V{};
-        formats.h_shift ? multiply(x_words, words) : multiply(0, x_words);
-    }
-#pragma GCC unroll 16
-    for (int at = 0; at < GATE_COUNT * TILE; ++at) {
-        V &sum = sums[at / TILE][at % TILE], &up = upper[at / TILE][at % TILE];
-        const int64_t start = bias[at / VECTORS];
-        sum = (shift ? sum << shift : V{}) + (Code<V>)(CARRIES ? start & 0xffff : start);
-        if constexpr (CARRIES) up = (shift ? up << shift : V{}) + (Code<V>)(start >> 16);
-    }
-    if (!shift) multiply(0, words);
-    else formats.h_shift ? multiply(0, x_words) : multiply(x_words, words);
-#pragma GCC unroll 16
-    for (int at = 0; at < GATE_COUNT * TILE; ++at) {
-        V &sum = sums[at / TILE][at % TILE];
-        if constexpr (SUMS == Sums::CHEAP) sum = (sum << (64 - CHEAP_SUM_BITS)) >> (64 - CHEAP_SUM_BITS);
-        if constexpr (CARRIES) z[at / TILE][at % TILE] = formats.z_upper(upper[at / TILE][at % TILE]) + formats.z(sum);
-        else z[at / TILE][at % TILE] = sees(formats, at / TILE) ? sum : formats.z(sum);
-    }
 }
 
 // Entries of a table, in place of their numbers.
@@ -326,9 +161,12 @@ template <class V, Sums SUMS>
 void step(const Formats<V> &formats, Scratch<V> &scratch) {
     Seen<V> seen;
     const bool short_cell = is_narrow<V> && HAS_SHORT_CELL && formats.lanes.short_cell;
+    if constexpr (SUMS == Sums::BYTES || SUMS == Sums::REFINED) put_bytes(formats, scratch);
     for (int64_t block = 0; block < formats.packed.blocks; ++block) {
         V gates[GATE_COUNT][TILE], h[TILE];
-        preactivate<V, SUMS>(formats, scratch, block, gates);
+        if constexpr (SUMS == Sums::BYTES) preactivate_bytes(formats, scratch, block, gates);
+        else if constexpr (SUMS == Sums::REFINED) preactivate_refined(formats, scratch, block, gates);
+        else preactivate<V, SUMS>(formats, scratch, block, gates);
         if constexpr (is_narrow<V>) {
             if (short_cell) {
                 update_short(formats, scratch, block, gates);
@@ -351,12 +189,14 @@ void step(const Formats<V> &formats, Scratch<V> &scratch) {
 
 template <class V>
 void step(const Formats<V> &formats, Scratch<V> &scratch) {
+    const Sums sums = formats.lanes.sums;
     if constexpr (is_narrow<V>) {
-        if (formats.lanes.carry_words) return step<V, Sums::CARRIED>(formats, scratch);
-    } else if (formats.lanes.sum_bits <= CHEAP_SUM_BITS) {
+        if (sums == Sums::BYTES) return step<V, Sums::BYTES>(formats, scratch);
+        if (sums == Sums::REFINED) return step<V, Sums::REFINED>(formats, scratch);
+    } else if (sums == Sums::CHEAP) {
         return step<V, Sums::CHEAP>(formats, scratch);
     }
-    step<V, Sums::PLAIN>(formats, scratch);
+    step<V, Sums::EXACT>(formats, scratch);
 }
 
 // The sequences order[start], ... of one group over all their steps.
@@ -381,6 +221,7 @@ void forward_group(
     }
     for (int vector = 0; vector < VECTORS; ++vector) put_rows(scratch.h() + vector, given[vector], outputs, Conversion());
     const Conversion convert(cell, run);
+    const bool streams = outputs_stream(run, outputs);
     for (int64_t t = 0; t < longest; ++t) {
         for (int64_t lane = 0; lane < lanes; ++lane) {
             const int64_t n = order[lane], length = run.lengths[n], at = run.reverse ? length - 1 - t : t;
@@ -390,12 +231,13 @@ void forward_group(
             taken[lane / WIDTH<V>][lane % WIDTH<V>] = runs ? run.y + at * run.y_step + n * run.y_row : nullptr;
         }
         for (int vector = 0; vector < VECTORS; ++vector) {
-            for (int64_t *row : taken[vector]) prefetch_to_write(row, row ? outputs : 0);
             put_rows(scratch.x() + vector, given[vector], formats.inputs, convert);
         }
         step(formats, scratch);
         std::swap(scratch.operands, scratch.next);
-        for (int vector = 0; vector < VECTORS; ++vector) take_rows(scratch.h() + vector, taken[vector], outputs);
+        for (int vector = 0; vector < VECTORS; ++vector) {
+            take_rows(scratch.h() + vector, taken[vector], outputs, streams);
+        }
     }
     for (int64_t lane = 0; lane < lanes; ++lane) {
         taken[lane / WIDTH<V>][lane % WIDTH<V>] = run.h_n + order[lane] * outputs;
@@ -404,7 +246,7 @@ void forward_group(
             run.saturated[order[lane] * 3 + flag] = reinterpret_cast<Code<V> *>(scratch.saturated[flag])[lane] != 0;
         }
     }
-    for (int vector = 0; vector < VECTORS; ++vector) take_rows(scratch.h() + vector, taken[vector], outputs);
+    for (int vector = 0; vector < VECTORS; ++vector) take_rows(scratch.h() + vector, taken[vector], outputs, false);
 }
 
 template <class V>
@@ -415,6 +257,7 @@ void forward_as(
     for (int64_t start = share.first * GROUP<V>; start < run.batch; start += share.stride * GROUP<V>) {
         forward_group(cell, run, formats, share.scratch, start);
     }
+    finish_streams();
 }
 
 int64_t packed_bytes(const gatesmith_fixed_cell &cell, const Lanes &lanes) {
@@ -422,8 +265,8 @@ int64_t packed_bytes(const gatesmith_fixed_cell &cell, const Lanes &lanes) {
 }
 
 int64_t scratch_bytes(const gatesmith_fixed_cell &cell, const Lanes &lanes) {
-    if (lanes.narrow) return Scratch<IntVector>::bytes(Packed<IntVector>(cell));
-    return Scratch<LongVector>::bytes(Packed<LongVector>(cell));
+    if (lanes.narrow) return Scratch<IntVector>::size(Packed<IntVector>(cell));
+    return Scratch<LongVector>::size(Packed<LongVector>(cell));
 }
 
 void pack(const gatesmith_fixed_cell &cell, const Lanes &lanes, void *packed) {
@@ -439,6 +282,6 @@ void forward(
 }  // namespace
 
 extern const FixedKernel FIXED_KERNEL;
-const FixedKernel FIXED_KERNEL = {packed_bytes, scratch_bytes, pack, forward};
+const FixedKernel FIXED_KERNEL = {{CHEAP_SUM_BITS, BYTE_WEIGHT}, packed_bytes, scratch_bytes, pack, forward};
 
 }  // namespace GATESMITH_TARGET

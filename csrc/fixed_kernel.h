@@ -15,6 +15,7 @@ struct FixedShare {
 
 // The functions of one instruction set.
 struct FixedKernel {
+    Multipliers multipliers;
     int64_t (*packed_bytes)(const gatesmith_fixed_cell &, const Lanes &);
     int64_t (*scratch_bytes)(const gatesmith_fixed_cell &, const Lanes &);
     void (*pack)(const gatesmith_fixed_cell &, const Lanes &, void *packed);

@@ -51,37 +51,42 @@ Bounds bounds(const gatesmith_fixed_cell &cell) {
     return found;
 }
 
-// Whether no sum of the products of `words` words of two columns, as they follow each other, exceeds `limit`.
-bool segments_fit(const gatesmith_fixed_cell &cell, bool folded, int64_t words, int64_t limit) {
-    const int64_t x_scale = cell.x_width - 1 + (folded ? cell.x_shift : 0);
-    const int64_t h_scale = cell.h_width - 1 + (folded ? cell.h_shift : 0);
+// Whether coarse sums tell multiples of 2^32 apart.
+bool coarse_enough(const gatesmith_fixed_cell &cell, const Lanes &lanes) {
+    const int64_t weight_shift = lanes.coarse_shift - lanes.byte_shift, lost = (int64_t)1 << (lanes.byte_shift - 1);
+    // At most, of operands at their largest and of what their bytes leave out.
+    const auto error = [&](const int64_t *weights, int64_t count, int64_t width, int64_t shift) {
+        int64_t sum = 0;
+        for (int64_t at = 0; at < count; ++at) {
+            const int64_t weight = weights[at] << shift, coarse = coarse_weight(weight, weight_shift) << weight_shift;
+            sum += (std::abs(coarse - weight) << (width - 1)) + std::abs(coarse) * lost;
+        }
+        return sum;
+    };
+    const int64_t limit = ((int64_t)1 << 31) - ((int64_t)4 << lanes.coarse_shift);  // constants are rounded too
     for (int64_t row = 0; row < 4 * cell.hidden_size; ++row) {
-        int64_t sum = 0, word = 0;
-        const auto add = [&](const int64_t *weights, int64_t count, int64_t scale) {
-            for (int64_t at = 0; at < count; at += 2, ++word) {
-                if (word % words == 0) sum = 0;
-                sum += std::abs(weights[at]) << scale;
-                if (at + 1 < count) sum += std::abs(weights[at + 1]) << scale;
-                if (sum > limit) return false;
-            }
-            return true;
-        };
-        if (!add(cell.w_ih + row * cell.input_size, cell.input_size, x_scale)) return false;
-        if (!folded) word = 0;  // shifted between both parts, which are summed one after the other
-        if (!add(cell.w_hh + row * cell.hidden_size, cell.hidden_size, h_scale)) return false;
+        const int64_t x = error(cell.w_ih + row * cell.input_size, cell.input_size, cell.x_width, cell.x_shift);
+        const int64_t h = error(cell.w_hh + row * cell.output_size, cell.output_size, cell.y_width, cell.h_shift);
+        if (x + h > limit) return false;
     }
     return true;
 }
 
-// The most words between carries, a power of two; 0 where even one is too many.
-int64_t carry_words(const gatesmith_fixed_cell &cell, bool folded) {
-    const int64_t shift = std::max(cell.x_shift, cell.h_shift);
-    if (shift > 12) return 0;
-    // What a carry leaves is below 2^16; then it is shifted, and the lower half of a bias added.
-    const int64_t limit = ((int64_t)1 << 31) - 1 - ((int64_t)1 << (16 + shift)) - (1 << 16);
-    auto words = (int64_t)std::bit_ceil((uint64_t)(cell.input_size + cell.hidden_size));
-    while (words > 0 && !segments_fit(cell, folded, words, limit)) words /= 2;
-    return words;
+// Sums modulo 2^32 in `lanes`, with coarse ones of as few bytes as do; false, and no change, where none do.
+bool refine(
+    const gatesmith_fixed_cell &cell, int64_t byte_weight, int64_t most_weight, int64_t sum_bits, Lanes &lanes
+) {
+    Lanes refined = lanes;
+    refined.sums = Sums::REFINED;
+    refined.byte_shift = refined.coarse_shift = 8;
+    while (coarse_weight(most_weight, refined.coarse_shift - 8) >= byte_weight) ++refined.coarse_shift;
+    for (refined.digits = 1; refined.digits <= 2; ++refined.digits, refined.coarse_shift -= DIGIT_BITS) {
+        if (refined.coarse_shift < 8 || sum_bits + 1 - refined.coarse_shift > SHORT_BITS) return false;
+        if (!coarse_enough(cell, refined)) continue;
+        lanes = refined;
+        return true;
+    }
+    return false;
 }
 
 // Least and largest f(|z|) of a segment's ends, over the segments from `first` on.
@@ -122,24 +127,32 @@ bool cell_fits_short(const gatesmith_fixed_cell &cell) {
 
 }  // namespace
 
-Lanes choose_lanes(const gatesmith_fixed_cell &cell) {
+Lanes choose_lanes(const gatesmith_fixed_cell &cell, const Multipliers &machine) {
     const Bounds most = bounds(cell);
     const int64_t bits = 1 + std::bit_width((uint64_t)most.sum), shift = cell.acc_frac - cell.z_frac;
     const auto folds = [&](int64_t limit) {
         return (!cell.x_shift || most.w_ih <= limit >> cell.x_shift) &&
             (!cell.h_shift || most.w_hh <= limit >> cell.h_shift);
     };
-    Lanes lanes = {.narrow = false, .short_cell = false, .folded = folds(INT16_MAX), .carry_words = 0, .sum_bits = bits};
+    Lanes lanes = {};
+    lanes.folded = folds(INT16_MAX);
     if (formats_fit(cell) && bits - shift < SHORT_BITS) {
+        const int64_t most_weight = std::max(most.w_ih << cell.x_shift, most.w_hh << cell.h_shift);
         // The rounding constant is part of the bias.
         lanes.narrow = bits <= SHORT_BITS && shift <= SHORT_BITS && bits - std::min<int64_t>(shift, 0) <= SHORT_BITS;
-        if (!lanes.narrow && shift > 0 && shift <= SHORT_BITS && bits < 16 + SHORT_BITS) {
-            lanes.carry_words = carry_words(cell, lanes.folded);
-            lanes.narrow = lanes.carry_words > 0;
+        if (lanes.narrow) {
+            const bool bytes = cell.x_width <= 8 && cell.h_width <= 8 && most_weight <= machine.byte_weight;
+            lanes.sums = bytes ? Sums::BYTES : Sums::EXACT;
+            lanes.digits = bytes;
+        } else if (shift > 0 && shift <= SHORT_BITS) {
+            lanes.narrow = refine(cell, machine.byte_weight, most_weight, bits, lanes);
         }
     }
     lanes.short_cell = lanes.narrow && cell_fits_short(cell);
-    if (!lanes.narrow) lanes.folded = folds(INT32_MAX);
+    if (!lanes.narrow) {
+        lanes.folded = folds(INT32_MAX);
+        lanes.sums = bits <= machine.cheap_sum_bits ? Sums::CHEAP : Sums::EXACT;
+    }
     return lanes;
 }
 

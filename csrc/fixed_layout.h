@@ -17,6 +17,7 @@ namespace {
 constexpr int VECTORS = 2;  // of sequences side by side in a group
 constexpr int UNITS = 2;    // hidden units that share an operand while it is in a register
 constexpr int TILE = UNITS * VECTORS;
+constexpr int ROWS = GATE_COUNT * UNITS;  // of a block
 
 template <class V>
 using Code = std::conditional_t<std::is_same_v<V, IntVector>, int32_t, int64_t>;
@@ -34,6 +35,9 @@ template <class V>
 int64_t operand_words(int64_t columns) {
     return is_narrow<V> ? ceil_div(columns, 2) : columns;
 }
+
+// Words of four bytes, of columns that stand in `words` words of two.
+constexpr int64_t byte_words(int64_t words) { return ceil_div(words, 2); }
 
 // An activation table: one word {slope, value} for each segment.
 template <class V>
@@ -58,7 +62,8 @@ struct Packed {
 
     // Offsets in bytes.
     static constexpr int64_t CODE = sizeof(Code<V>);
-    int64_t rows() const { return blocks * GATE_COUNT * UNITS; }
+    int64_t rows() const { return blocks * ROWS; }
+    int64_t all_byte_words() const { return is_narrow<V> ? byte_words(x_words) + byte_words(h_words) : 0; }
     int64_t bias() const { return 0; }                        // [blocks][GATE_COUNT][UNITS] int64_t
     int64_t weights() const { return bias() + rows() * 8; }   // [blocks][x_words + h_words][GATE_COUNT][UNITS]
     int64_t peepholes() const { return weights() + rows() * (x_words + h_words) * CODE; }  // as bias
@@ -68,7 +73,9 @@ struct Packed {
     int64_t gate_planes() const { return candidate() + entries * CODE; }  // [4][PLANE_ENTRIES]
     int64_t cell_planes() const { return gate_planes() + 4 * PLANE_ENTRIES; }
     int64_t candidate_planes() const { return cell_planes() + 4 * PLANE_ENTRIES; }
-    int64_t bytes() const { return candidate_planes() + 4 * PLANE_ENTRIES; }
+    int64_t coarse_bias() const { return candidate_planes() + 4 * PLANE_ENTRIES; }  // as bias, of sums of bytes
+    int64_t digits() const { return coarse_bias() + rows() * 8; }  // [blocks][Lanes.digits][all_byte_words][ROWS]
+    int64_t bytes() const { return digits() + rows() * 2 * all_byte_words() * CODE; }
 };
 
 // One thread's memory: states and operands of one group. [VECTORS] vectors hold the lanes of a group.
@@ -77,6 +84,7 @@ struct Scratch {
     V *operands, *next;       // [x_words + h_words][VECTORS]: x, and h, which is the state too; and those after the step
     V *c;                     // [blocks * UNITS][VECTORS]
     V *emitted;               // likewise: h before its projection
+    V *bytes;                 // [all_byte_words][VECTORS]: of the operands, where products of bytes are wanted
     V valid[VECTORS];         // all ones in the lanes whose sequence still runs
     V saturated[3][VECTORS];  // all ones in the lanes where a z, c or h was
     int64_t x_words;
@@ -86,15 +94,17 @@ struct Scratch {
         next = operands + (packed.x_words + packed.h_words) * VECTORS;
         c = next + (packed.x_words + packed.h_words) * VECTORS;
         emitted = c + packed.blocks * UNITS * VECTORS;
-        std::memset(memory, 0, bytes(packed));
+        bytes = emitted + packed.blocks * UNITS * VECTORS;
+        std::memset(memory, 0, size(packed));
     }
 
     V *x() const { return operands; }
     V *h() const { return operands + x_words * VECTORS; }
     V *h_next() const { return next + x_words * VECTORS; }
 
-    static int64_t bytes(const Packed<V> &packed) {
-        return 2 * (packed.x_words + packed.h_words + packed.blocks * UNITS) * VECTORS * (int64_t)sizeof(V);
+    static int64_t size(const Packed<V> &packed) {
+        const int64_t states = packed.x_words + packed.h_words + packed.blocks * UNITS;
+        return (2 * states + packed.all_byte_words()) * VECTORS * (int64_t)sizeof(V);
     }
 };
 
@@ -106,7 +116,8 @@ struct Formats {
     int64_t inputs, hidden, outputs;
     bool projected;
     int x_shift, h_shift;  // of the operands, where the weights don't hold it
-    Shift z, z_upper;      // of a sum that holds its rounding constant, and of what was carried of it
+    Shift z;               // of a sum that holds its rounding constant
+    int z_shift;           // likewise, where it is not to the left
     Rounding zc;
     RoundingRight rest, c, h;
     int c_shift, h_shift_right;  // of the same roundings as c and h
@@ -119,7 +130,8 @@ struct Formats {
     Rounding z_seen;               // of a sum with its peephole
     int segment_bits, value_bits;
     const Code<V> *weights;
-    const int64_t *bias, *p;
+    const int32_t *digits;
+    const int64_t *bias, *coarse_bias, *p;
     Curve<V> gate, cell, candidate;
     Rounding r;
     int64_t r_high, r_clip;
@@ -135,7 +147,7 @@ struct Formats {
           x_shift(lanes.folded ? 0 : (int)from.x_shift),
           h_shift(lanes.folded ? 0 : (int)from.h_shift),
           z(from.acc_frac - from.z_frac),
-          z_upper(from.acc_frac - from.z_frac - 16),
+          z_shift((int)(from.acc_frac - from.z_frac)),
           zc(from.c_frac - from.z_frac),
           rest(from.z_width - 1 - from.table_bits),
           c(std::max(2 * from.a_frac, from.a_frac + from.c_frac) - from.c_frac),
@@ -165,6 +177,8 @@ struct Formats {
         bias = reinterpret_cast<const int64_t *>(bytes + packed.bias());
         weights = reinterpret_cast<const Code<V> *>(bytes + packed.weights());
         p = reinterpret_cast<const int64_t *>(bytes + packed.peepholes());
+        digits = reinterpret_cast<const int32_t *>(bytes + packed.digits());
+        coarse_bias = reinterpret_cast<const int64_t *>(bytes + packed.coarse_bias());
         candidate.entries = reinterpret_cast<const Code<V> *>(bytes + packed.candidate());
         candidate.planes = packed.planes ? bytes + packed.candidate_planes() : nullptr;
         candidate.offset = 0;
@@ -213,6 +227,47 @@ void pack_rows(const gatesmith_fixed_cell &cell, int64_t blocks, int64_t *bias, 
     }
 }
 
+// The weights of one row in bytes, digit by digit; returns the sum of them all.
+int64_t pack_digits(
+    const int64_t *weights, int64_t count, int64_t shift, const Lanes &lanes, int64_t digit_words, int32_t *words
+) {
+    constexpr int PLACE[4] = {0, 2, 1, 3};  // of a column, where put_bytes of fixed_products.h leaves its operand
+    int64_t sum = 0;
+    for (int64_t column = 0; column < count; ++column) {
+        const int64_t weight = coarse_weight(weights[column] << shift, lanes.coarse_shift - lanes.byte_shift);
+        const int64_t first = lanes.digits == 2 ? coarse_weight(weight, DIGIT_BITS) : weight;
+        const int64_t digits[2] = {first, weight - (first << DIGIT_BITS)};
+        for (int digit = 0; digit < lanes.digits; ++digit) {
+            int32_t &word = words[(digit * digit_words + column / 4) * ROWS];
+            word |= (int32_t)((uint32_t)(uint8_t)digits[digit] << 8 * PLACE[column % 4]);
+        }
+        sum += weight;
+    }
+    return sum;
+}
+
+// All weights in bytes, and what the sums of their products start from.
+void pack_bytes(const gatesmith_fixed_cell &cell, const Lanes &lanes, uint8_t *memory) {
+    const Packed<IntVector> packed(cell);
+    const auto bias = reinterpret_cast<const int64_t *>(memory + packed.bias());
+    const auto start = reinterpret_cast<int64_t *>(memory + packed.coarse_bias());
+    const int64_t x_words = byte_words(packed.x_words), all = packed.all_byte_words();
+    std::memset(memory + packed.digits(), 0, packed.bytes() - packed.digits());
+    for (int64_t at = 0; at < packed.rows(); ++at) {
+        const int64_t block = at / ROWS, unit = block * UNITS + at % UNITS, row = unit * GATE_COUNT + at % ROWS / UNITS;
+        auto words = reinterpret_cast<int32_t *>(memory + packed.digits());
+        words += block * lanes.digits * all * ROWS + at % ROWS;
+        int64_t sum = 0;
+        if (unit < cell.hidden_size) {
+            const int64_t *w_ih = cell.w_ih + row * cell.input_size, *w_hh = cell.w_hh + row * cell.output_size;
+            sum += pack_digits(w_ih, cell.input_size, cell.x_shift, lanes, all, words);
+            sum += pack_digits(w_hh, cell.output_size, cell.h_shift, lanes, all, words + x_words * ROWS);
+        }
+        // An operand's byte stands 128 too high, and for the middle of all numbers that share it.
+        start[at] = (bias[at] >> lanes.coarse_shift) + (((lanes.byte_shift ? -255 : -256) * sum) >> 1);
+    }
+}
+
 template <class V>
 void pack_as(const gatesmith_fixed_cell &cell, const Lanes &lanes, void *memory) {
     Packed<V> packed(cell);
@@ -235,6 +290,9 @@ void pack_as(const gatesmith_fixed_cell &cell, const Lanes &lanes, void *memory)
                 }
             }
         }
+    }
+    if constexpr (is_narrow<V>) {
+        if (lanes.digits) pack_bytes(cell, lanes, bytes);
     }
     const bool halves = lanes.short_cell && packed.planes;
     auto pack_curve = [&](const int64_t *value, const int64_t *slope, int64_t center, int64_t words, int64_t planes) {

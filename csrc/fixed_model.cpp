@@ -69,7 +69,7 @@ extern "C" int64_t gatesmith_fixed_workspace_bytes(const gatesmith_fixed_cell *c
 
 extern "C" void gatesmith_fixed_forward(const gatesmith_fixed_cell *cell, const gatesmith_fixed_run *run) {
     using namespace gatesmith;
-    Task task = {kernel(), *cell, *run, choose_lanes(*cell)};
+    Task task = {kernel(), *cell, *run, choose_lanes(*cell, kernel().multipliers)};
     task.kernel.pack(*cell, task.lanes, run->workspace);
     run_parallel((int)run->threads, run_share, &task);
 }

@@ -5,6 +5,7 @@
 
 namespace GATESMITH_TARGET {
 
+typedef uint32_t UnsignedIntVector __attribute__((vector_size(4 * LANES)));
 typedef int64_t LongVector __attribute__((vector_size(4 * LANES)));
 typedef uint64_t UnsignedLongVector __attribute__((vector_size(4 * LANES)));
 
@@ -64,15 +65,49 @@ constexpr int CHEAP_SUM_BITS = 0;
 inline LongVector multiply_add_cheaply(LongVector sum, LongVector a, LongVector b) { return multiply_add(sum, a, b); }
 #endif
 
+// Modulo 2^32, where lanes of signed numbers must not overflow.
+inline IntVector add_modulo(IntVector a, IntVector b) {
+    return (IntVector)((UnsignedIntVector)a + (UnsignedIntVector)b);
+}
+
+// The sum is modulo 2^32.
 inline IntVector multiply_add(IntVector sum, IntVector a, IntVector b) {
 #if defined(__AVX512VNNI__)
     return (IntVector)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
 #elif defined(__AVX512BW__)
-    return sum + (IntVector)_mm512_madd_epi16((__m512i)a, (__m512i)b);
+    return add_modulo(sum, (IntVector)_mm512_madd_epi16((__m512i)a, (__m512i)b));
 #elif defined(__AVX2__)
-    return sum + (IntVector)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+    return add_modulo(sum, (IntVector)_mm256_madd_epi16((__m256i)a, (__m256i)b));
 #else
-    return sum + ((a << 16) >> 16) * ((b << 16) >> 16) + (a >> 16) * (b >> 16);
+    const IntVector low = ((a << 16) >> 16) * ((b << 16) >> 16), high = (a >> 16) * (b >> 16);
+    return add_modulo(sum, add_modulo(low, high));
+#endif
+}
+
+inline IntVector subtract_modulo(IntVector a, IntVector b) {
+    return (IntVector)((UnsignedIntVector)a - (UnsignedIntVector)b);
+}
+inline IntVector shift_left_modulo(IntVector a, int shift) { return (IntVector)((UnsignedIntVector)a << shift); }
+
+// sum + the products of four signed bytes `a` of at most BYTE_WEIGHT with four unsigned bytes `b` in each lane.
+#if defined(__AVX512VNNI__)
+constexpr int BYTE_WEIGHT = 127;
+#else
+constexpr int BYTE_WEIGHT = 64;  // two products are summed in 16 bits
+#endif
+
+inline IntVector multiply_add_bytes(IntVector sum, IntVector a, IntVector b) {
+#if defined(__AVX512VNNI__)
+    return (IntVector)_mm512_dpbusd_epi32((__m512i)sum, (__m512i)b, (__m512i)a);
+#elif defined(__AVX512BW__)
+    const __m512i pairs = _mm512_maddubs_epi16((__m512i)b, (__m512i)a);
+    return add_modulo(sum, (IntVector)_mm512_madd_epi16(pairs, (__m512i)(IntVector{} + 0x10001)));
+#elif defined(__AVX2__)
+    const __m256i pairs = _mm256_maddubs_epi16((__m256i)b, (__m256i)a);
+    return add_modulo(sum, (IntVector)_mm256_madd_epi16(pairs, (__m256i)(IntVector{} + 0x10001)));
+#else
+    for (int up = 0; up < 32; up += 8) sum = add_modulo(sum, ((a << (24 - up)) >> 24) * ((b >> up) & 0xff));
+    return sum;
 #endif
 }
 
@@ -113,7 +148,7 @@ private:
     int64_t half_;
 };
 
-// To the left where the shift is negative. One of both shifts is by zero: cheaper than to choose.
+// To the left where the shift is negative.
 template <class Right>
 class EitherWay {
 public:
@@ -121,7 +156,7 @@ public:
 
     template <class Value>
     Value operator()(const Value &value) const {
-        return right_(value << left_);
+        return left_ ? value << left_ : right_(value);
     }
 
 private:
@@ -206,11 +241,22 @@ inline IntVector shorten(const int64_t *from, int64_t count) {
 #endif
 }
 
-// The inverse: `count` codes out of the 16-bit integers of a vector.
-inline void lengthen(IntVector packed, int64_t *to, int64_t count) {
+#if defined(__AVX512F__)
+constexpr bool CAN_STREAM = true;
+inline void finish_streams() { _mm_sfence(); }
+#else
+constexpr bool CAN_STREAM = false;
+inline void finish_streams() {}
+#endif
+
+// The inverse: `count` codes out of the 16-bit integers of a vector. Those that stream fill whole lines of memory, and
+// leave the cache alone.
+inline void lengthen(IntVector packed, int64_t *to, int64_t count, [[maybe_unused]] bool streams) {
 #if defined(__AVX512F__)
     const auto lengthen_eight = [&](__m128i eight, int64_t at) {
-        _mm512_mask_storeu_epi64(to + at, below(count - at), _mm512_maskz_cvtepi16_epi64(0xff, eight));
+        const __m512i codes = _mm512_maskz_cvtepi16_epi64(0xff, eight);
+        if (streams) _mm512_stream_si512((__m512i *)(to + at), codes);
+        else _mm512_mask_storeu_epi64(to + at, below(count - at), codes);
     };
     lengthen_eight(_mm512_maskz_extracti32x4_epi32(0xf, (__m512i)packed, 0), 0);
     if (count > 8) lengthen_eight(_mm512_maskz_extracti32x4_epi32(0xf, (__m512i)packed, 1), 8);

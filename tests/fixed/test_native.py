@@ -96,6 +96,38 @@ def test_sums_at_the_edge_of_32_bits() -> None:
 
 
 @pytest.mark.usefixtures("target")
+@pytest.mark.parametrize("inputs", [2, 61, 127, 190, 255, 400, 700])
+@pytest.mark.parametrize(("x_frac", "weight"), [(15, 32767), (15, 20000), (13, 9000), (17, 16500)])
+def test_sums_modulo_32_bits(inputs: int, x_frac: int, weight: int) -> None:
+    """Sums beyond 32 bits, all rounding of the coarse ones in one direction: no multiple of 2^32 goes missing."""
+    plan, _, _ = calibrated(LSTMSpec(3, 5), 3, 2)
+    generator = np.random.default_rng(inputs)
+    cell = replace(
+        plan.cells[0], input_size=inputs, w_width=16, x_frac=x_frac, w_ih_frac=16, w_hh_frac=16, b_width=32, z_width=18
+    )
+    wide, spec = Plan(cells=(cell,)), LSTMSpec(inputs, 5)
+    for step in (1 << np.arange(5, 11)).tolist():
+        # Just below halves of the steps that bytes round to, in the sign of the operand, which is at a rail; what
+        # remains of the weights in any sign, so that z is within its range.
+        signs = generator.choice([-1, 1], size=inputs)
+        steps = generator.integers(-(weight // step) + 1, weight // step, size=(20, inputs)) * step
+        weights = replace(cell_weights(generator, cell, RANDOM), w_ih=steps + (step // 2 - 1) * signs)
+        rails = np.where(signs > 0, 32767, -32768)
+        codes = random_inputs(generator, wide, 2, [2, 1, 2, 0, 2], RAILS)
+        codes = replace(codes, x=np.broadcast_to(rails, codes.x.shape) * generator.choice([0, 1], size=(2, 5, 1)))
+        assert_equal(native.run(spec, wide, (weights,), codes), model.run(spec, wide, (weights,), codes))
+
+
+@pytest.mark.usefixtures("target")
+def test_outputs_past_the_cache() -> None:
+    """Enough of them to go past it, in whole lines of memory and not."""
+    for hidden, batch in ((8, 700), (8, 701), (9, 700)):
+        spec = LSTMSpec(2, hidden, 2, "bidirectional")
+        plan, weights, inputs = calibrated(spec, batch, 25)
+        assert_equal(native.run(spec, plan, weights, inputs), model.run(spec, plan, weights, inputs))
+
+
+@pytest.mark.usefixtures("target")
 def test_threads_and_strides_change_nothing() -> None:
     spec = LSTMSpec(3, 5, 2, "bidirectional")
     plan, weights, inputs = calibrated(spec, 150, 6)

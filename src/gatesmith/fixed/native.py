@@ -168,7 +168,7 @@ def _cell_arrays(cell: CellPlan, weights: CellWeights) -> dict[str, Codes]:
     entries = [array for table in tables for array in (table.value, table.slope)]
     p = np.zeros_like(weights.b) if weights.p is None else weights.p
     projection = weights.projection
-    linear = (projection.w, projection.b) if projection else (p[:0], p[:0])
+    linear = (projection.w, projection.b) if projection else (p, p)  # not read
     arrays = (weights.w_ih, weights.w_hh, weights.b, *entries, p, *linear)
     return {name: np.ascontiguousarray(array, np.int64) for name, array in zip(ARRAYS, arrays, strict=True)}
 
