@@ -100,16 +100,17 @@ def prove_sums(rows: int, columns: int, lanes: int, missing_bits: int = 0) -> Pr
     return Proof(top="accumulator_miter", parameters=sizes, depth=rows * columns // lanes + 4, bounded=True)
 
 
+NARROW_PROJECTION = {"ProjFrac": 1, "ProjWeightWidth": 2, "ProjBiasWidth": 2, "ProjAccWidth": 6, "ProjAccFrac": 2}
 ARITHMETIC = ("lstm_mac", "activation", "saturate_round", "rom", "ram", "select", "peephole")
 
 
-def prove_engine(size: int, hidden: int, multipliers: int, *, depth: int, inside: bool) -> Proof:
+def prove_engine(size: int, hidden: int, multipliers: int, *, depth: int, inside: bool = False, **more: int) -> Proof:
     """The whole engine without its arithmetic and memories, from reset; seen from outside, or by its parts' rules."""
-    sizes = {"InputSize": size, "HiddenSize": hidden, "Multipliers": multipliers}
+    sizes = {"InputSize": size, "HiddenSize": hidden, "Multipliers": multipliers, **more}
     narrow = {"XWidth": 2, "HWidth": 2, "HFrac": 1, "WeightWidth": 2, "BiasWidth": 2, "AccWidth": 6, "AccFrac": 2}
     narrower = {"ZWidth": 5, "ZFrac": 2, "ActWidth": 4, "ActFrac": 2, "CellWidth": 3, "CellFrac": 1, "TableBits": 1}
     stages = {"MemoryStages": 0, "OperandStages": 0, "ProductStages": 0, "SumStages": 0, "SlopeWidth": 2}
-    rules = bound("lstm", "InputSize HiddenSize InElements OutElements XWidth HWidth")
+    rules = bound("lstm", "InputSize HiddenSize ProjSize Contexts InElements OutElements XWidth HWidth")
     # What each part relies on when it is proven alone, the others have to keep.
     sizes_of_sums = "Rows Columns Lanes ColumnsPerCycle"
     parts = [
@@ -175,7 +176,9 @@ MORE: Mapping[str, Proof] = {
     },
     **{f"lstm_output-{sizes}": prove_output(*sizes) for sizes in ((3, 1, 1, 0), (4, 2, 2, 2), (1, 1, 1, 2))},
     **{f"sums-{sizes}": prove_sums(*sizes) for sizes in ((4, 5, 4), (8, 3, 5))},
-    "lstm": prove_engine(1, 1, 4, depth=26, inside=False),
+    "lstm": prove_engine(1, 1, 4, depth=26),
+    "lstm, two sequences that take turns": prove_engine(1, 1, 4, depth=24, Contexts=2),
+    "lstm, with a projection": prove_engine(1, 1, 4, depth=34, ProjSize=1, ProjWidth=2, **NARROW_PROJECTION),
     "lstm, its parts together": prove_engine(1, 1, 4, depth=16, inside=True),
 }
 

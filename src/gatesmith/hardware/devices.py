@@ -55,17 +55,20 @@ DEVICES = {
     device.name: device
     for device in (
         # Lattice FPGA-DS-02012. Of 25F, 45F and 85F, Lattice Diamond's map reports say the same: LUTS_avail, EBR_avail,
-        # DSP_MULT_avail (halves of 18 x 18); of 85F nextpnr too. The 12F is a 25F sold with half of its tables.
+        # DSP_MULT_avail (halves of 18 x 18); of 85F nextpnr too. The 12F is a 25F (prjtrellis-db: one tile grid of
+        # 3036 x 8 tables, 14 x 4 blocks, 7 x 4 multipliers) that is sold as half of its tables and 576 Kbit in blocks.
         _ecp5("lfe5u-12f", 12144, 28, 32),
         _ecp5("lfe5u-25f", 24288, 28, 56),
         _ecp5("lfe5u-45f", 43848, 72, 108),
         _ecp5("lfe5u-85f", 83640, 156, 208),
-        # Xilinx DS180, DS190; “Available” in Vivado's report_utilization says the same (xc7a100t: not seen for LUTs)
+        # Xilinx DS180, DS190; “Available” in Vivado's report_utilization says the same. LUTs of the xc7a100t: 15,850
+        # slices of four (DS180, UG474, Digilent's Nexys reference)
         _xilinx7("xc7a35t", 20800, 90, 50),
         _xilinx7("xc7a100t", 63400, 240, 135),
         _xilinx7("xc7a200t", 134600, 740, 365),
         _xilinx7("xc7z020", 53200, 220, 140),
-        # Lattice FPGA-DS-02029, FPGA-DS-02008; of the up5k's block RAMs, Lattice Radiant's map report says the same
+        # Lattice FPGA-DS-02029 (hx1k: 64 Kbit, hx8k: 128 Kbit of blocks of 4 Kbit), FPGA-DS-02008; of the up5k's block
+        # RAMs, Lattice Radiant's map report says the same
         _ice40("ice40hx1k", 1280, 0, 16),
         _ice40("ice40hx8k", 7680, 0, 32),
         _ice40("ice40up5k", 5280, 8, 30),
@@ -73,7 +76,8 @@ DEVICES = {
         _gowin("gw1nr-9", 8640, 20, 26),
         _gowin("gw2a-18", 20736, 48, 46),
         _gowin("gw2ar-18", 20736, 48, 46),
-        # Lattice FPGA-DS-02049, FPGA-DS-02078; tables and blocks as in Lattice Radiant's map report of the Certus-NX
+        # Lattice FPGA-DS-02049, FPGA-DS-02078; tables and blocks as in Lattice Radiant's map report of Certus-NX, all
+        # as in the tile grids of prjoxide-db: 4032 x 8 tables, 21 x 4 blocks, 14 DSP blocks of four 18 x 18
         _nexus("lifcl-40", 32256, 56, 84),
         _nexus("lfd2nx-40", 32256, 56, 84),
     )

@@ -5,23 +5,28 @@
 module lstm_properties #(
   parameter int InputSize = 32,
   parameter int HiddenSize = 64,
+  parameter int ProjSize = 0,
+  parameter int Contexts = 1,
   parameter int InElements = 1,
   parameter int OutElements = 1,
   parameter int XWidth = 16,
   parameter int HWidth = 16,
-  parameter int Patience = 22,  // clocks without a beat in or out, while one waits or is due, and none is refused
+  parameter int Patience = ProjSize > 0 ? 32 : 22,  // clocks without a beat, while one waits or is due, and none is refused
+  localparam int ContextWidth = Contexts > 1 ? $clog2(Contexts) : 1,
   localparam int InBeats = (InputSize + InElements - 1) / InElements,
-  localparam int OutBeats = (HiddenSize + OutElements - 1) / OutElements
+  localparam int OutBeats = ((ProjSize > 0 ? ProjSize : HiddenSize) + OutElements - 1) / OutElements
 ) (
   input wire logic                          clk,
   input wire logic                          rst,
   input wire logic [InElements*XWidth-1:0]  s_axis_tdata,
   input wire logic                          s_axis_tvalid,
   input wire logic                          s_axis_tlast,
+  input wire logic [ContextWidth-1:0]       s_axis_tid,
   input wire logic                          s_axis_tready,
   input wire logic [OutElements*HWidth-1:0] m_axis_tdata,
   input wire logic                          m_axis_tvalid,
   input wire logic                          m_axis_tlast,
+  input wire logic [ContextWidth-1:0]       m_axis_tid,
   input wire logic                          m_axis_tready,
   input wire logic                          state_write_i,
   input wire logic                          weight_write_i,
@@ -32,11 +37,11 @@ module lstm_properties #(
 );
   logic started;
   start_in_reset u_start (.clk, .rst, .started_o(started));
-  stream_rules #(.Width(InElements * XWidth + 1), .Given(1'b1)) u_in (
-    .clk, .rst, .valid(s_axis_tvalid), .ready(s_axis_tready), .data({s_axis_tlast, s_axis_tdata})
+  stream_rules #(.Width(InElements * XWidth + 1 + ContextWidth), .Given(1'b1)) u_in (
+    .clk, .rst, .valid(s_axis_tvalid), .ready(s_axis_tready), .data({s_axis_tid, s_axis_tlast, s_axis_tdata})
   );
-  stream_rules #(.Width(OutElements * HWidth + 1)) u_out (
-    .clk, .rst, .valid(m_axis_tvalid), .ready(m_axis_tready), .data({m_axis_tlast, m_axis_tdata})
+  stream_rules #(.Width(OutElements * HWidth + 1 + ContextWidth)) u_out (
+    .clk, .rst, .valid(m_axis_tvalid), .ready(m_axis_tready), .data({m_axis_tid, m_axis_tlast, m_axis_tdata})
   );
 
   logic in, out, keep_q;
@@ -45,12 +50,18 @@ module lstm_properties #(
   logic [7:0] in_beat_q, out_beat_q, wait_q;
   logic [3:0] steps_in_q, steps_out_q, before_q;
   logic step_in, step_out, short;
+  logic [ContextWidth-1:0] id_q;
+  logic [16*ContextWidth-1:0] ids_q;  // of the steps that came in
   assign short = in && s_axis_tlast && int'(in_beat_q) != InBeats - 1;
   assign step_in = in && (short || int'(in_beat_q) == InBeats - 1);
   assign step_out = out && int'(out_beat_q) == OutBeats - 1;
   always_ff @(posedge clk) begin
     keep_q <= keep_i;
     before_q <= rst ? '0 : steps_in_q;
+    if (in) begin
+      id_q <= s_axis_tid;
+      ids_q[int'(steps_in_q)*ContextWidth+:ContextWidth] <= s_axis_tid;
+    end
     if (in) in_beat_q <= step_in ? '0 : in_beat_q + 8'd1;
     if (out) out_beat_q <= step_out ? '0 : out_beat_q + 8'd1;
     steps_in_q <= steps_in_q + 4'(step_in);
@@ -68,8 +79,10 @@ module lstm_properties #(
   always @(posedge clk) begin
     assume (!started || keep_i == keep_q);
     assume (!step_in || steps_in_q != 4'd12);  // that the counters here suffice
+    assume (!in || in_beat_q == '0 || s_axis_tid == id_q);
     if (started && !rst) begin
       assert (!m_axis_tvalid || steps_in_q != steps_out_q);                               // nothing out of nothing
+      assert (!m_axis_tvalid || Contexts == 1 || m_axis_tid == ids_q[int'(steps_out_q)*ContextWidth+:ContextWidth]);
       assert (int'(wait_q) < Patience);
       assert (!done_o || before_q == steps_out_q);                                        // all is out when it says so
     end
