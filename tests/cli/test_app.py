@@ -10,6 +10,10 @@ import pytest
 from gatesmith import LSTMSpec, Weights, initialise
 from gatesmith.cli import main
 from gatesmith.cli.app import app
+from gatesmith.hardware import consumption
+from gatesmith.hardware.consumption import ModelEnergy
+from gatesmith.hardware.energy import HOROWITZ_45_NM, Component, Energy
+from gatesmith.hardware.runner import Stimulus
 
 
 @pytest.fixture
@@ -135,3 +139,28 @@ def test_doctor_names_every_device(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["device", "fixed"]
     assert main(["doctor"]) == 0
     assert "reference" in capsys.readouterr().out
+
+
+def test_energy_stands_beside_what_it_would_be_without_read_enables(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[float, bool]] = []
+
+    def measured(_folder: Path, _x: object, _lengths: object, **options: object) -> ModelEnergy:
+        stimulus, rest = options["stimulus"], options["memories_rest"]
+        assert isinstance(stimulus, Stimulus)
+        asked.append((stimulus.valid_duty, rest is True))
+        reads = 10.0 if rest else 40.0
+        part = Component(name="weight memory", operations=reads, picojoules=2.0, activity=1.0, measured=True)
+        energy = Energy(components=(part,), table=HOROWITZ_45_NM, cycles_per_step=40.0, operations_per_step=8.0)
+        return ModelEnergy(parts={"l0": energy})
+
+    monkeypatch.setattr(consumption, "measure_energy", measured)
+    assert main(["energy", "design", "--data", str(data), "--valid-duty", "0.5", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert asked == [(0.5, True), (0.5, False)]
+    assert told["busy"] == {"weight memory": 10.0}
+    assert told["without_enables"]["busy"] == {"weight memory": 40.0}
+    assert told["without_enables"]["joules_per_step"] == pytest.approx(4 * told["joules_per_step"])
+    assert main(["energy", "design", "--data", str(data)]) == 0
+    assert "Read enables save 75%" in capsys.readouterr().out
