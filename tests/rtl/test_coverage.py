@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.fixed.plans import RAILS, RANDOM
 from tests.rtl.bench import DEEP, MIDDLE, SHALLOW, bench, plain_plan
@@ -56,7 +57,7 @@ EXEMPTIONS = (
         what=r"(.*\.)?((weight|bias|head|peephole)_.*|write_.*)",
         reason="the host's way to writable weights, which cocotb drives through lstm_axi, not these vectors",
     ),
-    Exemption(module="delay|ram|queue", what="rst|read_i", reason="tied to a constant wherever it has no use"),
+    Exemption(module="delay|ram|rom|queue", what="rst|read|move", reason="tied to a constant wherever it has no use"),
     Exemption(
         module="lstm_axi|lstm_host|lstm_registers",
         what="constants?(_.*)?|words(_.*)?|pieces(_.*)?|memory_(words|pieces)",
@@ -139,6 +140,22 @@ def engine_runs(folder: Path) -> Iterator[Counts]:
                 yield from covered(b.design, jobs, streams, folder)
 
 
+TURNING: list[tuple[CellPlan, int, dict[str, int], int]] = [
+    (plain_plan(3, 5), 7, DEEP, 4),
+    (plain_plan(1, 2), 30, {**SHALLOW, "OutElements": 2}, 16),
+]
+
+
+def turn_runs(folder: Path) -> Iterator[Counts]:
+    """Engines in which sequences take turns, in turn and in any order."""
+    for cell, multipliers, pipeline, contexts in TURNING:
+        for kind in (RANDOM, RAILS):
+            with bench(cell, multipliers, pipeline, kind=kind, contexts=contexts) as b:
+                lengths = [[4, 1, 2] if context % 2 else [5] for context in range(contexts)]
+                jobs = [b.turns(lengths, kind), b.turns(lengths, kind, shuffled=True)]
+                yield from covered(b.design, jobs, STREAMS, folder)
+
+
 def head_plan(spec: LSTMSpec, classes: int) -> Plan:
     """A model with a linear head."""
     plan = plain_plans(spec)
@@ -148,10 +165,11 @@ def head_plan(spec: LSTMSpec, classes: int) -> Plan:
 HEAD = LinearPlan(
     input_size=4, output_size=3, x_width=16, x_frac=15, w_width=8, w_frac=6, b_width=22, y_width=12, y_frac=9
 )
-BOTH, REVERSE, DEEPER = (
+BOTH, REVERSE, DEEPER, STACKED = (
     LSTMSpec(3, 4, num_layers=2, direction="bidirectional"),
     LSTMSpec(1, 2, direction="reverse"),
     LSTMSpec(3, 4, num_layers=3),
+    LSTMSpec(2, 3, num_layers=2),
 )
 MODELS = [
     (BOTH, plain_plans(BOTH), Options(multipliers=5, max_steps=9)),
@@ -162,6 +180,7 @@ MODELS = [
         Options(multipliers=17, max_steps=9, pipeline=PIPELINES["middle"], output="class"),
     ),
     (REVERSE, head_plan(REVERSE, 3), Options(multipliers=5, max_steps=9, output="scores")),
+    (STACKED, head_plan(STACKED, 3), Options(multipliers=5, output="class", interleave=2)),
 ]
 
 
@@ -172,8 +191,17 @@ def model_runs(folder: Path) -> Iterator[Counts]:
         for kind in (RANDOM, RAILS):
             with stack_bench(spec, options, plan=plan, kind=kind) as b:
                 jobs = [b.sequences([9, 1, 4, 12, 2, 3], kind), b.sequences([5, 5], kind)]
+                if options.interleave > 1:
+                    jobs = [in_turn(b.sequences([steps] * options.interleave, kind)) for steps in (5, 1, 9)]
                 streams = [Stimulus(), hesitating, Stimulus(keep=True, ready_duty=0.05, seed=2)]
                 yield from covered(b.design, jobs, [*streams, SHORT] if spec.input_size > 1 else streams, folder)
+
+
+def in_turn(job: Job) -> Job:
+    """Each of its sequences, which are equally long, in a context of its own."""
+    contexts = tuple(range(len(job.lengths)))
+    h0, c0 = (np.stack([state] * len(contexts)) for state in (job.h0, job.c0))
+    return replace(job, h0=h0, c0=c0, order=contexts * job.lengths[0], contexts=contexts)
 
 
 def covered(design: Design, jobs: list[Job], streams: Iterable[Stimulus], folder: Path) -> Iterator[Counts]:
@@ -203,7 +231,7 @@ def bus_runs(folder: Path) -> Iterator[Counts]:
 
 @pytest.mark.nightly
 def test_coverage_of_engines_models_and_buses(tmp_path: Path) -> None:
-    points = merge(itertools.chain(engine_runs(tmp_path), model_runs(tmp_path), bus_runs(tmp_path)))
+    points = merge(itertools.chain(*(runs(tmp_path) for runs in (engine_runs, turn_runs, model_runs, bus_runs))))
     rows = by_module(points, EXEMPTIONS)
     print()
     print(markdown(rows))

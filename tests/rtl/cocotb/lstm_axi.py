@@ -115,6 +115,26 @@ async def misaligned_and_partial_accesses_answer_an_error(dut) -> None:
 
 
 @cocotb.test()
+async def answers_wait_until_they_are_taken(dut) -> None:
+    bench = await Bench.started(dut)
+    answers: list[object] = []
+    for channel, valid, ask in (
+        (bench.master.write_if.b_channel, dut.s_axil_bvalid, lambda: bench.write("CONTROL", KEEP)),
+        (bench.master.read_if.r_channel, dut.s_axil_rvalid, lambda: bench.get("CONTROL")),
+    ):
+        channel.pause = True
+        asked = cocotb.start_soon(ask())
+        while not int(valid.value):
+            await bench.clocks(1)
+        for _ in range(20):
+            await bench.clocks(1)
+            assert int(valid.value), "an answer was withdrawn"
+        channel.pause = False
+        answers.append(await asked)
+    assert answers == [AxiResp.OKAY, KEEP]
+
+
+@cocotb.test()
 async def sequences_pass_back_to_back(dut) -> None:
     """Whatever the streams hesitate; counters and flags tell what went through."""
     bench = await Bench.started(dut)
