@@ -54,6 +54,8 @@ module lstm #(
   parameter int SumStages = 1,     // registers after an adder: 0 or 1
   parameter bit WritableWeights = 1'b0,  // RAM for weights and biases, with the files as first contents; else ROM
   parameter int Contexts = 1,      // sequences that take turns, each with states of its own; a power of two
+  parameter int WeightSets = 1,    // of weights, biases and peephole weights; above 1, one for each context
+  parameter logic [Contexts-1:0] Keeps = '1,  // contexts that keep_i is for
   // Derived: leave them alone.
   localparam int Rows = 4 * HiddenSize,
   localparam int Banks = Multipliers > Rows ? Multipliers / Rows : 1,
@@ -90,6 +92,7 @@ module lstm #(
   output logic      [StateWidth-1:0]           state_data_o,     // MemoryStages + 2 clocks after the address
   // weights and biases: write while not busy
   input  wire logic                            weight_write_i,
+  input  wire logic [ContextWidth-1:0]         weight_context_i, // whose they are, with several WeightSets
   input  wire logic [2:0]                      weight_memory_i,  // 0: weights, 1: biases, 2: peepholes; 5, 6: those of the projection
   input  wire logic [31:0]                     weight_address_i, // {word, piece of 32 bits: 12 bits}
   input  wire logic [31:0]                     weight_data_i,
@@ -116,6 +119,9 @@ module lstm #(
 
   if (Contexts < 1 || 2 ** $clog2(Contexts) != Contexts || (Contexts > 1 && ProjSize > 0)) begin : g_check_contexts
     $error("Contexts must be a power of two, and 1 where there is a projection");
+  end
+  if (WeightSets < 1 || (WeightSets > 1 && 2 ** $clog2(WeightSets) != Contexts)) begin : g_check_sets
+    $error("WeightSets must be 1, or Contexts, or a number that Contexts is the next power of two of");
   end
 
   // x comes in through a register slice; a single context takes no bit of it
@@ -160,10 +166,12 @@ module lstm #(
   end
 
   logic weight_write_q;
+  logic [ContextWidth-1:0] weight_context_q;
   logic [2:0] weight_memory_q;
   logic [31:0] weight_address_q, weight_data_q;
   always_ff @(posedge clk) begin
     weight_write_q <= weight_write_i && !locked;
+    weight_context_q <= WeightSets > 1 ? weight_context_i : '0;
     weight_memory_q <= weight_memory_i;
     weight_address_q <= weight_address_i;
     weight_data_q <= weight_data_i;
@@ -192,7 +200,8 @@ module lstm #(
     .MemoryStages(MemoryStages),
     .SumStages(SumStages),
     .Ahead(Ahead),
-    .Contexts(Contexts)
+    .Contexts(Contexts),
+    .Keeps(Keeps)
   ) u_operands (
     .clk,
     .rst,
@@ -268,7 +277,8 @@ module lstm #(
     .ProductStages(ProductStages),
     .SumStages(SumStages),
     .WritableWeights(WritableWeights),
-    .Contexts(Contexts)
+    .Contexts(Contexts),
+    .WeightSets(WeightSets)
   ) u_cell (
     .clk,
     .rst,
@@ -297,6 +307,7 @@ module lstm #(
     .host_data_o(host_cells),
     .saturated_o(saturated),
     .weight_write_i(weight_write_q && weight_memory_q < 3'd3),
+    .weight_context_i(weight_context_q),
     .weight_memory_i(weight_memory_q[1:0]),
     .weight_address_i(weight_address_q),
     .weight_data_i(weight_data_q)

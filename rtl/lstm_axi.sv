@@ -65,6 +65,7 @@ module lstm_axi #(
   parameter int SumStages = 1,
   parameter bit WritableWeights = 1'b0,
   parameter int Contexts = 1,           // sequences that take turns, step by step, in forward layers; a power of two
+  parameter int Share = 0,              // cells in one engine: 0 none, 1 both directions of a layer
   parameter logic [31:0] Design = '0,  // told in a register, so that a driver knows which weights and formats it meets
   localparam int XBits = int'(XWidth[31:0]),
   localparam int HBits = int'(ProjSize > 0 ? ProjWidth[32*(Cells-1)+:32] : HWidth[32*(Cells-1)+:32]),
@@ -258,7 +259,7 @@ module lstm_axi #(
     .ProjAccFrac(ProjAccFrac), .ProjClip(ProjClip), .Files(Files),
     .InElements(InElements), .OutElements(OutElements), .LinkElements(LinkElements),
     .MemoryStages(MemoryStages), .OperandStages(OperandStages), .ProductStages(ProductStages), .SumStages(SumStages),
-    .WritableWeights(WritableWeights), .Contexts(Contexts)
+    .WritableWeights(WritableWeights), .Contexts(Contexts), .Share(Share)
   ) u_stack (
     .clk, .rst(core_reset),
     .s_axis_tdata(x), .s_axis_tvalid(x_valid), .s_axis_tlast(x_last), .s_axis_tid(x_id), .s_axis_tready(x_ready),

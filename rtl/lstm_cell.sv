@@ -41,6 +41,7 @@ module lstm_cell #(
   parameter int SumStages = 1,
   parameter bit WritableWeights = 1'b0,
   parameter int Contexts = 1,     // sequences that take turns; a power of two
+  parameter int WeightSets = 1,   // of weights and biases; above 1, one for each context
   // Derived: leave them alone.
   localparam int Rows = 4 * HiddenSize,
   localparam int ColumnsPerCycle = Multipliers > Rows ? Multipliers / Rows : 1,
@@ -81,11 +82,13 @@ module lstm_cell #(
   output logic      [2:0]                 saturated_o,        // z, c, h
   // Weights and biases, for the host likewise.
   input  wire logic                       weight_write_i,
+  input  wire logic [ContextWidth-1:0]    weight_context_i,
   input  wire logic [1:0]                 weight_memory_i,    // 0: weights, 1: biases, 2: peepholes
   input  wire logic [31:0]                weight_address_i,   // {word, piece of 32 bits}
   input  wire logic [31:0]                weight_data_i
 );
   localparam int Columns = InputSize + OutputSize;
+  localparam int SetWidth = WeightSets > 1 ? $clog2(WeightSets) : 1;
   localparam int Lanes = Multipliers < Rows ? Multipliers : Rows;
   localparam int Words = ColumnsPerCycle > 1 ? (Columns + ColumnsPerCycle - 1) / ColumnsPerCycle
                                              : (Rows * Columns + Lanes - 1) / Lanes;
@@ -171,18 +174,21 @@ module lstm_cell #(
     .OperandStages(OperandStages),
     .ProductStages(ProductStages),
     .SumStages(SumStages),
-    .WritableWeights(WritableWeights)
+    .WritableWeights(WritableWeights),
+    .WeightSets(WeightSets)
   ) u_mac (
     .clk,
     .rst,
     .issue_i(issue),
     .word_i(word),
     .base_i(base),
+    .set_i(operand_context_i[SetWidth-1:0]),
     .fresh_i(fresh),
     .front_i(operand_front_i),
     .next_i(operand_next_i),
     .sums_o(sums),
     .weight_write_i(weight_write_i && weight_memory_i == 2'd0),
+    .weight_set_i(weight_context_i[SetWidth-1:0]),
     .weight_address_i,
     .weight_data_i
   );
@@ -288,7 +294,8 @@ module lstm_cell #(
       .ProductStages(ProductStages),
       .SumStages(SumStages),
       .WritableWeights(WritableWeights),
-      .Contexts(Contexts)
+      .Contexts(Contexts),
+      .WeightSets(WeightSets)
     ) u_pointwise (
       .clk,
       .rst,
@@ -305,6 +312,7 @@ module lstm_cell #(
       .host_data_o(host_data_o[i*CellWidth+:CellWidth]),
       .bias_write_i(weight_write_i && weight_memory_i == 2'd1),
       .peephole_write_i(weight_write_i && weight_memory_i == 2'd2),
+      .bias_context_i(weight_context_i),
       .bias_address_i(weight_address_i),
       .bias_data_i(weight_data_i),
       .h_valid_o(h_present_o[i]),

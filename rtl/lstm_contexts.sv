@@ -7,6 +7,7 @@
 module lstm_contexts #(
   parameter int Contexts = 2,    // a power of two
   parameter int StepsWidth = 4,  // of the count of steps under way
+  parameter logic [Contexts-1:0] Keeps = '1,  // contexts that keep_i is for
   localparam int ContextWidth = $clog2(Contexts)
 ) (
   input  wire logic                    clk,
@@ -33,7 +34,7 @@ module lstm_contexts #(
   assign under_way = steps_i + StepsWidth'(fetched_i) - StepsWidth'(written_i);
   assign at = fetched_i || between_i ? next_i : context_o;
   assign behind_next = behind[int'(at)*StepsWidth+:StepsWidth];
-  assign initial_next = fetched_i || between_i ? first[at] && !(keep_i && have_state[at]) : initial_o;
+  assign initial_next = fetched_i || between_i ? first[at] && !(keep_i && Keeps[at] && have_state[at]) : initial_o;
   always_comb begin
     first = first_o;
     have_state = have_state_q;

@@ -19,6 +19,8 @@ module lstm_mac #(
   parameter int ProductStages = 3,
   parameter int SumStages = 1,
   parameter bit WritableWeights = 1'b0,
+  parameter int WeightSets = 1,  // of weights; above 1, one for each context
+  localparam int SetWidth = WeightSets > 1 ? $clog2(WeightSets) : 1,
   localparam int WordWidth = Words > 1 ? $clog2(Words) : 1,
   localparam int BaseWidth = $clog2(Rows + 1)
 ) (
@@ -27,12 +29,14 @@ module lstm_mac #(
   input  wire logic                                    issue_i,
   input  wire logic [WordWidth-1:0]                    word_i,   // another one a clock after issue_i
   input  wire logic [BaseWidth-1:0]                    base_i,
+  input  wire logic [SetWidth-1:0]                     set_i,
   input  wire logic [1:0]                              fresh_i,
   input  wire logic [ColumnsPerCycle*OperandWidth-1:0] front_i,  // operand of the column at hand
   input  wire logic [ColumnsPerCycle*OperandWidth-1:0] next_i,   // of the one after it, where a word straddles two
   output logic      [Lanes*AccWidth-1:0]               sums_o,
   // Weights, for the host while no step is under way.
   input  wire logic                                    weight_write_i,
+  input  wire logic [SetWidth-1:0]                     weight_set_i,
   input  wire logic [31:0]                             weight_address_i,  // {word, piece}
   input  wire logic [31:0]                             weight_data_i
 );
@@ -44,20 +48,28 @@ module lstm_mac #(
   localparam int OperandsWidth = ColumnsPerCycle * OperandWidth;
   localparam int SumDelay = MemoryStages + OperandStages + ProductStages + (SumStages > 0 ? $clog2(ColumnsPerCycle) : 0);
 
-  // A word is read once, in the first clock in which it stands there: after the issue of the one before, or a reset; and
-  // again after the host has written.
+  // Sets of weights follow each other, all but the last filled up to a power of two. A word is read once, in the first clock
+  // in which its number and its set stand there: after the issue of the one before, or a reset; and again after the host has
+  // written.
+  localparam int AddressWidth = WordWidth + $clog2(WeightSets);
   logic [Lanes*ColumnsPerCycle*WeightWidth-1:0] weights;
+  logic [AddressWidth-1:0] address;
+  logic [31:0] write_address;
+  logic [SetWidth-1:0] set_q;
   logic renew_q, read_q;
+  assign address = AddressWidth'({set_i, word_i});
+  assign write_address = weight_address_i | (WeightSets > 1 ? 32'(weight_set_i) << (WordWidth + 12) : '0);
   always_ff @(posedge clk) begin
     renew_q <= rst || weight_write_i;
     read_q <= issue_i || renew_q;
+    set_q <= set_i;
   end
   rom #(
-    .Width(Lanes * ColumnsPerCycle * WeightWidth), .Depth(Words), .Latency(MemoryStages), .File(WeightFile),
-    .Writable(WritableWeights)
+    .Width(Lanes * ColumnsPerCycle * WeightWidth), .Depth((WeightSets - 1) * 2 ** WordWidth + Words),
+    .Latency(MemoryStages), .File(WeightFile), .Writable(WritableWeights)
   ) u_weights (
-    .clk, .read_i(read_q), .address_i(word_i), .data_o(weights),
-    .write_i(weight_write_i), .write_address_i(weight_address_i), .write_data_i(weight_data_i)
+    .clk, .read_i(read_q || (WeightSets > 1 && set_i != set_q)), .address_i(address), .data_o(weights),
+    .write_i(weight_write_i), .write_address_i(write_address), .write_data_i(weight_data_i)
   );
 
   logic [Groups*OperandsWidth-1:0] fronts;

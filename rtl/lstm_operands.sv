@@ -20,6 +20,7 @@ module lstm_operands #(
   parameter int SumStages = 1,
   parameter int Ahead = 6,     // operands fetched and not yet taken; MemoryStages + SumStages + 3 give one per clock
   parameter int Contexts = 1,  // sequences that take turns; a power of two
+  parameter logic [Contexts-1:0] Keeps = '1,  // contexts that keep_i is for
   localparam int ContextWidth = Contexts > 1 ? $clog2(Contexts) : 1,
   localparam int Groups = (HiddenSize + Units - 1) / Units,
   localparam int GroupWidth = Groups > 1 ? $clog2(Groups) : 1,
@@ -214,7 +215,7 @@ module lstm_operands #(
       end
     end
   end else begin : g_contexts
-    lstm_contexts #(.Contexts(Contexts), .StepsWidth(StepsWidth)) u_contexts (
+    lstm_contexts #(.Contexts(Contexts), .StepsWidth(StepsWidth), .Keeps(Keeps)) u_contexts (
       .clk,
       .rst,
       .keep_i,

@@ -37,6 +37,7 @@ module lstm_pointwise #(
   parameter int SumStages = 1,
   parameter bit WritableWeights = 1'b0,
   parameter int Contexts = 1,     // a power of two
+  parameter int WeightSets = 1,   // of biases and peephole weights; above 1, one for each context
   localparam int ContextWidth = Contexts > 1 ? $clog2(Contexts) : 1,
   localparam int Groups = (HiddenSize + Stride - 1) / Stride,
   localparam int GroupWidth = Groups > 1 ? $clog2(Groups) : 1
@@ -58,6 +59,7 @@ module lstm_pointwise #(
   // Biases and peephole weights, for the host likewise.
   input  wire logic                  bias_write_i,
   input  wire logic                  peephole_write_i,
+  input  wire logic [ContextWidth-1:0] bias_context_i,
   input  wire logic [31:0]           bias_address_i,  // {unit, piece}
   input  wire logic [31:0]           bias_data_i,
   output logic                       h_valid_o,
@@ -101,11 +103,18 @@ module lstm_pointwise #(
   logic [UnitWidth-1:0] unit;
   logic [4*BiasWidth-1:0] bias_read, bias;
   assign unit = UnitWidth'(int'(group_i) * Stride + First);  // beyond the last, nothing comes of it
+  // Sets of them follow each other, all but the last filled up to a power of two.
+  localparam int BiasDepth = (WeightSets - 1) * 2 ** UnitWidth + Units;
+  localparam int BiasAddressWidth = UnitWidth + $clog2(WeightSets);
+  logic [BiasAddressWidth-1:0] bias_address;
+  logic [31:0] write_address;
+  assign bias_address = BiasAddressWidth'({context_i, unit});
+  assign write_address = bias_address_i | (WeightSets > 1 ? 32'(bias_context_i) << (UnitWidth + 12) : '0);
   rom #(
-    .Width(4 * BiasWidth), .Depth(Units), .Latency(MemoryStages), .File(BiasFile), .Writable(WritableWeights)
+    .Width(4 * BiasWidth), .Depth(BiasDepth), .Latency(MemoryStages), .File(BiasFile), .Writable(WritableWeights)
   ) u_bias (
-    .clk, .read_i, .address_i(unit), .data_o(bias_read),
-    .write_i(bias_write_i), .write_address_i(bias_address_i), .write_data_i(bias_data_i)
+    .clk, .read_i, .address_i(bias_address), .data_o(bias_read),
+    .write_i(bias_write_i), .write_address_i(write_address), .write_data_i(bias_data_i)
   );
   delay #(.Width(4 * BiasWidth), .Stages(2 * SumStages)) u_bias_q (.clk, .rst(1'b0), .data_i(bias_read), .data_o(bias));
 
@@ -116,10 +125,10 @@ module lstm_pointwise #(
   assign unused_peepholes = &{1'b0, peepholes, cell_early};
   if (Peepholes != 0) begin : g_peepholes
     rom #(
-      .Width(3 * PeepholeWidth), .Depth(Units), .Latency(MemoryStages), .File(PeepholeFile), .Writable(WritableWeights)
+      .Width(3 * PeepholeWidth), .Depth(BiasDepth), .Latency(MemoryStages), .File(PeepholeFile), .Writable(WritableWeights)
     ) u_weights (
-      .clk, .read_i, .address_i(unit), .data_o(peepholes),
-      .write_i(peephole_write_i), .write_address_i(bias_address_i), .write_data_i(bias_data_i)
+      .clk, .read_i, .address_i(bias_address), .data_o(peepholes),
+      .write_i(peephole_write_i), .write_address_i(write_address), .write_data_i(bias_data_i)
     );
   end else begin : g_no_peepholes
     logic unused_write;

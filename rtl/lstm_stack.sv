@@ -67,6 +67,7 @@ module lstm_stack #(
   parameter int SumStages = 1,
   parameter bit WritableWeights = 1'b0,  // RAM for weights and biases, with the files as first contents; else ROM
   parameter int Contexts = 1,      // sequences that take turns, step by step, in forward layers; a power of two
+  parameter int Share = 0,         // cells in one engine, which take turns: 0 none, 1 both directions of a layer
   localparam int InWidth = InElements * int'(XWidth[31:0]),
   localparam int OutputSize = ProjSize > 0 ? ProjSize : HiddenSize,  // of a cell
   localparam logic [32*Cells-1:0] OutBits = ProjSize > 0 ? ProjWidth : HWidth,
@@ -126,6 +127,9 @@ module lstm_stack #(
   if (Contexts > 1 && Direction != 0) begin : g_check_contexts
     $error("several Contexts take turns in forward layers alone: a reverse one reads whole sequences");
   end
+  if (Share < 0 || Share > 1 || (Share == 1 && (Direction != 2 || ProjSize > 0))) begin : g_check_share
+    $error("Share must be 0, or 1 where there are both directions and no projection");
+  end
   if (Head != 0 && OutElements != 1) begin : g_check_head
     $error("a head takes one element per beat: OutElements must be 1");
   end
@@ -162,6 +166,8 @@ module lstm_stack #(
   logic [32*Cells-1:0] cell_state;
   for (genvar layer = 0; layer < Layers; layer++) begin : g_layer
     localparam int First = layer * Directions;
+    localparam int Engines = Share == 1 ? 1 : Directions;
+    localparam int Turns = Directions / Engines;  // cells of an engine
     localparam int Size = layer == 0 ? InputSize : Directions * OutputSize;
     localparam int XElements = layer == 0 ? InElements : LinkElements;
     localparam int YElements = layer == Layers - 1 ? OutElements : LinkElements;
@@ -186,15 +192,22 @@ module lstm_stack #(
       end
     end
 
-    logic [Directions*XElements*XBits-1:0] x_data;
-    logic [Directions*YElements*YBits-1:0] y_data;
-    logic [Directions-1:0] x_last, x_valid, x_ready, y_last, y_valid, y_ready;
-    logic [Directions*ContextWidth-1:0] y_id;
-    for (genvar direction = 0; direction < Directions; direction++) begin : g_direction
+    logic [Engines*XElements*XBits-1:0] x_data;
+    logic [Engines*YElements*YBits-1:0] y_data;
+    logic [Engines-1:0] x_last, x_valid, x_ready, y_last, y_valid, y_ready;
+    logic [ContextWidth-1:0] x_id;
+    logic [Engines*ContextWidth-1:0] y_id;
+    for (genvar direction = 0; direction < Engines; direction++) begin : g_direction
       localparam int Cell = First + direction;
       localparam bit Reverse = Direction == 1 || direction == 1;
+      localparam Name = Turns > 1 ? "_in_turn" : Reverse ? "_reverse" : "_forward";
+      logic [ContextWidth-1:0] state_context, weight_context;
+      assign state_context = Turns > 1 ? ContextWidth'(int'(state_cell_i) % Turns) : state_context_i;
+      assign weight_context = ContextWidth'(int'(weight_cell_i) % Turns);
       localparam int StateWidth = int'(OutBits[32*Cell+:32] > CellWidth[32*Cell+:32] ? OutBits[32*Cell+:32] : CellWidth[32*Cell+:32]);
       logic [StateWidth-1:0] state;
+      logic [2:0] saturated;
+      logic busy, done, error;
       lstm #(
         .InputSize(Size),
         .HiddenSize(HiddenSize),
@@ -216,15 +229,15 @@ module lstm_stack #(
         .CellFrac(int'(CellFrac[32*Cell+:32])),
         .TableBits(int'(TableBits[32*Cell+:32])),
         .SlopeWidth(int'(SlopeWidth[32*Cell+:32])),
-        .WeightFile({Files, "l", 8'(48 + layer), Reverse ? "_reverse" : "_forward", "_weight.hex"}),
-        .BiasFile({Files, "l", 8'(48 + layer), Reverse ? "_reverse" : "_forward", "_bias.hex"}),
-        .SigmoidFile({Files, "l", 8'(48 + layer), Reverse ? "_reverse" : "_forward", "_sigmoid.hex"}),
-        .TanhFile({Files, "l", 8'(48 + layer), Reverse ? "_reverse" : "_forward", "_tanh.hex"}),
-        .OutputFile({Files, "l", 8'(48 + layer), Reverse ? "_reverse" : "_forward", "_output.hex"}),
+        .WeightFile({Files, "l", 8'(48 + layer), Name, "_weight.hex"}),
+        .BiasFile({Files, "l", 8'(48 + layer), Name, "_bias.hex"}),
+        .SigmoidFile({Files, "l", 8'(48 + layer), Name, "_sigmoid.hex"}),
+        .TanhFile({Files, "l", 8'(48 + layer), Name, "_tanh.hex"}),
+        .OutputFile({Files, "l", 8'(48 + layer), Name, "_output.hex"}),
         .Peepholes(int'(Peepholes[32*Cell+:32])),
         .PeepholeWidth(int'(PeepholeWidth[32*Cell+:32])),
         .PeepholeFrac(int'($signed(PeepholeFrac[32*Cell+:32]))),
-        .PeepholeFile({Files, "l", 8'(48 + layer), Reverse ? "_reverse" : "_forward", "_peephole.hex"}),
+        .PeepholeFile({Files, "l", 8'(48 + layer), Name, "_peephole.hex"}),
         .GateClip(GateClip[32*Cell]),
         .CellClip(int'(CellClip[32*Cell+:32])),
         .ProjSize(ProjSize),
@@ -236,8 +249,8 @@ module lstm_stack #(
         .ProjAccWidth(int'(ProjAccWidth[32*Cell+:32])),
         .ProjAccFrac(int'($signed(ProjAccFrac[32*Cell+:32]))),
         .ProjClip(int'(ProjClip[32*Cell+:32])),
-        .ProjWeightFile({Files, "l", 8'(48 + layer), Reverse ? "_reverse" : "_forward", "_projection_weight.hex"}),
-        .ProjBiasFile({Files, "l", 8'(48 + layer), Reverse ? "_reverse" : "_forward", "_projection_bias.hex"}),
+        .ProjWeightFile({Files, "l", 8'(48 + layer), Name, "_projection_weight.hex"}),
+        .ProjBiasFile({Files, "l", 8'(48 + layer), Name, "_projection_bias.hex"}),
         .InElements(XElements),
         .OutElements(YElements),
         .MemoryStages(MemoryStages),
@@ -245,14 +258,16 @@ module lstm_stack #(
         .ProductStages(ProductStages),
         .SumStages(SumStages),
         .WritableWeights(WritableWeights),
-        .Contexts(Contexts)
+        .Contexts(Turns * Contexts),
+        .WeightSets(Turns),
+        .Keeps(Turns > 1 ? (Turns * Contexts)'(1) : '1)
       ) u_lstm (
         .clk,
         .rst,
         .s_axis_tdata(x_data[direction*XElements*XBits+:XElements*XBits]),
         .s_axis_tvalid(x_valid[direction]),
         .s_axis_tlast(x_last[direction]),
-        .s_axis_tid(link_id[layer*ContextWidth+:ContextWidth]),
+        .s_axis_tid(x_id),
         .s_axis_tready(x_ready[direction]),
         .m_axis_tdata(y_data[direction*YElements*YBits+:YElements*YBits]),
         .m_axis_tvalid(y_valid[direction]),
@@ -260,28 +275,64 @@ module lstm_stack #(
         .m_axis_tid(y_id[direction*ContextWidth+:ContextWidth]),
         .m_axis_tready(y_ready[direction]),
         .state_address_i,
-        .state_context_i,
+        .state_context_i(state_context),
         .state_select_i,
-        .state_write_i(state_write_i && (Cells == 1 || (int'(state_cell_i) == Cell && !busy_o))),
+        .state_write_i(state_write_i && (Cells == 1 || (int'(state_cell_i) / Turns == Cell / Turns && !busy_o))),
         .state_data_i(state_data_i[StateWidth-1:0]),
         .state_data_o(state),
-        .weight_write_i(weight_write_i && weight_memory_i != 3'd3 && weight_memory_i != 3'd4 && (Cells == 1 || (int'(weight_cell_i) == Cell && !busy_o))),
+        .weight_write_i(weight_write_i && weight_memory_i != 3'd3 && weight_memory_i != 3'd4 && (Cells == 1 || (int'(weight_cell_i) / Turns == Cell / Turns && !busy_o))),
+        .weight_context_i(weight_context),
         .weight_memory_i,
         .weight_address_i,
         .weight_data_i,
         .keep_i(keep_i && !Reverse),
-        .busy_o(cell_busy[Cell]),
-        .done_o(cell_done[Cell]),
+        .busy_o(busy),
+        .done_o(done),
         .clear_i,
-        .saturated_o(saturated_o[3*Cell+:3]),
-        .protocol_error_o(cell_error[Cell])
+        .saturated_o(saturated),
+        .protocol_error_o(error)
       );
-      assign cell_state[32*Cell+:32] = 32'($signed(state));
+      assign {cell_busy[Cell+:Turns], cell_done[Cell+:Turns], cell_error[Cell+:Turns]} = {{Turns{busy}}, {Turns{done}}, {Turns{error}}};
+      assign saturated_o[3*Cell+:3*Turns] = {Turns{saturated}};
+      assign cell_state[32*Cell+:32*Turns] = {Turns{32'($signed(state))}};
     end
 
-    if (Directions == 2) begin : g_both
+    if (Turns > 1) begin : g_turns
+      assign link_id[(layer+1)*ContextWidth+:ContextWidth] = '0;
+      direction_turns #(
+        .XWidth(XElements * XBits),
+        .XBeats((Size + XElements - 1) / XElements),
+        .YWidth(YElements * YBits),
+        .YBeats(OutputSize / YElements),
+        .MaxSteps(MaxSteps),
+        .MemoryStages(MemoryStages)
+      ) u_turns (
+        .clk,
+        .rst,
+        .s_data_i(x),
+        .s_last_i(link_last[layer]),
+        .s_valid_i(link_valid[layer]),
+        .s_ready_o(link_ready[layer]),
+        .x_data_o(x_data),
+        .x_last_o(x_last),
+        .x_id_o(x_id),
+        .x_valid_o(x_valid),
+        .x_ready_i(x_ready),
+        .y_data_i(y_data),
+        .y_last_i(y_last),
+        .y_id_i(y_id),
+        .y_valid_i(y_valid),
+        .y_ready_o(y_ready),
+        .m_data_o(y),
+        .m_last_o(link_last[layer+1]),
+        .m_valid_o(link_valid[layer+1]),
+        .m_ready_i(link_ready[layer+1]),
+        .busy_o(layer_busy[layer])
+      );
+    end else if (Directions == 2) begin : g_both
       logic fork_busy, join_busy, unused_last, unused_id;
       assign unused_id = ^y_id;
+      assign x_id = '0;
       assign link_id[(layer+1)*ContextWidth+:ContextWidth] = '0;
       direction_fork #(
         .Width(XElements * XBits),
@@ -320,6 +371,7 @@ module lstm_stack #(
       assign layer_busy[layer] = fork_busy || join_busy;
     end else begin : g_one
       assign {x_data, x_last, x_valid} = {x, link_last[layer], link_valid[layer]};
+      assign x_id = link_id[layer*ContextWidth+:ContextWidth];
       assign link_ready[layer] = x_ready;
       assign {y, link_last[layer+1], link_valid[layer+1]} = {y_data, y_last, y_valid};
       assign y_ready = link_ready[layer+1];
@@ -372,43 +424,33 @@ module lstm_stack #(
     .weight_data_i
   );
 
-  // Status: a single forward layer answers for itself.
-  if (Cells == 1 && Direction == 0 && !LastOnly && Head == 0) begin : g_bare
-    logic unused_flags;
-    assign unused_flags = &{1'b0, state_cell_i, weight_cell_i, state_data_i, in_busy, in_short, in_long, layer_busy, out_busy, score_saturated};
-    assign busy_o = cell_busy;
-    assign done_o = cell_done;
-    assign protocol_error_o = cell_error;
-    assign overflow_o = 1'b0;
-    assign head_saturated_o = 1'b0;
-    assign state_data_o = cell_state;
-  end else begin : g_combined
-    localparam int ReadStages = MemoryStages + 2;
-    logic active, short_q;
-    logic [CellBits-1:0] read_cell;
-    logic unused_flags;
-    assign unused_flags = &{1'b0, cell_done, state_data_i};
-    assign active = in_busy || cell_busy != '0 || layer_busy != '0 || out_busy;
-    assign protocol_error_o = short_q || cell_error != '0;
-    always_ff @(posedge clk) begin
-      if (rst) begin
-        busy_o <= 1'b0;
-        done_o <= 1'b0;
-        short_q <= 1'b0;
-        overflow_o <= 1'b0;
-        head_saturated_o <= 1'b0;
-      end else begin
-        busy_o <= active;
-        done_o <= busy_o && !active;
-        short_q <= (short_q && !clear_i) || in_short || ((state_write_i || weight_write_i) && busy_o);
-        overflow_o <= (overflow_o && !clear_i) || in_long;
-        head_saturated_o <= (head_saturated_o && !clear_i) || score_saturated;
-      end
-    end
-    delay #(.Width(CellBits), .Stages(ReadStages)) u_read_cell (
-      .clk, .rst(1'b0), .data_i(state_cell_i), .data_o(read_cell)
-    );
-    always_ff @(posedge clk) state_data_o <= cell_state[32*int'(read_cell)+:32];
-  end
+  stack_status #(
+    .Cells(Cells),
+    .Bare(Cells == 1 && Direction == 0 && !LastOnly && Head == 0),
+    .MemoryStages(MemoryStages)
+  ) u_status (
+    .clk,
+    .rst,
+    .clear_i,
+    .cell_busy_i(cell_busy),
+    .cell_done_i(cell_done),
+    .cell_error_i(cell_error),
+    .cell_state_i(cell_state),
+    .buffers_busy_i(in_busy || layer_busy != '0 || out_busy),
+    .short_i(in_short),
+    .long_i(in_long),
+    .score_saturated_i(score_saturated),
+    .write_i(state_write_i || weight_write_i),
+    .state_cell_i,
+    .state_data_o,
+    .busy_o,
+    .done_o,
+    .protocol_error_o,
+    .overflow_o,
+    .head_saturated_o
+  );
+
+  logic unused_numbers;
+  assign unused_numbers = ^{state_cell_i, weight_cell_i, state_data_i, link_id};
 endmodule
 `default_nettype wire

@@ -1,14 +1,17 @@
 // Turns a sequence's order of steps around: its last MaxSteps steps, from the last to the first.
 //
-// With MaxSteps 1 this is the last step alone. Beats within a step keep their order. Two sequences fit: one is written
-// while the other is read. A sequence comes out MemoryStages + 5 clocks after its last beat at the earliest.
+// With Both, each of them comes after the one that is as far from the beginning: first, last, second, last but one, …; no
+// sequence may be longer than MaxSteps then. With MaxSteps 1 this is the last step alone. Beats within a step keep their
+// order. Two sequences fit: one is written while the other is read. A sequence comes out MemoryStages + 5 clocks after its last beat at the earliest.
 // Throughput: one beat per clock, and two clocks between sequences.
 `default_nettype none
 module sequence_reverser #(
   parameter int Width = 16,
   parameter int Beats = 64,  // per step
   parameter int MaxSteps = 64,
-  parameter int MemoryStages = 2
+  parameter bit Both = 1'b0,
+  parameter int MemoryStages = 2,
+  localparam int OutWidth = Both ? Width + 1 : Width
 ) (
   input  wire logic             clk,
   input  wire logic             rst,
@@ -16,8 +19,8 @@ module sequence_reverser #(
   input  wire logic             s_last_i,
   input  wire logic             s_valid_i,
   output logic                  s_ready_o,
-  output logic      [Width-1:0] m_data_o,
-  output logic                  m_last_o,
+  output logic   [OutWidth-1:0] m_data_o,  // with Both, above the data: 0 in order, 1 from the last on
+  output logic                  m_last_o,  // with Both, of either order
   output logic                  m_valid_o,
   input  wire logic             m_ready_i,
   output logic                  busy_o
@@ -53,10 +56,13 @@ module sequence_reverser #(
   logic [BeatWidth-1:0] read_beat_q;
   logic [CountWidth-1:0] left_q;                  // steps to read
   logic [AheadWidth-1:0] ahead_q;
-  logic one_left, pop;
+  logic one_left, pop, fetch_last;
+  logic turn;  // the step that is read is one from the last on
+  logic [AddressWidth-1:0] read_begin, read_after;  // in a sequence, and after a step
   assign fetch = active_q && ahead_q != AheadWidth'(Ahead);
   assign one_left = left_q == CountWidth'(1);
-  assign fetch_end = fetch && read_end_q && one_left;
+  assign fetch_last = fetch && read_end_q && one_left;
+  assign fetch_end = fetch_last && turn;
   assign read_next = read_base_q == '0 ? LAST_BASE : read_base_q - AddressWidth'(Beats);
   assign pop = m_valid_o && m_ready_i;
   assign release_half = {fetch_end && read_half_q, fetch_end && !read_half_q};
@@ -111,15 +117,15 @@ module sequence_reverser #(
   end
   always_ff @(posedge clk) begin
     if (!active_q) begin
-      read_q <= last_base_q[read_half_q*AddressWidth+:AddressWidth];
+      read_q <= read_begin;
       read_base_q <= last_base_q[read_half_q*AddressWidth+:AddressWidth];
       left_q <= last_steps_q[read_half_q*CountWidth+:CountWidth];
       read_beat_q <= '0;
       read_end_q <= Beats == 1;
     end else if (fetch && read_end_q) begin
-      read_q <= read_next;
-      read_base_q <= read_next;
-      left_q <= left_q - CountWidth'(1);
+      read_q <= read_after;
+      if (turn) read_base_q <= read_next;
+      if (turn) left_q <= left_q - CountWidth'(1);
       read_beat_q <= '0;
       read_end_q <= Beats == 1;
     end else if (fetch) begin
@@ -129,10 +135,27 @@ module sequence_reverser #(
     end
   end
 
+  if (Both) begin : g_both
+    logic turn_q;
+    logic [AddressWidth-1:0] in_order_q;  // where the next step in order begins
+    always_ff @(posedge clk) begin
+      if (!active_q) turn_q <= 1'b0;
+      else if (fetch && read_end_q) turn_q <= !turn_q;
+      if (fetch && !turn_q) in_order_q <= read_q + AddressWidth'(1);
+    end
+    assign turn = turn_q;
+    assign read_begin = '0;
+    assign read_after = turn_q ? in_order_q : read_base_q;
+  end else begin : g_around
+    assign turn = 1'b1;
+    assign read_begin = last_base_q[read_half_q*AddressWidth+:AddressWidth];
+    assign read_after = read_next;
+  end
+
   logic [Width-1:0] read_data;
-  logic arrive, arrive_last, unused_second;
+  logic arrive, arrive_last, arrive_turn, unused_second;
   logic [1:0] unused_soon;
-  logic [Width:0] unused_next;
+  logic [OutWidth:0] unused_next;
   ram #(.Width(Width), .Depth(2 ** (AddressWidth + 1)), .Latency(MemoryStages)) u_memory (
     .clk,
     .write_i(take),
@@ -143,12 +166,13 @@ module sequence_reverser #(
     .read_data_o(read_data)
   );
   delay #(.Width(1), .Stages(MemoryStages)) u_arrive (.clk, .rst, .data_i(fetch), .data_o(arrive));
-  delay #(.Width(1), .Stages(MemoryStages)) u_last (.clk, .rst(1'b0), .data_i(fetch_end), .data_o(arrive_last));
-  queue #(.Width(Width + 1), .Depth(Ahead)) u_queue (
+  delay #(.Width(1), .Stages(MemoryStages)) u_last (.clk, .rst(1'b0), .data_i(fetch_last), .data_o(arrive_last));
+  delay #(.Width(1), .Stages(MemoryStages)) u_turn (.clk, .rst(1'b0), .data_i(turn), .data_o(arrive_turn));
+  queue #(.Width(OutWidth + 1), .Depth(Ahead)) u_queue (
     .clk,
     .rst,
     .push_i(arrive),
-    .data_i({arrive_last, read_data}),
+    .data_i({arrive_last, OutWidth'({arrive_turn, read_data})}),
     .pop_i(pop),
     .shift_i(pop),
     .valid_o({unused_second, m_valid_o}),

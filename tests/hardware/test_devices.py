@@ -67,4 +67,4 @@ def test_refused_before_anything_is_written(
 def test_what_fits_is_written(tmp_path: Path) -> None:
     lstm = LSTM(LSTMSpec(4, 8))
     exported = export(lstm, calibrate(lstm, X), tmp_path / "out", multipliers=4, device="lfe5u-25f")
-    require_predicted_fit(DEVICES["lfe5u-25f"], [(cell.name, cell.parameters) for cell in exported.cells])
+    require_predicted_fit(DEVICES["lfe5u-25f"], exported.engines)

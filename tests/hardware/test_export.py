@@ -28,7 +28,7 @@ def test_the_layout(tmp_path: Path) -> None:
     exported = export(SMALL, PLAN, tmp_path / "a" / "out", multipliers=8, name="vowels")
     manifest = json.loads((exported.folder / "manifest.json").read_text())
     assert list(manifest) == ["format", "name", "spec", "plan", "options", "stack", "cells", "sources", "sha256"]
-    assert (manifest["format"], manifest["name"]) == (3, "vowels")
+    assert (manifest["format"], manifest["name"]) == (4, "vowels")
     assert [cell["name"] for cell in manifest["cells"]] == ["l0", "l1"]
     cell = manifest["cells"][1]
     assert (cell["layer"], cell["direction"], cell["module"]) == (1, "forward", "lstm")

@@ -122,6 +122,19 @@ def test_the_test_bench_of_an_interleaved_design_passes(output: str, tmp_path: P
     assert "in 8 sequences" in done.stdout
 
 
+@pytest.mark.nightly
+@pytest.mark.parametrize("output", ["sequence", "last"])
+def test_the_test_bench_of_shared_directions_passes(output: str, tmp_path: Path, tools: Path) -> None:
+    """States of both cells of each engine are moved by the bus."""
+    design = DESIGNS["in_turn"]
+    exported = export(
+        design.lstm(), design.plan(), tmp_path / "out", multipliers=7, max_steps=3, output=output, share="directions"
+    )
+    done = make(exported.folder, "sim", tools)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "PASS" in done.stdout
+
+
 @pytest.mark.parametrize("name", sorted(DESIGNS))
 def test_the_top_module_has_no_warnings(name: str, tmp_path: Path, tools: Path) -> None:
     done = make(DESIGNS[name].export(tmp_path / "out").folder, "lint", tools)

@@ -106,7 +106,7 @@ def set_(*keys: Any, to: Any) -> Callable[[Manifest], None]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (set_("format", to=2), "has format 2; expected 3"),
+        (set_("format", to=3), "has format 3; expected 4"),
         (set_("name", to="a b"), "no SystemVerilog identifier"),
         (set_("spec", to=[]), "can't be used: the specification is a list"),
         (set_("spec", "hidden_size", to=6), "can't be used: the plan of cell l0"),

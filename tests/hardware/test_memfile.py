@@ -62,7 +62,7 @@ def test_weights_read_back_from_text(data: st.DataObject, inputs: int, hidden: i
     cell = data.draw(cell_plans(input_size=inputs, hidden_size=hidden, spec=data.draw(variants(inputs, hidden))))
     weights = cell_weights(np.random.default_rng(inputs), cell, RANDOM)
     lanes = data.draw(st.integers(1, cell.output_size))
-    files = cell_files(cell, weights, multipliers, lanes)
+    files = cell_files(cell, [weights], multipliers, lanes)
     again = read_weights(cell, files, multipliers, lanes)
     for name in ("w_ih", "w_hh", "b"):
         assert (getattr(again, name) == getattr(weights, name)).all()
@@ -115,7 +115,7 @@ def test_a_wrong_number_of_words_is_refused() -> None:
     from tests.fixed.test_cell import PLAIN
 
     weights = cell_weights(np.random.default_rng(0), PLAIN, RANDOM)
-    files = cell_files(PLAIN, weights, 16)
+    files = cell_files(PLAIN, [weights], 16)
     with pytest.raises(ExportError, match="a weight file holds 9 words; expected 10"):
         read_weights(PLAIN, files | {"WeightFile": files["WeightFile"].split("\n", 1)[1]}, 16)
     with pytest.raises(ExportError, match="a bias file holds 6 words; expected 5"):

@@ -41,6 +41,11 @@ def test_unknown_fields_are_refused() -> None:
         pipeline_of("wide")
 
 
+def test_only_what_can_be_shared_has_a_name() -> None:
+    with pytest.raises(ExportError, match="share is 'layer'; expected none, directions"):
+        Options(share="layer")
+
+
 @pytest.mark.parametrize("interleave", [0, 3, 128, True])
 def test_only_powers_of_two_take_turns(interleave: int) -> None:
     with pytest.raises(ExportError, match="interleave is"):

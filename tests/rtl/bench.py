@@ -159,7 +159,7 @@ def bench(
     weights = weights or cell_weights(generator, cell, kind)
     with tempfile.TemporaryDirectory() as scratch:
         files: dict[str, str] = {}
-        for parameter, text in cell_files(cell, weights, multipliers, projection_multipliers).items():
+        for parameter, text in cell_files(cell, [weights], multipliers, projection_multipliers).items():
             files[parameter] = f"{parameter}.hex"
             Path(scratch, files[parameter]).write_text(text)
         parameters = {**module_parameters(cell, multipliers), **pipeline, "Contexts": contexts}

@@ -33,7 +33,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("buses")
 
 
-@pytest.fixture(scope="module", params=sorted(DESIGNS))
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.nightly if name == "in_turn" else ()) for name in sorted(DESIGNS)],
+)
 def verdicts(request: pytest.FixtureRequest, folder: Path) -> Verdicts:
     return simulated(request.param, source_files(), folder)
 

@@ -23,8 +23,8 @@ from gatesmith.fixed.qformat import Codes
 from gatesmith.fixed.weights import CellWeights
 from gatesmith.hardware.emitted import emitted
 from gatesmith.hardware.export import source_files
-from gatesmith.hardware.manifest import exported_cells, memory_files, stack_parameters
-from gatesmith.hardware.memfile import cell_files, head_files
+from gatesmith.hardware.manifest import engine_files, exported_cells, memory_files, stack_parameters
+from gatesmith.hardware.memfile import head_files
 from gatesmith.hardware.options import HEAD_OUTPUTS, OUTPUTS, PIPELINES, Options, Pipeline
 from gatesmith.hardware.runner import Design, Job, JobResult, Stimulus, run_jobs
 from gatesmith.hardware.synthesize import TARGETS, map_design
@@ -91,7 +91,10 @@ class StackBench:
         found = run(self.spec, self.plan, self.weights, inputs)
         out = emitted(self.plan, self.options.output, self.head, found.y, inputs.lengths)
         last = [t == len(steps) - 1 for steps in out for t in range(len(steps))]
-        return np.concatenate(out), last, found.h_n[:, -1], found.c_n[:, -1], found.saturated.any(axis=1)
+        saturated = found.saturated.any(axis=1)
+        if self.options.share == "directions":  # cells of an engine have flags in common
+            saturated = np.repeat(saturated.reshape(-1, 2, 3).any(axis=1), 2, axis=0)
+        return np.concatenate(out), last, found.h_n[:, -1], found.c_n[:, -1], saturated
 
 
 @contextmanager
@@ -105,11 +108,8 @@ def stack_bench(
     cells = exported_cells(spec, plan, options)
     with tempfile.TemporaryDirectory() as scratch:
         Path(scratch, "weights").mkdir()
-        for cell, given_ in zip(cells, weights, strict=True):
-            for parameter, text in cell_files(
-                cell.plan, given_, options.multipliers, cell.parameters.get("ProjMultipliers", 1)
-            ).items():
-                Path(scratch, cell.files[parameter]).write_text(text)
+        for path, text in engine_files(cells, weights).items():
+            Path(scratch, path).write_text(text)
         head = None
         if plan.head and options.output in HEAD_OUTPUTS:
             head = LinearWeights(

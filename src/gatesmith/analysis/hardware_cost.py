@@ -27,16 +27,18 @@ NEEDED = (
 
 @dataclass(frozen=True, kw_only=True)
 class CellCycles:
-    """Clocks of one step of one cell.
+    """Clocks of one time step of one cell, or of several that take turns in one engine.
 
     Attributes:
+        cells: how many.
         output_size: R, elements of the projection, or of h.
-        floor_cycles: 4H * (D + R) / P, rounded up: every multiplier busy in every clock.
+        floor_cycles: 4H * (D + R) of all of them / P, rounded up: every multiplier busy in every clock.
         predicted_cycles: by the formula of rtl/README.md; None where it was not given.
         measured_cycles: in simulation; None where it was not given.
     """
 
     name: str
+    cells: int
     input_size: int
     hidden_size: int
     output_size: int
@@ -49,7 +51,7 @@ class CellCycles:
     def utilisation(self) -> float | None:
         """Share of clocks in which a multiplier works on a product of the step."""
         cycles = self.measured_cycles or self.predicted_cycles
-        products = 4 * self.hidden_size * (self.input_size + self.output_size)
+        products = self.cells * 4 * self.hidden_size * (self.input_size + self.output_size)
         return products / (self.multipliers * cycles) if cycles else None
 
     def to_dict(self) -> dict[str, Any]:
@@ -133,6 +135,7 @@ def hardware_footprint(
     rows = [
         CellCycles(
             name=name,
+            cells=parameters.get("WeightSets", 1),
             input_size=parameters["InputSize"],
             hidden_size=parameters["HiddenSize"],
             output_size=parameters.get("ProjSize") or parameters["HiddenSize"],

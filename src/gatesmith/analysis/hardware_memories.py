@@ -56,7 +56,8 @@ def cell_memories(cell: str, p: Mapping[str, int]) -> tuple[Memory, ...]:
     outputs, y_width = _outputs(p)
     columns = max(1, p["Multipliers"] // rows)
     units = min(columns, hidden)
-    words = -(-(inputs + outputs) // columns) if columns > 1 else -(-products_of_a_step(p) // lanes)
+    sets = p.get("WeightSets", 1)
+    words = -(-(inputs + outputs) // columns) if columns > 1 else -(-rows * (inputs + outputs) // lanes)
     weight, entry = p["WeightWidth"], p["SlopeWidth"] + p["ActWidth"]
     segments, groups = 2 ** p["TableBits"], -(-hidden // units)
     turns = _Turns.of(p, words, columns)
@@ -65,8 +66,8 @@ def cell_memories(cell: str, p: Mapping[str, int]) -> tuple[Memory, ...]:
     h_words, c_words = (states * _power_of_two(n) for n in (-(-outputs // columns), groups))
     readers = 2 if p.get("Peepholes", 0) % 4 else 1  # peepholes of i and f read c before the gates are there
     read_only = (
-        ("weights", "4H·(D + R)·w", words, lanes * columns * weight, products_of_a_step(p) * weight, 1),
-        ("biases", "4H·b", hidden, 4 * p["BiasWidth"], rows * p["BiasWidth"], units),
+        ("weights", "4H·(D + R)·w", _in_sets(words, sets), lanes * columns * weight, products_of_a_step(p) * weight, 1),
+        ("biases", "4H·b", _in_sets(hidden, sets), 4 * p["BiasWidth"], sets * rows * p["BiasWidth"], units),
         *_peephole_memories(p, units),
         ("sigmoid tables", "3·2^A·(a + slope)", segments, entry, 3 * segments * entry, 3 * units),
         ("tanh tables", "2·2^A·(a + slope)", segments, entry, 2 * segments * entry, 2 * units),
@@ -173,8 +174,13 @@ def _dense_memories(
 def _peephole_memories(p: Mapping[str, int], units: int) -> list[Declared]:
     if not p.get("Peepholes"):
         return []
-    hidden, width = p["HiddenSize"], p["PeepholeWidth"]
-    return [("peephole weights", "3H·p", hidden, 3 * width, 3 * hidden * width, units)]
+    hidden, width, sets = p["HiddenSize"], p["PeepholeWidth"], p.get("WeightSets", 1)
+    return [("peephole weights", "3H·p", _in_sets(hidden, sets), 3 * width, sets * 3 * hidden * width, units)]
+
+
+def _in_sets(words: int, sets: int) -> int:
+    """Words of a memory that has ``sets`` of them, all but the last filled up to a power of two."""
+    return (sets - 1) * max(2, _power_of_two(words)) + words
 
 
 def _sum_memories(p: Mapping[str, int], columns: int, steps: int = 1) -> list[Declared]:
@@ -227,7 +233,7 @@ def stack_memories(p: Mapping[str, int], cells: Sequence[Mapping[str, int]]) -> 
 
 def _buffers(p: Mapping[str, int], cells: Sequence[Mapping[str, int]]) -> Iterator[Declared]:
     both, reverse, longest = p["Direction"] == 2, p["Direction"] == 1, p["MaxSteps"]
-    first_cells = cells[:: 2 if both else 1]  # of every layer
+    first_cells = cells[:: 2 if both and not p.get("Share", 0) else 1]  # of every layer
     for cell in first_cells:
         bottom, top = cell is first_cells[0], cell is first_cells[-1]
         (size, width), elements = _outputs(cell), cell["OutElements"]
@@ -290,8 +296,8 @@ def _memory(
 
 
 def products_of_a_step(p: Mapping[str, int]) -> int:
-    """4H(D + R)."""
-    return 4 * p["HiddenSize"] * (p["InputSize"] + _outputs(p)[0])
+    """4H(D + R) of every cell that the engine computes."""
+    return p.get("WeightSets", 1) * 4 * p["HiddenSize"] * (p["InputSize"] + _outputs(p)[0])
 
 
 def _power_of_two(count: int) -> int:

@@ -84,6 +84,9 @@ def export(
     interleave: Annotated[
         int, typer.Option(help="Sequences that take turns in each cell, so that none waits for its h: 1, 2, 4, …")
     ] = 1,
+    share: Annotated[
+        str, typer.Option(help="directions: one engine for both directions of a layer, which take turns in it.")
+    ] = "none",
     device: Annotated[str | None, typer.Option(help="Refuse what an FPGA can't hold, such as lfe5u-25f.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -104,6 +107,7 @@ def export(
         writable_weights=writable_weights,
         projection_multipliers=projection_multipliers,
         interleave=interleave,
+        share=share,
         head=head,
         device=device,
     )
@@ -164,7 +168,7 @@ def synthesize(
     chosen = device_named(device) if device else None
     if chosen:
         target = chosen.target
-        require_predicted_fit(chosen, [(cell.name, cell.parameters) for cell in load_export(folder).cells])
+        require_predicted_fit(chosen, load_export(folder).engines)
     with progress_bar("synthesising", enabled=not as_json) as progress:
         result = run(folder, target=target, pnr=pnr, seeds=seeds, progress=progress)
     record_synthesis(folder, result.to_dict())

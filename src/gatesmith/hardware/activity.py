@@ -158,8 +158,8 @@ def measure_activity(
 
 
 def evaluations_per_step(parameters: dict[str, int]) -> float:
-    """How many values each register of the pointwise pipeline takes in one step."""
-    return -(-parameters["HiddenSize"] // timing(parameters).units)
+    """How many values each register of the pointwise pipeline takes in one time step, of all cells of its engine."""
+    return parameters["WeightSets"] * -(-parameters["HiddenSize"] // timing(parameters).units)
 
 
 class _Owner:
@@ -200,13 +200,13 @@ class _Owner:
 def _count(report: Path, exported: Export) -> dict[str, _Owner]:
     """What every cell did, the head if there is one, and the streams if they have registers."""
     directions = exported.spec.num_directions
-    found = {cell.name: _Owner(PARTS, MEMORIES) for cell in exported.cells}
+    found = {engine: _Owner(PARTS, MEMORIES) for engine in exported.engines}
     found |= {HEAD: _Owner(HEAD_PARTS, HEAD_MEMORIES), STREAMS: _Owner(STREAM_PARTS, STREAM_MEMORIES)}
     for net, high, changes in read_nets(report):
         in_cell = OF_A_CELL.search(net)
         owner = HEAD if OF_THE_HEAD.search(net) else STREAMS
         if in_cell:
-            owner = exported.cells[int(in_cell[1]) * directions + int(in_cell[2])].name
+            owner = exported.cells[int(in_cell[1]) * directions + int(in_cell[2])].engine
         found[owner].take(net, high, changes)
     for owner in (STREAMS, HEAD):
         if not any(found[owner].bits.values()):

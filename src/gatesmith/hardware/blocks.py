@@ -9,7 +9,7 @@ TOP = 130  # where the row of streams begins
 
 def block_diagram(spec: LSTMSpec, options: Options) -> str:
     """Gate, layers with their directions, and what stands before and behind them."""
-    both = spec.num_directions == 2
+    both = spec.num_directions == 2 and options.share == "none"
     turned = spec.direction == "reverse"
     columns: list[list[tuple[str, str]]] = [[("gate", "whole sequences")]]
     if turned:
@@ -17,7 +17,8 @@ def block_diagram(spec: LSTMSpec, options: Options) -> str:
     for layer in range(spec.num_layers):
         size = f"D = {spec.layer_input_size(layer)}, H = {spec.hidden_size}"
         size += f", R = {spec.proj_size}" if spec.proj_size else ""
-        columns.append([(f"layer {layer}, {direction}", size) for direction in spec.directions])
+        directions = ("in turn",) if options.share == "directions" else spec.directions
+        columns.append([(f"layer {layer}, {direction}", size) for direction in directions])
     if turned:
         columns.append([("reverser", f"up to {options.max_steps} steps")])
     if options.output != "sequence":

@@ -29,7 +29,7 @@ class ModelEnergy:
     """Model energy of one time step of a whole model.
 
     Attributes:
-        parts: of every cell by its name, then of the ``head`` and of the ``streams`` around them, where there are any.
+        parts: of every engine by its name, then of the ``head`` and of the ``streams`` around, where there are any.
     """
 
     parts: Mapping[str, Energy]
@@ -106,7 +106,8 @@ def measure_energy(
     exported = load_export(folder)
     inputs = inputs_of(exported, x, lengths)
     activity = measure_activity(folder, inputs, stimulus=stimulus, memories_rest=memories_rest, timeout_s=timeout_s)
-    parts = {cell.name: estimate_energy(cell, activity[cell.name], table=table) for cell in exported.cells}
+    firsts = (cell for cell in exported.cells if not cell.context)
+    parts = {cell.engine: estimate_energy(cell, activity[cell.engine], table=table) for cell in firsts}
     if HEAD in activity and exported.plan.head:
         parts[HEAD] = estimate_head(exported.plan.head, activity[HEAD], table=table)
     if STREAMS in activity:

@@ -33,7 +33,7 @@ class Sheet:
     """What the page is about.
 
     Attributes:
-        cells: name and parameters of each ``lstm``.
+        engines: parameters of each ``lstm``, by name.
         design: the word in the register DESIGN.
         results: of synthesis, as ``Synthesis.to_dict`` writes them.
     """
@@ -43,7 +43,7 @@ class Sheet:
     spec: LSTMSpec
     plan: Plan
     options: Options
-    cells: Sequence[tuple[str, Mapping[str, int]]]
+    engines: Mapping[str, Mapping[str, int]]
     design: int
     results: Sequence[Mapping[str, Any]] = field(default=())
 
@@ -84,7 +84,7 @@ def render(sheet: Sheet) -> str:
             "registers": _registers(),
             "write_clocks": str(WRITE_CLOCKS),
             "read_clocks": str(pipeline.memory_stages + READ_CLOCKS),
-            "load": LOAD if sheet.options.writable_weights else "",
+            "load": _loading(sheet.options),
             "cycles": _cycles(sheet),
             "resources": _resources(sheet.results),
             "errors": _errors(sheet),
@@ -106,6 +106,15 @@ LOAD = (
     "<li>To load weights: SELECT a cell, and write its weight file to LOAD in order, each word in pieces of 32 bits,"
     " lowest first; do the same with every other MEMORY for which WORDS is not 0.</li>"
 )
+SHARED_LOAD = (
+    "<li>A weight, bias or peephole file with in_turn in its name is that of both directions of a layer: first the"
+    " words of the forward cell, filled up to a power of two, then those of the reverse one. Each cell is loaded with"
+    " its own.</li>"
+)
+SHARED_DIRECTIONS = (
+    "both directions of a layer take turns in one engine, step by step; weights and states of each are its own, the"
+    " flags of SATURATED are those of both"
+)
 TURNS = "{} sequences take turns, step by step, with tid 0 … {}: the states of each are its own"
 REVERSE_LIMITS = (
     "<li>A reverse direction holds whole sequences, of at most {} steps (MaxSteps).</li>\n"
@@ -113,16 +122,23 @@ REVERSE_LIMITS = (
 )
 
 
+def _loading(options: Options) -> str:
+    if not options.writable_weights:
+        return ""
+    return LOAD + ("\n" + SHARED_LOAD if options.share == "directions" else "")
+
+
 def _overview(sheet: Sheet) -> str:
     spec, options = sheet.spec, sheet.options
-    slowest = max(timing(parameters).cycles_per_step for _, parameters in sheet.cells)
+    slowest = max(timing(parameters).cycles_per_step for parameters in sheet.engines.values())
     projected = f", projected R = {spec.proj_size}" if spec.proj_size else ""
     rows = [
         ("Module", f"{sheet.top} in rtl/{sheet.top}.sv"),
         ("Model", f"LSTM, {_counted(spec.num_layers, 'layer')}, {spec.direction}"),
         ("Sizes", f"input D = {spec.input_size}, hidden H = {spec.hidden_size}{projected}"),
         ("Output", OUTPUT_WORDS[options.output]),
-        ("Multipliers", f"P = {options.multipliers} in each of {_counted(len(sheet.cells), 'cell')}"),
+        ("Multipliers", f"P = {options.multipliers} in each of {_counted(len(sheet.engines), 'engine')}"),
+        *([("Sharing", SHARED_DIRECTIONS)] if options.share == "directions" else []),
         *(
             [("Interleaving", TURNS.format(options.interleave, options.interleave - 1))]
             if options.interleave > 1
@@ -138,7 +154,7 @@ def _overview(sheet: Sheet) -> str:
 def _formats(sheet: Sheet) -> str:
     """One table for all cells that have the same formats, which the directions of a layer do."""
     names: dict[CellPlan, list[str]] = {}
-    for (name, _), cell in zip(sheet.cells, sheet.plan.cells, strict=True):
+    for (_, _, name), cell in zip(sheet.spec.cells(), sheet.plan.cells, strict=True):
         names.setdefault(cell, []).append(name)
     tables = [_cell_formats(", ".join(cells), cell) for cell, cells in names.items()]
     head = sheet.plan.head
@@ -224,12 +240,13 @@ def _registers() -> str:
 
 def _cycles(sheet: Sheet) -> str:
     rows: list[Row] = []
-    for name, parameters in sheet.cells:
+    for name, parameters in sheet.engines.items():
         found = timing(parameters)
         products = 4 * parameters["HiddenSize"] * (parameters["InputSize"] + cell_output_size(parameters))
+        products *= parameters["WeightSets"]
         share = products / (parameters["Multipliers"] * found.cycles_per_step)
         rows.append((name, products, found.words, found.cycles_per_step, f"{share:.1%}"))
-    return table("This design", ("cell", "products", "words", "cycles per step", "multipliers busy"), rows)
+    return table("This design", ("engine", "products", "words", "cycles per step", "multipliers busy"), rows)
 
 
 def _resources(results: Sequence[Mapping[str, Any]]) -> str:

@@ -32,6 +32,7 @@ def forward(
     multipliers: int = 16,
     pipeline: str | Pipeline = "deep",
     interleave: int = 1,
+    share: str = "none",
     timeout_s: float = 600.0,
     **options: Any,
 ) -> Outputs:
@@ -40,7 +41,7 @@ def forward(
     Args:
         plan: the formats; None to calibrate on this very call (its x must then hold a valid step).
         multipliers: P, products in a clock cycle, for each cell.
-        pipeline, interleave: as for :func:`gatesmith.hardware.export.export`.
+        pipeline, interleave, share: as for :func:`gatesmith.hardware.export.export`.
         timeout_s: seconds after which the simulator is stopped.
         options: passed to :func:`gatesmith.fixed.calibrate.calibrate` where there is no plan.
 
@@ -61,6 +62,7 @@ def forward(
             pipeline=pipeline,
             max_steps=longest,
             interleave=interleave,
+            share=share,
         )
         found = simulate_model(folder, quantise_inputs(plan, call), timeout_s=timeout_s)
     return dequantise_outputs(plan, found.outputs, call.x.dtype)

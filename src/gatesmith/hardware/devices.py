@@ -1,6 +1,6 @@
 """Real FPGAs and what they have, and whether a design fits: predicted from its parameters, and after synthesis."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 from typing import Any
@@ -99,7 +99,7 @@ def device_named(name: str) -> Device:
     return device
 
 
-def require_predicted_fit(device: Device, cells: Iterable[tuple[str, Mapping[str, int]]]) -> None:
+def require_predicted_fit(device: Device, engines: Mapping[str, Mapping[str, int]]) -> None:
     """Refuse a design of which the parameters alone tell that it is too large.
 
     Block RAMs are predicted exactly for ECP5, and from below by their bits elsewhere; of the multipliers those of the
@@ -108,9 +108,8 @@ def require_predicted_fit(device: Device, cells: Iterable[tuple[str, Mapping[str
     Raises:
         ExportError: it needs more than the device has; the sentence says how much.
     """
-    parameters = dict(cells)
-    clocks = [timing(one).cycles_per_step for one in parameters.values()]
-    footprint = hardware_footprint(parameters, predicted_cycles=clocks)
+    clocks = [timing(one).cycles_per_step for one in engines.values()]
+    footprint = hardware_footprint(engines, predicted_cycles=clocks)
     if device.target == "ecp5":
         blocks = footprint.predicted_blocks
     else:
@@ -118,9 +117,9 @@ def require_predicted_fit(device: Device, cells: Iterable[tuple[str, Mapping[str
         blocks = ceil(sum(memory.bits for memory in in_blocks) / device.bram_bits)
     needed = {"brams": blocks}
     if device.target != "ice40":  # whose products are built from look-up tables
-        lanes = [timing(one) for one in parameters.values()]
+        lanes = [timing(one) for one in engines.values()]
         needed["dsps"] = sum(one.lanes * one.columns_per_cycle for one in lanes)
-        needed["dsps"] += sum(one.get("ProjMultipliers", 0) for one in parameters.values())
+        needed["dsps"] += sum(one.get("ProjMultipliers", 0) for one in engines.values())
     _require(device, needed, "at least ")
 
 

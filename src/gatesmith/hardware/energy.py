@@ -143,7 +143,7 @@ class Energy:
 def estimate_energy(
     cell: ExportedCell, activity: Activity | None = None, *, table: EnergyTable = HOROWITZ_45_NM
 ) -> Energy:
-    """Model energy of a step of one exported cell.
+    """Model energy of a time step of the engine that computes an exported cell, alone or in turn with others.
 
     Args:
         activity: from :func:`gatesmith.hardware.activity.measure_activity`; None to count operations from the sizes
@@ -152,7 +152,8 @@ def estimate_energy(
     plan, given = cell.plan, timing(cell.parameters)
     inputs, hidden = plan.input_size, plan.hidden_size
     outputs, y_width = plan.output_size, plan.y_format.width
-    products = 4 * hidden * (inputs + outputs)
+    turns = cell.parameters["WeightSets"]  # cells that it computes
+    products = turns * 4 * hidden * (inputs + outputs)
     operand_bits = plan.w_width + plan.operand_width
     cycles = activity.cycles_per_step if activity else float(given.cycles_per_step)
     entry = plan.a_width + plan.slope_width
@@ -166,27 +167,27 @@ def estimate_energy(
         + table.add(plan.a_width + plan.c_width)
     )
     x_bits, h_bits, c_bits = inputs * plan.x_width, outputs * y_width, hidden * plan.c_width
-    state = 2 * (  # each is written once and read once
+    state = (2 * turns) * (  # each is written once and read once
         inputs * table.access(plan.x_width, 2 * x_bits)
-        + outputs * table.access(y_width, 2 * h_bits)
-        + hidden * table.access(plan.c_width, 2 * c_bits)
+        + outputs * table.access(y_width, 2 * turns * h_bits)
+        + hidden * table.access(plan.c_width, 2 * turns * c_bits)
     )
     sum_bits = plan.acc_width * given.lanes
-    sum_accesses = 2.0 * given.words if 4 * hidden > given.lanes else 0.0
+    sum_accesses = 2.0 * turns * given.words if 4 * hidden > given.lanes else 0.0
     word = table.access(plan.w_width * given.lanes * given.columns_per_cycle, products * plan.w_width)
-    bias = table.access(4 * plan.b_width, 4 * hidden * plan.b_width)
+    bias = table.access(4 * plan.b_width, turns * 4 * hidden * plan.b_width)
     memories = (
         _assumed("sum memory", sum_accesses, table.access(sum_bits, 4 * hidden * plan.acc_width)),
-        _assumed("weight memory", given.words, word),
-        _assumed("bias memory", hidden, bias),
-        _assumed("activation tables", 5 * hidden, look_up),
+        _assumed("weight memory", turns * given.words, word),
+        _assumed("bias memory", turns * hidden, bias),
+        _assumed("activation tables", 5 * turns * hidden, look_up),
         _assumed("state memory", 1, state),
     )
     components = (
         _component("multipliers", products, table.multiply(plan.w_width, plan.operand_width), activity, operand_bits),
         _component("accumulators", products, table.add(plan.acc_width), activity, plan.acc_width),
         *(_memories(activity, table) if activity else memories),
-        _activations(cell, hidden, unit, activity),
+        _activations(cell, turns * hidden, unit, activity),
         *([_projection(plan.projection, cell.parameters, table, activity)] if plan.projection else []),
         _control(cycles, activity, table),
     )

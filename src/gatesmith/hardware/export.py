@@ -21,6 +21,8 @@ from gatesmith.hardware.manifest import (
     FORMAT,
     MANIFEST,
     Export,
+    engine_files,
+    engines_of,
     exported_cells,
     load_export,
     memory_files,
@@ -30,7 +32,7 @@ from gatesmith.hardware.manifest import (
     require_buildable,
     stack_parameters,
 )
-from gatesmith.hardware.memfile import cell_files, head_files
+from gatesmith.hardware.memfile import head_files
 from gatesmith.hardware.names import require_identifier
 from gatesmith.hardware.options import HEAD_OUTPUTS, Options, Pipeline, pipeline_of
 from gatesmith.ops.call import Array
@@ -57,6 +59,7 @@ def export(
     head: tuple[Array, Array] | None = None,
     projection_multipliers: int = 0,
     interleave: int = 1,
+    share: str = "none",
     device: str | None = None,
 ) -> Export:
     """Write SystemVerilog, memory files, a file list and a manifest into ``folder``; beside, then renamed.
@@ -75,6 +78,8 @@ def export(
         writable_weights: weights and biases in RAM that the control bus can load, instead of ROM.
         interleave: sequences that take turns in each cell, step by step, each with states of its own: 1, 2, 4, … 64.
             A step of one fills the clocks in which another waits for its h.
+        share: "directions" for one engine instead of two for both directions of a layer, which take turns in it, step
+            by step: half of the multipliers, and each fills the clocks in which the other waits for its h.
         projection_multipliers: products of a projection in a clock, at most R; 0 for as many as it takes to cost no
             time, at most P.
         device: refuse what this FPGA can't hold; one of ``gatesmith.hardware.devices.DEVICES``.
@@ -98,6 +103,7 @@ def export(
         writable_weights=writable_weights,
         projection_multipliers=projection_multipliers,
         interleave=interleave,
+        share=share,
     )
     require_buildable(weights.spec, plan, options)
     head_codes = _head_codes(plan, options, head)
@@ -105,11 +111,8 @@ def export(
     sources = tuple(contents)
     contents[FILE_LIST] = "".join(f"{path}\n" for path in (*sources, f"rtl/{top_module(name)}.sv")).encode()
     cells, codes = exported_cells(weights.spec, plan, options), quantise_weights(weights, plan)
-    for cell, cell_codes in zip(cells, codes, strict=True):
-        for parameter, text in cell_files(
-            cell.plan, cell_codes, multipliers, cell.parameters.get("ProjMultipliers", 1)
-        ).items():
-            contents[cell.files[parameter]] = text.encode()
+    for path, text in engine_files(cells, codes).items():
+        contents[path] = text.encode()
     if plan.head and head_codes:
         contents |= {path: text.encode() for path, text in head_files(plan.head, head_codes).items()}
     design = Handover(
@@ -118,14 +121,14 @@ def export(
         plan=plan,
         options=options,
         stack=stack_parameters(weights.spec, plan, options),
-        cells=[(cell.name, cell.parameters) for cell in cells],
+        engines=engines_of(cells),
         weights=codes,
         head=head_codes,
         memories=memory_files(cells, options),
         sources=source_files(),
     )
     if device:
-        require_predicted_fit(device_named(device), design.cells)
+        require_predicted_fit(device_named(device), design.engines)
     contents |= {path: text.encode() for path, text in handover_files(design).items()}
     manifest = {
         "format": FORMAT,

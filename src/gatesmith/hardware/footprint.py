@@ -23,11 +23,11 @@ def export_footprint(
         ExportError: the folder is no export, or a file in it has changed.
     """
     exported = load_export(folder)
-    cells = exported.cells
-    alone = verification is not None and len(cells) == 1
+    engines = exported.engines
+    alone = verification is not None and len(engines) == 1
     return hardware_footprint(
-        {cell.name: cell.parameters for cell in cells},
-        predicted_cycles=[timing(cell.parameters).cycles_per_step for cell in cells],
+        engines,
+        predicted_cycles=[timing(parameters).cycles_per_step for parameters in engines.values()],
         measured_cycles=[verification.cycles_per_step] if alone and verification else None,
         synthesised=synthesis.to_dict() if synthesis else None,
         stack={name: value for name, value in exported.stack.items() if isinstance(value, int)},

@@ -47,7 +47,7 @@ class Handover:
 
     Attributes:
         stack: the parameters of ``lstm_stack``.
-        cells: name and parameters of each ``lstm`` in it.
+        engines: parameters of each ``lstm`` in it, by name.
         weights: integer weights of every cell; head: of a classifier's head, where it is in the design.
         memories: the memory files, relative to the folder.
         sources: the SystemVerilog that the design is compiled from.
@@ -58,7 +58,7 @@ class Handover:
     plan: Plan
     options: Options
     stack: Mapping[str, Parameter]
-    cells: Sequence[tuple[str, Mapping[str, int]]]
+    engines: Mapping[str, Mapping[str, int]]
     weights: tuple[CellWeights, ...]
     head: LinearWeights | None
     memories: Sequence[str]
@@ -112,7 +112,7 @@ def handover_files(design: Handover) -> dict[str, str]:
         "Makefile": filled("Makefile", names),
         "constraints/ecp5.lpf": filled("ecp5.lpf", names),
         "constraints/xilinx7.xdc": filled("xilinx7.xdc", names),
-        DATA_SHEET: data_sheet(design.name, design.spec, design.plan, design.options, design.stack, design.cells),
+        DATA_SHEET: data_sheet(design.name, design.spec, design.plan, design.options, design.stack, design.engines),
         "simulation/testbench.sv": with_defaults(testbench, numbers).replace(
             f"  {WRAPPER} u_design", f"  {top} u_design"
         ),
@@ -126,7 +126,7 @@ def data_sheet(
     plan: Plan,
     options: Options,
     stack: Mapping[str, Parameter],
-    cells: Sequence[tuple[str, Mapping[str, int]]],
+    engines: Mapping[str, Mapping[str, int]],
     results: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The page about a design, with what synthesis found; arguments as of :class:`Handover`."""
@@ -137,7 +137,7 @@ def data_sheet(
             spec=spec,
             plan=plan,
             options=options,
-            cells=cells,
+            engines=engines,
             design=design_word(stack),
             results=results,
         )

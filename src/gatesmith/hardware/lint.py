@@ -43,6 +43,15 @@ SIZES: tuple[Mapping[str, int], ...] = (
     {"InputSize": 3, "HiddenSize": 5, "Multipliers": 7, "Contexts": 2, "Peepholes": 7},
     {"HiddenSize": 5, "Multipliers": 60, "InElements": 3, "Contexts": 16, **PIPELINES["shallow"].stages()},
     {"InputSize": 1, "HiddenSize": 1, "Multipliers": 3, "Contexts": 4},
+    {
+        "InputSize": 3,
+        "HiddenSize": 5,
+        "Multipliers": 7,
+        "Contexts": 2,
+        "WeightSets": 2,
+        "Peepholes": 7,
+        "WritableWeights": 1,
+    },
     {"ZWidth": 8, "ZFrac": 4, "HFrac": 2, "CellWidth": 30, "CellFrac": 25, "XShift": 3},
 )
 """Parameters of the whole engine that between them elaborate every branch of the sources."""
@@ -53,6 +62,7 @@ STACKS: tuple[Mapping[str, int], ...] = (
     {"Layers": 2, "Contexts": 4, "LastOnly": 1},
     {"Layers": 2, "Direction": 2, "LastOnly": 1, "MaxSteps": 5},
     {"Layers": 2, "Direction": 2, "ProjSize": 6, "HiddenSize": 8, "MaxSteps": 5, "LinkElements": 1},
+    {"Layers": 2, "Direction": 2, "Share": 1, "MaxSteps": 5},
     {"Direction": 2, "InputSize": 3, "HiddenSize": 4, "Multipliers": 36, "OutElements": 2, "InElements": 2},
 )
 """The same for whole models."""
@@ -62,6 +72,7 @@ BUSES: tuple[Mapping[str, int], ...] = (
     {"InputSize": 3, "HiddenSize": 5, "Layers": 2, "Multipliers": 64, "ProjSize": 2, "Head": 1, "WritableWeights": 1},
     {"Head": 2, "Classes": 3, "Peepholes": 7, "WritableWeights": 1},
     {"Head": 2, "Classes": 3, "LastOnly": 1, "Contexts": 2},
+    {"Direction": 2, "Share": 1, "WritableWeights": 1},
 )
 """The same for whole models behind their buses."""
 

@@ -5,7 +5,7 @@ import json
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,16 +15,16 @@ from gatesmith.fixed.linear import LinearPlan, LinearWeights
 from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.weights import CellWeights
 from gatesmith.hardware.handover import handover_paths
-from gatesmith.hardware.memfile import HEAD_BIAS, HEAD_WEIGHT, read_linear, read_weights
+from gatesmith.hardware.memfile import HEAD_BIAS, HEAD_WEIGHT, cell_files, read_linear, read_weights
 from gatesmith.hardware.names import require_identifier
-from gatesmith.hardware.options import HEAD_OUTPUTS, Options, Pipeline
+from gatesmith.hardware.options import HEAD_OUTPUTS, SHARES, Options, Pipeline
 from gatesmith.hardware.timing import projection_multipliers
 from gatesmith.hardware.verilator import Parameter
 from gatesmith.spec import LSTMSpec
 
 MANIFEST = "manifest.json"
 FILE_LIST = "files.f"
-FORMAT = 3
+FORMAT = 4
 FIELDS = ("format", "name", "spec", "plan", "options", "stack", "cells", "sources", "sha256")
 SHARED = ("InputSize", "HiddenSize", "ProjSize", "Multipliers", *Pipeline().stages())
 """Parameters of ``lstm`` that are one number in ``lstm_stack``, or follow from it."""
@@ -40,19 +40,23 @@ SOURCE = re.compile(r"rtl/[A-Za-z0-9_]+\.sv")
 
 @dataclass(frozen=True, kw_only=True)
 class ExportedCell:
-    """One instance of the hardware: a layer and direction.
+    """A layer and direction, and the instance of the hardware that computes it.
 
     Attributes:
-        name: of the instance, such as ``l0`` or ``l1_reverse``.
+        name: such as ``l0`` or ``l1_reverse``.
         module: the SystemVerilog module.
-        parameters: its integer parameters by name.
-        files: its memory files by the name of the parameter, relative to the folder.
+        engine: its instance: named as the cell, or as ``l0_in_turn`` where several cells take turns in it.
+        context: the cell's turn in its engine, and the number of its weights there.
+        parameters: the engine's integer parameters by name.
+        files: the engine's memory files by the name of the parameter, relative to the folder.
     """
 
     name: str
     layer: int
     direction: str
     module: str
+    engine: str
+    context: int
     parameters: dict[str, int]
     plan: CellPlan
     files: dict[str, str]
@@ -74,6 +78,11 @@ class Export:
     def multipliers(self) -> int:
         """P of each cell."""
         return self.options.multipliers
+
+    @property
+    def engines(self) -> dict[str, dict[str, int]]:
+        """The parameters of each ``lstm`` by its name, in the order of their first cells."""
+        return engines_of(self.cells)
 
     @property
     def stack(self) -> dict[str, Parameter]:
@@ -113,7 +122,7 @@ def load_export(folder: str | Path) -> Export:
 def memory_files(cells: Sequence[ExportedCell], options: Options) -> tuple[str, ...]:
     """Every memory file of an export, relative to its folder."""
     head = (HEAD_WEIGHT, HEAD_BIAS) if options.output in HEAD_OUTPUTS else ()
-    return (*(path for cell in cells for path in cell.files.values()), *head)
+    return (*dict.fromkeys(path for cell in cells for path in cell.files.values()), *head)
 
 
 def read_export_head(folder: str | Path) -> LinearWeights | None:
@@ -142,9 +151,27 @@ def read_export_weights(folder: str | Path) -> tuple[CellWeights, ...]:
             {parameter: (exported.folder / path).read_text() for parameter, path in cell.files.items()},
             exported.multipliers,
             cell.parameters.get("ProjMultipliers", 1),
+            at=cell.context,
+            sets=cell.parameters["WeightSets"],
         )
         for cell in exported.cells
     )
+
+
+def engines_of(cells: Sequence[ExportedCell]) -> dict[str, dict[str, int]]:
+    """As :attr:`Export.engines`."""
+    return {cell.engine: cell.parameters for cell in cells}
+
+
+def engine_files(cells: Sequence[ExportedCell], weights: Sequence[CellWeights]) -> dict[str, str]:
+    """The text of every engine's memory files by path; ``weights`` of every cell."""
+    found: dict[str, str] = {}
+    for engine, parameters in engines_of(cells).items():
+        sets = [given for cell, given in zip(cells, weights, strict=True) if cell.engine == engine]
+        first = next(cell for cell in cells if cell.engine == engine)
+        texts = cell_files(first.plan, sets, parameters["Multipliers"], parameters.get("ProjMultipliers", 1))
+        found |= {first.files[parameter]: text for parameter, text in texts.items()}
+    return found
 
 
 def exported_cells(spec: LSTMSpec, plan: Plan, options: Options) -> tuple[ExportedCell, ...]:
@@ -154,23 +181,26 @@ def exported_cells(spec: LSTMSpec, plan: Plan, options: Options) -> tuple[Export
         FormatError: the plan doesn't belong to the spec.
     """
     plan.require(spec)
-    pipeline = options.pipeline
+    pipeline, turns = options.pipeline, cells_in_turn(spec, options)
     return tuple(
         ExportedCell(
             name=name,
             layer=layer,
             direction=direction,
             module="lstm",
+            engine=f"l{layer}_in_turn" if turns > 1 else name,
+            context=at % turns,
             parameters={
                 **cell_parameters(cell, options),
                 "InElements": pipeline.in_elements if layer == 0 else pipeline.link_elements,
                 "OutElements": pipeline.out_elements if layer == spec.num_layers - 1 else pipeline.link_elements,
                 "WritableWeights": int(options.writable_weights),
-                "Contexts": options.interleave,
+                "Contexts": turns * options.interleave,
+                "WeightSets": turns,
             },
             plan=cell,
             files={
-                parameter: f"weights/l{layer}_{direction}_{memory}.hex"
+                parameter: f"weights/l{layer}_{'in_turn' if turns > 1 else direction}_{memory}.hex"
                 for parameter, memory in {
                     **CELL_FILES,
                     **(PEEPHOLE_FILES if cell.peepholes else {}),
@@ -178,7 +208,7 @@ def exported_cells(spec: LSTMSpec, plan: Plan, options: Options) -> tuple[Export
                 }.items()
             },
         )
-        for (layer, direction, name), cell in zip(spec.cells(), plan.cells, strict=True)
+        for at, ((layer, direction, name), cell) in enumerate(zip(spec.cells(), plan.cells, strict=True))
     )
 
 
@@ -204,7 +234,13 @@ def stack_parameters(spec: LSTMSpec, plan: Plan, options: Options) -> dict[str, 
         **pipeline.stages(),
         "WritableWeights": int(options.writable_weights),
         "Contexts": options.interleave,
+        "Share": SHARES.index(options.share),
     }
+
+
+def cells_in_turn(spec: LSTMSpec, options: Options) -> int:
+    """How many cells each engine computes."""
+    return spec.num_directions if options.share == "directions" else 1
 
 
 def head_parameters(head: LinearPlan | None, output: str) -> dict[str, Parameter]:
@@ -291,6 +327,8 @@ def require_buildable(spec: LSTMSpec, plan: Plan, options: Options) -> None:
             f"interleave is {options.interleave}, but the model has {what}; sequences take turns in forward layers"
             " without a projection, export it with interleave 1"
         )
+    if options.share == "directions":
+        _require_shareable(spec, plan)
     if options.output in HEAD_OUTPUTS:
         if plan.head is None:
             raise ExportError(f"output is {options.output!r}, but the plan has no head; calibrate with the head")
@@ -315,6 +353,24 @@ def require_buildable(spec: LSTMSpec, plan: Plan, options: Options) -> None:
                 f"{name} is {given}; expected a divisor of {size} for H = {spec.hidden_size}"
                 f" and P = {options.multipliers}"
             )
+
+
+def _require_shareable(spec: LSTMSpec, plan: Plan) -> None:
+    """Raise UnsupportedError where the directions of a layer can't take turns in one engine."""
+    if spec.direction != "bidirectional" or spec.proj_size:
+        what = "a projection" if spec.proj_size else f"the {spec.direction} direction alone"
+        raise UnsupportedError(
+            f"share is 'directions', but the model has {what}; both directions of a layer without a projection take"
+            " turns in one engine, export it with share 'none'"
+        )
+    for (_, _, name), first, second in zip(spec.cells()[::2], plan.cells[::2], plan.cells[1::2], strict=True):
+        for field in fields(CellPlan):
+            given = getattr(first, field.name), getattr(second, field.name)
+            if given[0] != given[1]:
+                raise UnsupportedError(
+                    f"share is 'directions', but {field.name} of {name} is {given[0]!r} and of {name}_reverse"
+                    f" {given[1]!r}; one engine has one, take a plan as calibration makes it, or share 'none'"
+                )
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

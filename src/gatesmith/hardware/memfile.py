@@ -100,25 +100,40 @@ def linear_texts(plan: LinearPlan, weights: LinearWeights, lanes: int) -> tuple[
 
 
 def cell_files(
-    cell: CellPlan, weights: CellWeights, multipliers: int, projection_multipliers: int = 1
+    cell: CellPlan, sets: Sequence[CellWeights], multipliers: int, projection_multipliers: int = 1
 ) -> dict[str, str]:
-    """The text of a cell's memory files, by the SystemVerilog parameter that names the file."""
+    """The text of the memory files of an engine, by the SystemVerilog parameter that names the file.
+
+    Args:
+        sets: the weights of each cell that it computes; several follow each other in a file, see :func:`in_sets`.
+    """
     word = products_per_word(cell.hidden_size, multipliers) * cell.w_width
     entry = cell.a_width + cell.slope_width
     more: dict[str, str] = {}
     if cell.peepholes:
-        more["PeepholeFile"] = to_hex(peephole_words(weights, cell.p_width), 3 * cell.p_width)
-    if cell.projection and weights.projection:
-        texts = linear_texts(cell.projection, weights.projection, projection_multipliers)
+        words = in_sets([peephole_words(weights, cell.p_width) for weights in sets])
+        more["PeepholeFile"] = to_hex(words, 3 * cell.p_width)
+    if cell.projection and sets[0].projection:
+        texts = linear_texts(cell.projection, sets[0].projection, projection_multipliers)
         more |= dict(zip(("ProjWeightFile", "ProjBiasFile"), texts, strict=True))
     return {
-        "WeightFile": to_hex(weight_words(weights, cell.w_width, multipliers), word),
-        "BiasFile": to_hex(bias_words(weights, cell.b_width), 4 * cell.b_width),
+        "WeightFile": to_hex(in_sets([weight_words(one, cell.w_width, multipliers) for one in sets]), word),
+        "BiasFile": to_hex(in_sets([bias_words(one, cell.b_width) for one in sets]), 4 * cell.b_width),
         "SigmoidFile": to_hex(table_words(cell.gate_table, cell.slope_width), entry),
         "TanhFile": to_hex(table_words(cell.candidate_table, cell.slope_width), entry),
         "OutputFile": to_hex(table_words(cell.cell_table, cell.slope_width), entry),
         **more,
     }
+
+
+def in_sets(sets: Sequence[Sequence[int]]) -> list[int]:
+    """The words of several memories of one size in one; all but the last are filled up to a power of two."""
+    *filled, last = sets
+    return [word for words in filled for word in (*words, *[0] * (_stride(len(words)) - len(words)))] + list(last)
+
+
+def _stride(count: int) -> int:
+    return max(2, 1 << (count - 1).bit_length())
 
 
 def head_files(plan: LinearPlan, weights: LinearWeights) -> dict[str, str]:
@@ -143,23 +158,29 @@ def read_linear(what: str, plan: LinearPlan, weight_text: str, bias_text: str, l
 
 
 def read_weights(
-    cell: CellPlan, texts: Mapping[str, str], multipliers: int, projection_multipliers: int = 1
+    cell: CellPlan,
+    texts: Mapping[str, str],
+    multipliers: int,
+    projection_multipliers: int = 1,
+    *,
+    at: int = 0,
+    sets: int = 1,
 ) -> CellWeights:
-    """The integer weights in the texts of a cell's files; undoes :func:`cell_files`.
+    """The integer weights in the texts of an engine's files, of the set ``at``; undoes :func:`cell_files`.
 
     Raises:
         ExportError: a file holds too few or too many words, or text that is no word.
     """
     column, columns = 4 * cell.hidden_size, cell.input_size + cell.output_size
     size = products_per_word(cell.hidden_size, multipliers)
-    words = from_hex(texts["WeightFile"], size * cell.w_width)
-    _require_count("weight", len(words), -(-column * columns // size))
+    words = _of_set(
+        "weight", from_hex(texts["WeightFile"], size * cell.w_width), -(-column * columns // size), at, sets
+    )
     stream: Codes = np.array([unpack(word, cell.w_width, size) for word in words], np.int64).ravel()
     matrix = stream[: column * columns].reshape(columns, column).T
-    units = from_hex(texts["BiasFile"], 4 * cell.b_width)
-    _require_count("bias", len(units), cell.hidden_size)
+    units = _of_set("bias", from_hex(texts["BiasFile"], 4 * cell.b_width), cell.hidden_size, at, sets)
     b = np.array([unpack(unit, cell.b_width, 4) for unit in units], np.int64).ravel()
-    p = _read_peepholes(cell, texts["PeepholeFile"]) if cell.peepholes else None
+    p = _read_peepholes(cell, texts["PeepholeFile"], at, sets) if cell.peepholes else None
     projection = None
     if cell.projection:
         given = texts["ProjWeightFile"], texts["ProjBiasFile"]
@@ -168,12 +189,17 @@ def read_weights(
     return CellWeights(w_ih=w_ih, w_hh=w_hh, b=b, p=p, projection=projection)
 
 
-def _read_peepholes(cell: CellPlan, text: str) -> Codes:
-    words = from_hex(text, 3 * cell.p_width)
-    _require_count("peephole", len(words), cell.hidden_size)
+def _read_peepholes(cell: CellPlan, text: str, at: int, sets: int) -> Codes:
+    words = _of_set("peephole", from_hex(text, 3 * cell.p_width), cell.hidden_size, at, sets)
     p = np.zeros((cell.hidden_size, 4), np.int64)
     p[:, [0, 1, 3]] = [unpack(word, cell.p_width, 3) for word in words]
     return p.ravel()
+
+
+def _of_set(what: str, words: list[int], count: int, at: int, sets: int) -> list[int]:
+    """The ``count`` words of one set; undoes :func:`in_sets`."""
+    _require_count(what, len(words), (sets - 1) * _stride(count) + count)
+    return words[at * _stride(count) :][:count]
 
 
 def _require_count(what: str, given: int, expected: int) -> None:

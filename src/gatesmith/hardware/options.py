@@ -11,6 +11,7 @@ MAX_STEPS = 1 << 16
 MAX_INTERLEAVE = 64
 HEAD_OUTPUTS = ("scores", "class")
 OUTPUTS = ("sequence", "last", *HEAD_OUTPUTS)
+SHARES = ("none", "directions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +64,7 @@ class Options:
         writable_weights: weights and biases in RAM that the control bus can load, instead of ROM.
         projection_multipliers: products of a projection in a clock, for each cell; 0 for as many as cost no time.
         interleave: sequences that take turns in each cell, step by step, each with states of its own; a power of two.
+        share: cells that take turns in one engine: "none", or both "directions" of a layer.
 
     Raises:
         ExportError: a value is out of range.
@@ -75,6 +77,7 @@ class Options:
     writable_weights: bool = False
     projection_multipliers: int = 0
     interleave: int = 1
+    share: str = "none"
 
     def __post_init__(self) -> None:
         _require("multipliers", self.multipliers, 1, MAX_MULTIPLIERS)
@@ -83,6 +86,8 @@ class Options:
         _require("interleave", self.interleave, 1, MAX_INTERLEAVE)
         if self.interleave & (self.interleave - 1):
             raise ExportError(f"interleave is {self.interleave}; expected a power of two from 1 to {MAX_INTERLEAVE}")
+        if self.share not in SHARES:
+            raise ExportError(f"share is {self.share!r}; expected {', '.join(SHARES)}")
         if self.output not in OUTPUTS:
             raise ExportError(f"output is {self.output!r}; expected {', '.join(OUTPUTS)}")
         if not isinstance(self.writable_weights, bool):

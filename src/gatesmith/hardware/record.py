@@ -32,7 +32,7 @@ def record_synthesis(folder: str | Path, found: Mapping[str, Any]) -> Path:
         exported.plan,
         exported.options,
         exported.stack,
-        [(cell.name, cell.parameters) for cell in exported.cells],
+        exported.engines,
         read_results(exported.folder),
     )
     manifest = read_manifest(exported.folder)

@@ -116,8 +116,9 @@ def simulate(
         MissingToolError: Verilator or a C++ compiler is not installed.
         ToolError: the simulator can't be built, died, got stuck or ran out of time.
     """
+    exported = load_export(folder)
     return simulate_design(
-        exported_design(load_export(folder), cell),
+        exported_design(exported, cell),
         x,
         lengths,
         h0,
@@ -126,6 +127,7 @@ def simulate(
         stimulus=stimulus or Stimulus(),
         simulator=simulator,
         progress=progress,
+        context=exported.cells[cell].context if exported.cells[cell].parameters["WeightSets"] > 1 else None,
     )
 
 
@@ -243,8 +245,9 @@ def simulate_design(
     stimulus: Stimulus,
     simulator: Simulator = "verilator",
     progress: Progress | None = None,
+    context: int | None = None,
 ) -> Simulation:
-    """As :func:`simulate`, for an ``lstm`` that no export describes."""
+    """As :func:`simulate`, for an ``lstm`` that no export describes; ``context``: the one that all sequences are in."""
     parameters = cast("Mapping[str, int]", design.parameters)
     inputs, hidden, outputs = parameters["InputSize"], parameters["HiddenSize"], cell_output_size(parameters)
     counts, (steps, batch, _) = np.asarray(lengths, np.int64), x.shape
@@ -257,13 +260,13 @@ def simulate_design(
     y = np.zeros((steps, batch, outputs), np.int64)
     h_n, c_n, saturated = h0.copy(), c0.copy(), np.zeros((batch, 3), np.bool_)
     contexts = parameters.get("Contexts", 1)
-    together = groups(counts, contexts)
-    jobs = [job_in_turn(x, counts, group, h0[None], c0[None], contexts) for group in together]
+    together = groups(counts, contexts if context is None else 1)
+    jobs = [job_in_turn(x, counts, group, h0[None], c0[None], contexts, first=context or 0) for group in together]
     cycles = 0
     for at, result in _run_in_chunks(design, jobs, stimulus, simulator, timeout_s, progress):
-        for context, n in enumerate(together[at]):
-            y[: counts[n], n] = result.y[result.contexts == context]
-            h_n[n], c_n[n], saturated[n] = result.h_n[context, 0], result.c_n[context, 0], result.saturated
+        for turn, n in enumerate(together[at], start=context or 0):
+            y[: counts[n], n] = result.y[result.contexts == turn]
+            h_n[n], c_n[n], saturated[n] = result.h_n[turn, 0], result.c_n[turn, 0], result.saturated
         cycles += result.cycles
     return Simulation(
         y=y,

@@ -26,7 +26,8 @@ class Timing:
         units: elements of h that are finished in one clock, at most.
         out_units: elements that leave the cell in one clock, at most: of h, or of its projection.
         words: clocks in which a step's products are multiplied.
-        contexts: sequences that take turns.
+        turns: steps in a round: of sequences, or of cells, that take turns.
+        sequences: how many sequences these are of.
         cycles_per_round: clocks in which each of them takes a step, in long sequences, input and output never waiting.
     """
 
@@ -35,14 +36,15 @@ class Timing:
     units: int
     out_units: int
     words: int
-    contexts: int
+    turns: int
+    sequences: int
     cycles_per_round: int
 
     @property
     def cycles_per_step(self) -> float:
-        """Clocks from one step to the next, of whichever sequence; with several, the average."""
-        whole, left = divmod(self.cycles_per_round, self.contexts)
-        return self.cycles_per_round / self.contexts if left else whole
+        """Clocks from one time step, of all cells, to the next, of whichever sequence; with several, the average."""
+        whole, left = divmod(self.cycles_per_round, self.sequences)
+        return self.cycles_per_round / self.sequences if left else whole
 
 
 def timing(parameters: Mapping[str, int]) -> Timing:
@@ -58,7 +60,8 @@ def timing(parameters: Mapping[str, int]) -> Timing:
     lanes, per_cycle = min(multipliers, rows), max(1, multipliers // rows)
     units = min(per_cycle, hidden)
     words = -(-columns // per_cycle) if per_cycle > 1 else -(-rows * columns // lanes)
-    contexts = given.get("Contexts", 1)
+    contexts, cells = given.get("Contexts", 1), given.get("WeightSets", 1)
+    turns = cells if cells > 1 else contexts
     # Where nothing else is waited for: a step that begins with a word of h is looked at a clock before, and sums of
     # less than four lanes are read one by one.
     busy = max(words + (1 if contexts > 1 and inputs < per_cycle else 0), 4 * hidden if lanes < 4 else 0)
@@ -69,8 +72,9 @@ def timing(parameters: Mapping[str, int]) -> Timing:
         units=units,
         out_units=min(per_cycle, outputs),
         words=words,
-        contexts=contexts,
-        cycles_per_round=max(_loop(given, lanes, per_cycle, words), contexts * max(busy, transfers)),
+        turns=turns,
+        sequences=turns // cells,
+        cycles_per_round=max(_loop(given, lanes, per_cycle, words), turns * max(busy, transfers)),
     )
 
 

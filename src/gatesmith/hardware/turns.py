@@ -18,11 +18,14 @@ def groups(lengths: Codes, contexts: int) -> list[list[int]]:
     return [order[first : first + contexts].tolist() for first in range(0, len(order), contexts)]
 
 
-def job_in_turn(x: Codes, lengths: Codes, group: list[int], h0: Codes, c0: Codes, contexts: int) -> Job:
+def job_in_turn(
+    x: Codes, lengths: Codes, group: list[int], h0: Codes, c0: Codes, contexts: int, *, first: int = 0
+) -> Job:
     """The sequences of a group, step by step in turn, each in the context of its place.
 
     Args:
         x: [T, N, D]; h0 [cells, N, R], c0 [cells, N, H]; the job's are [contexts, cells, …].
+        first: context of the first of them.
     """
     counts = lengths[group]
     there: npt.NDArray[np.bool_] = np.arange(int(counts.max()))[:, None] < counts  # [T, places]
@@ -30,7 +33,7 @@ def job_in_turn(x: Codes, lengths: Codes, group: list[int], h0: Codes, c0: Codes
 
     def states(given: Codes) -> Codes:
         found = np.zeros((contexts, given.shape[0], given.shape[2]), np.int64)
-        found[: len(group)] = np.moveaxis(given[:, group], 1, 0)
+        found[first : first + len(group)] = np.moveaxis(given[:, group], 1, 0)
         return found
 
     return Job(
@@ -39,5 +42,5 @@ def job_in_turn(x: Codes, lengths: Codes, group: list[int], h0: Codes, c0: Codes
         h0=states(h0),
         c0=states(c0),
         order=tuple(place.tolist()),
-        contexts=tuple(range(len(group))),
+        contexts=tuple(range(first, first + len(group))),
     )

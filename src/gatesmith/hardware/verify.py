@@ -31,7 +31,8 @@ class Verification:
         mismatched_elements: of those, how many differ.
         first_mismatch: where the first one is, in words; empty where there is none.
         cycles_per_step: clocks per time step, the average over all sequences, one after another.
-        mac_utilisation: share of the multipliers' time spent on products, 4H(D + R)T / (P * clocks) over all cells.
+        mac_utilisation: share of the multipliers' time spent on products, 4H(D + R)T of all cells / (P * clocks) of all
+            engines.
         y: [T, N, directions * R] codes of the last layer's output.
         head: [N, elements] codes of the scores, or the class, of every sequence; None where the design has no head.
     """
@@ -129,7 +130,7 @@ def _compare(
         "h": (theirs.y[compared_steps], expected.y[compared_steps]),
         "final h": (theirs.h_n, expected.h_n),
         "final c": (theirs.c_n, expected.c_n),
-        "saturation flag": (theirs.saturated, _shared(expected.saturated, inputs.lengths, exported.options.interleave)),
+        "saturation flag": (theirs.saturated, _shared(expected.saturated, inputs.lengths, exported)),
         **_of_head(exported, inputs, expected, ended),
     }.items():
         different: Array = np.argwhere(np.not_equal(given, wanted))
@@ -140,7 +141,7 @@ def _compare(
             cell = "head" if "head" in name else exported.cells[-1 if name == "h" else where[0]].name
             first = f"{name} of cell {cell} at {where}: {given[where]}, expected {wanted[where]}"
     products = 4 * spec.hidden_size * sum(cell.plan.input_size + spec.output_size for cell in exported.cells)
-    lanes = exported.multipliers * len(exported.cells)
+    lanes = exported.multipliers * len(exported.engines)
     return Verification(
         sequences=len(inputs.lengths),
         steps=steps,
@@ -155,11 +156,14 @@ def _compare(
     )
 
 
-def _shared(saturated: Array, lengths: Codes, contexts: int) -> Array:
-    """[cells, N, 3] flags as the hardware can tell them: those of sequences that take turns are one."""
+def _shared(saturated: Array, lengths: Codes, exported: Export) -> Array:
+    """[cells, N, 3] flags as the hardware can tell them: those of sequences, or cells, that take turns are one."""
     found = saturated.copy()
-    for group in groups(lengths, contexts):
+    for group in groups(lengths, exported.options.interleave):
         found[:, group] = saturated[:, group].any(axis=1, keepdims=True)
+    for engine in exported.engines:
+        cells = [at for at, cell in enumerate(exported.cells) if cell.engine == engine]
+        found[cells] = found[cells].any(axis=0, keepdims=True)
     return found
 
 

@@ -141,7 +141,7 @@ class Bench:
     async def load(self, model: Model) -> None:
         """Every memory, its file's words in order, in pieces of 32 bits; memories that there are none of stay empty."""
         for cell, (plan, codes) in enumerate(zip(self.plan.cells, model.cells, strict=True)):
-            files = cell_files(plan, codes, self.design.multipliers, self.design.projection_multipliers)
+            files = cell_files(plan, [codes], self.design.multipliers, self.design.projection_multipliers)
             for name, memory in MEMORIES.items():
                 await self._load(cell, memory, files.get(name, ""))
         if model.head:

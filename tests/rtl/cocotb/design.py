@@ -37,6 +37,7 @@ class BusDesign:
     Attributes:
         classes: of a head, 0 for none.
         data_width: bits of x and h; not a whole number of bytes, so that padding is seen.
+        share: as for an export; the directions of a layer that share an engine have flags in common.
     """
 
     name: str
@@ -48,6 +49,7 @@ class BusDesign:
     max_steps: int = 8
     projection_multipliers: int = 1
     data_width: int = 12
+    share: str = "none"
 
     @property
     def output_size(self) -> int:
@@ -105,6 +107,7 @@ class BusDesign:
             max_steps=self.max_steps,
             output=self.output,
             projection_multipliers=self.projection_multipliers if self.spec.proj_size else 0,
+            share=self.share,
             head=self.head(),
         )
 
@@ -119,4 +122,11 @@ STACK = BusDesign(
     classes=4,
     projection_multipliers=2,
 )
-DESIGNS = {design.name: design for design in (SINGLE, STACK)}
+IN_TURN = BusDesign(
+    name="in_turn",
+    spec=LSTMSpec(3, 4, 2, direction="bidirectional", peepholes="io"),
+    multipliers=7,
+    pipeline=Pipeline(memory_stages=1, operand_stages=0, product_stages=1, sum_stages=1),
+    share="directions",
+)
+DESIGNS = {design.name: design for design in (SINGLE, STACK, IN_TURN)}
