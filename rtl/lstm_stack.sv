@@ -202,8 +202,8 @@ module lstm_stack #(
       localparam bit Reverse = Direction == 1 || direction == 1;
       localparam Name = Turns > 1 ? "_in_turn" : Reverse ? "_reverse" : "_forward";
       logic [ContextWidth-1:0] state_context, weight_context;
-      assign state_context = Turns > 1 ? ContextWidth'(int'(state_cell_i) % Turns) : state_context_i;
-      assign weight_context = ContextWidth'(int'(weight_cell_i) % Turns);
+      assign state_context = Turns > 1 ? ContextWidth'(state_cell_i) : state_context_i;
+      assign weight_context = Turns > 1 ? ContextWidth'(weight_cell_i) : '0;
       localparam int StateWidth = int'(OutBits[32*Cell+:32] > CellWidth[32*Cell+:32] ? OutBits[32*Cell+:32] : CellWidth[32*Cell+:32]);
       logic [StateWidth-1:0] state;
       logic [2:0] saturated;
@@ -277,10 +277,10 @@ module lstm_stack #(
         .state_address_i,
         .state_context_i(state_context),
         .state_select_i,
-        .state_write_i(state_write_i && (Cells == 1 || (int'(state_cell_i) / Turns == Cell / Turns && !busy_o))),
+        .state_write_i(state_write_i && (Cells == 1 || (int'(state_cell_i) >> $clog2(Turns) == Cell / Turns && !busy_o))),
         .state_data_i(state_data_i[StateWidth-1:0]),
         .state_data_o(state),
-        .weight_write_i(weight_write_i && weight_memory_i != 3'd3 && weight_memory_i != 3'd4 && (Cells == 1 || (int'(weight_cell_i) / Turns == Cell / Turns && !busy_o))),
+        .weight_write_i(weight_write_i && weight_memory_i != 3'd3 && weight_memory_i != 3'd4 && (Cells == 1 || (int'(weight_cell_i) >> $clog2(Turns) == Cell / Turns && !busy_o))),
         .weight_context_i(weight_context),
         .weight_memory_i,
         .weight_address_i,

@@ -179,7 +179,7 @@ FAULTS = {
     "a direction out of turn": ("direction_turns.sv", "{y_valid_i && y_id_i, y_valid_i && !y_id_i}", "{2{y_valid_i}}"),
     "states of the other direction": (
         "lstm_stack.sv",
-        "ContextWidth'(int'(state_cell_i) % Turns)",
+        "ContextWidth'(state_cell_i)",
         "ContextWidth'(0)",
     ),
 }
