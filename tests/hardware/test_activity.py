@@ -91,7 +91,7 @@ def both(tmp_path: Path) -> Export:
 def of_one_direction(exported: Export) -> Export:
     """As if the forward cell were not there: the report has no net of it."""
     first, second = exported.cells
-    return replace(exported, cells=(replace(first, name=second.name), second))
+    return replace(exported, cells=(replace(first, engine=second.engine), second))
 
 
 def test_every_bit_is_counted_once_in_its_part(tmp_path: Path, both: Export) -> None:
