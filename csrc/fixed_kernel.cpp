@@ -161,12 +161,13 @@ template <class V, Sums SUMS>
 void step(const Formats<V> &formats, Scratch<V> &scratch) {
     Seen<V> seen;
     const bool short_cell = is_narrow<V> && HAS_SHORT_CELL && formats.lanes.short_cell;
-    if constexpr (SUMS == Sums::BYTES || SUMS == Sums::REFINED) put_bytes(formats, scratch);
+    constexpr bool BY_BYTES = SUMS == Sums::BYTES || SUMS == Sums::REFINED;
+    if constexpr (BY_BYTES) put_bytes(formats, scratch);
     for (int64_t block = 0; block < formats.packed.blocks; ++block) {
         V gates[GATE_COUNT][TILE], h[TILE];
-        if constexpr (SUMS == Sums::BYTES) preactivate_bytes(formats, scratch, block, gates);
-        else if constexpr (SUMS == Sums::REFINED) preactivate_refined(formats, scratch, block, gates);
+        if constexpr (BY_BYTES) preactivate_bytes<SUMS>(formats, scratch, block, gates);
         else preactivate<V, SUMS>(formats, scratch, block, gates);
+        if constexpr (SUMS == Sums::REFINED) refine(formats, scratch, block, gates);
         if constexpr (is_narrow<V>) {
             if (short_cell) {
                 update_short(formats, scratch, block, gates);

@@ -91,14 +91,16 @@ inline void put_bytes(const Formats<IntVector> &formats, const Scratch<IntVector
     put(scratch.h(), formats.packed.h_words, scratch.bytes + byte_words(formats.packed.x_words) * VECTORS);
 }
 
-// The sums of a block's rows in bytes, each with its bias.
-inline void sum_bytes(
+// As preactivate, from products of bytes: of BYTES the exact z, of REFINED coarse sums.
+template <Sums SUMS>
+[[gnu::noinline]] void preactivate_bytes(
     const Formats<IntVector> &formats, const Scratch<IntVector> &scratch, int64_t block,
-    IntVector (&sums)[GATE_COUNT][TILE]
+    IntVector (&z)[GATE_COUNT][TILE]
 ) {
     const int64_t words = formats.packed.all_byte_words(), *bias = formats.coarse_bias + block * ROWS;
     const int32_t *weights = formats.digits + block * formats.lanes.digits * words * ROWS;
     const bool two = formats.lanes.digits == 2;
+    IntVector sums[GATE_COUNT][TILE];
     if (two) {
         for (int at = 0; at < GATE_COUNT * TILE; ++at) sums[at / TILE][at % TILE] = IntVector{};
         multiply_columns<Sums::BYTES>(weights, scratch.bytes, words, sums);
@@ -110,35 +112,28 @@ inline void sum_bytes(
         sum = add_to_sum(two ? shift_sum(sum, DIGIT_BITS) : IntVector{}, bias[at / VECTORS]);
     }
     multiply_columns<Sums::BYTES>(weights, scratch.bytes, words, sums);
+    const Shift shift = formats.z;  // a copy, since the compiler can't know that z is elsewhere
+#pragma GCC unroll 16
+    for (int at = 0; at < GATE_COUNT * TILE; ++at) {
+        const IntVector sum = sums[at / TILE][at % TILE];
+        z[at / TILE][at % TILE] = SUMS == Sums::BYTES ? shift(sum) : sum;
+    }
 }
 
-// As preactivate, where bytes hold the operands and the weights.
-[[gnu::noinline]] inline void preactivate_bytes(
+// As preactivate, from sums modulo 2^32 and the coarse ones in z, which are within 2^31 of the exact ones.
+[[gnu::noinline]] inline void refine(
     const Formats<IntVector> &formats, const Scratch<IntVector> &scratch, int64_t block,
     IntVector (&z)[GATE_COUNT][TILE]
 ) {
     IntVector sums[GATE_COUNT][TILE];
-    sum_bytes(formats, scratch, block, sums);
-    const Shift shift = formats.z;  // a copy, since the compiler can't know that z is elsewhere
-#pragma GCC unroll 16
-    for (int at = 0; at < GATE_COUNT * TILE; ++at) z[at / TILE][at % TILE] = shift(sums[at / TILE][at % TILE]);
-}
-
-// As preactivate, from sums modulo 2^32 and coarse ones, which are within 2^31 of the exact ones.
-[[gnu::noinline]] inline void preactivate_refined(
-    const Formats<IntVector> &formats, const Scratch<IntVector> &scratch, int64_t block,
-    IntVector (&z)[GATE_COUNT][TILE]
-) {
-    IntVector coarse[GATE_COUNT][TILE], sums[GATE_COUNT][TILE];
     sum_products<Sums::EXACT>(formats, scratch, block, sums);
-    sum_bytes(formats, scratch, block, coarse);
     const int unit = formats.lanes.coarse_shift, shift = formats.z_shift, common = std::min(unit, shift);
 #pragma GCC unroll 16
     for (int at = 0; at < GATE_COUNT * TILE; ++at) {
-        const IntVector about = coarse[at / TILE][at % TILE], sum = sums[at / TILE][at % TILE];
-        const IntVector missed = subtract_modulo(sum, shift_left_modulo(about, unit)) >> common;
         IntVector &to = z[at / TILE][at % TILE];
-        to = unit <= shift ? (about + missed) >> (shift - unit) : (about << (unit - shift)) + missed;
+        const IntVector coarse = to, sum = sums[at / TILE][at % TILE];
+        const IntVector missed = subtract_modulo(sum, shift_left_modulo(coarse, unit)) >> common;
+        to = unit <= shift ? (coarse + missed) >> (shift - unit) : (coarse << (unit - shift)) + missed;
     }
 }
 
