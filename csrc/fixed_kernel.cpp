@@ -214,17 +214,24 @@ void forward_group(
     auto state = reinterpret_cast<Code<V> *>(scratch.c);
     Rows<V, const int64_t> given[VECTORS] = {};
     Rows<V, int64_t> taken[VECTORS] = {};
-    int64_t longest = 0;
+    int64_t longest = 0, shortest = run.steps;
     for (int64_t lane = 0; lane < lanes; ++lane) {
         longest = std::max(longest, run.lengths[order[lane]]);
+        shortest = std::min(shortest, run.lengths[order[lane]]);
         given[lane / WIDTH<V>][lane % WIDTH<V>] = run.h0 + order[lane] * outputs;
         for (int64_t u = 0; u < hidden; ++u) state[u * GROUP<V> + lane] = (Code<V>)run.c0[order[lane] * hidden + u];
     }
     for (int vector = 0; vector < VECTORS; ++vector) put_rows(scratch.h() + vector, given[vector], outputs, Conversion());
     const Conversion convert(cell, run);
     const bool streams = outputs_stream(run, outputs);
+    const int64_t direction = run.reverse ? -1 : 1;
     for (int64_t t = 0; t < longest; ++t) {
-        for (int64_t lane = 0; lane < lanes; ++lane) {
+        const bool all_go_on = t > 0 && t < shortest;
+        for (int64_t lane = 0; all_go_on && lane < lanes; ++lane) {
+            given[lane / WIDTH<V>][lane % WIDTH<V>] += direction * run.x_step;
+            taken[lane / WIDTH<V>][lane % WIDTH<V>] += direction * run.y_step;
+        }
+        for (int64_t lane = 0; !all_go_on && lane < lanes; ++lane) {
             const int64_t n = order[lane], length = run.lengths[n], at = run.reverse ? length - 1 - t : t;
             const bool runs = t < length;
             valid[lane] = runs ? -1 : 0;
