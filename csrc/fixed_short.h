@@ -12,6 +12,7 @@ constexpr bool HAS_SHORT_CELL = true;
 
 // Codes of one unit for all sequences of a group, in the order in which packing both its vectors leaves them.
 typedef int16_t ShortVector __attribute__((vector_size(4 * LANES)));
+typedef uint16_t UnsignedShortVector __attribute__((vector_size(4 * LANES)));
 typedef ShortVector Unit;
 static_assert(VECTORS == 2 && UNITS == 2, "packing joins the vectors of a unit, and bytes of both units");
 
@@ -58,7 +59,8 @@ inline void evaluate(
         for (int unit = 0; unit < UNITS; ++unit) {
             // Rounds bits of the rest that stand at the upper end of 15: the shift of the contract.
             Unit rest = (m[gate][unit] << rest_bits) & (int16_t)0x7fff;
-            f[gate][unit] = (Unit)value[unit] + (Unit)_mm512_mulhrs_epi16(slope[unit], (__m512i)rest);
+            const __m512i above = _mm512_mulhrs_epi16(slope[unit], (__m512i)rest);
+            f[gate][unit] = (Unit)((UnsignedShortVector)value[unit] + (UnsignedShortVector)above);
         }
     }
 }
@@ -151,7 +153,7 @@ inline void next_state(
     const IntVector first = c[0] << formats.f_times_c, second = c[1] << formats.f_times_c;
     const Unit high = pack(first >> 8, second >> 8), low = pack(first & 255, second & 255);
     if (const auto shift = (int16_t)formats.i_times_g) g = {g.high << shift, g.low << shift};
-    const IntVector centers = (IntVector)(Unit{} - (int16_t)formats.center);
+    const IntVector centers = (IntVector)(Unit{} + (int16_t)-formats.center);
     for (int vector = 0; vector < VECTORS; ++vector) {
         IntVector gates = pairs(vector, f, i);
         IntVector wide = round_digits(
@@ -170,7 +172,7 @@ inline void next_state(
 
 // o * tanh(zc) of one unit, rounded and not yet saturated.
 inline void output(const Formats<IntVector> &formats, Unit o, Digits tanh, IntVector *wide) {
-    const Unit center = Unit{} - (int16_t)formats.center;
+    const Unit center = Unit{} + (int16_t)-formats.center;
     for (int vector = 0; vector < VECTORS; ++vector) {
         const IntVector gate = pairs(vector, o, center);
         IntVector high = multiply_add(IntVector{}, gate, pairs(vector, tanh.high, tanh.high));
