@@ -213,9 +213,10 @@ void forward_group(
     auto valid = reinterpret_cast<Code<V> *>(scratch.valid);
     auto state = reinterpret_cast<Code<V> *>(scratch.c);
     Rows<V, const int64_t> given[VECTORS] = {};
-    Rows<V, int64_t> taken[VECTORS] = {};
+    Rows<V, int64_t> taken[VECTORS] = {}, staged[VECTORS];
     int64_t longest = 0, shortest = run.steps;
     for (int64_t lane = 0; lane < lanes; ++lane) {
+        staged[lane / WIDTH<V>][lane % WIDTH<V>] = scratch.staged + lane * outputs;
         longest = std::max(longest, run.lengths[order[lane]]);
         shortest = std::min(shortest, run.lengths[order[lane]]);
         given[lane / WIDTH<V>][lane % WIDTH<V>] = run.h0 + order[lane] * outputs;
@@ -223,7 +224,7 @@ void forward_group(
     }
     for (int vector = 0; vector < VECTORS; ++vector) put_rows(scratch.h() + vector, given[vector], outputs, Conversion());
     const Conversion convert(cell, run);
-    const bool streams = outputs_stream(run, outputs);
+    const bool streams = lanes == GROUP<V> && outputs_stream<V>(run, order, outputs);
     const int64_t direction = run.reverse ? -1 : 1;
     for (int64_t t = 0; t < longest; ++t) {
         const bool all_go_on = t > 0 && t < shortest;
@@ -244,8 +245,9 @@ void forward_group(
         step(formats, scratch);
         std::swap(scratch.operands, scratch.next);
         for (int vector = 0; vector < VECTORS; ++vector) {
-            take_rows(scratch.h() + vector, taken[vector], outputs, streams);
+            take_rows(scratch.h() + vector, streams ? staged[vector] : taken[vector], outputs);
         }
+        if (streams) stream(scratch.staged, taken[0][0], GROUP<V> * outputs);
     }
     for (int64_t lane = 0; lane < lanes; ++lane) {
         taken[lane / WIDTH<V>][lane % WIDTH<V>] = run.h_n + order[lane] * outputs;
@@ -254,7 +256,7 @@ void forward_group(
             run.saturated[order[lane] * 3 + flag] = reinterpret_cast<Code<V> *>(scratch.saturated[flag])[lane] != 0;
         }
     }
-    for (int vector = 0; vector < VECTORS; ++vector) take_rows(scratch.h() + vector, taken[vector], outputs, false);
+    for (int vector = 0; vector < VECTORS; ++vector) take_rows(scratch.h() + vector, taken[vector], outputs);
 }
 
 template <class V>

@@ -85,6 +85,7 @@ struct Scratch {
     V *c;                     // [blocks * UNITS][VECTORS]
     V *emitted;               // likewise: h before its projection
     V *bytes;                 // [all_byte_words][VECTORS]: of the operands, where products of bytes are wanted
+    int64_t *staged;          // [GROUP][outputs]: outputs of a step on their way past the cache
     V valid[VECTORS];         // all ones in the lanes whose sequence still runs
     V saturated[3][VECTORS];  // all ones in the lanes where a z, c or h was
     int64_t x_words;
@@ -95,6 +96,7 @@ struct Scratch {
         c = next + (packed.x_words + packed.h_words) * VECTORS;
         emitted = c + packed.blocks * UNITS * VECTORS;
         bytes = emitted + packed.blocks * UNITS * VECTORS;
+        staged = reinterpret_cast<int64_t *>(bytes + packed.all_byte_words() * VECTORS);
         std::memset(memory, 0, size(packed));
     }
 
@@ -104,7 +106,8 @@ struct Scratch {
 
     static int64_t size(const Packed<V> &packed) {
         const int64_t states = packed.x_words + packed.h_words + packed.blocks * UNITS;
-        return (2 * states + packed.all_byte_words()) * VECTORS * (int64_t)sizeof(V);
+        const int64_t staged = packed.blocks * UNITS * GROUP<V> * (int64_t)sizeof(int64_t);  // as many outputs at most
+        return (2 * states + packed.all_byte_words()) * VECTORS * (int64_t)sizeof(V) + staged;
     }
 };
 

@@ -29,12 +29,16 @@ struct Conversion {
     int64_t operator()(int64_t code) const { return needed ? std::clamp(round(code), -high - 1, high) : code; }
 };
 
-// Whether outputs go past the cache: they are more than the core's own would keep until somebody reads them. With that
-// reading a run is faster too.
-inline bool outputs_stream(const gatesmith_fixed_run &run, int64_t outputs) {
+// Whether the outputs of a group go past the cache: they are more than the core's own would keep until somebody reads
+// them (with that reading a run is faster too), and those of a step follow each other without a gap, in whole lines.
+template <class V>
+bool outputs_stream(const gatesmith_fixed_run &run, const int64_t *order, int64_t outputs) {
     constexpr int64_t KEPT_BYTES = 1 << 20, CODE = sizeof(int64_t), LINE = 64;
-    const bool lines = ((uintptr_t)run.y | run.y_row * CODE | run.y_step * CODE | outputs * CODE) % LINE == 0;
-    return CAN_STREAM && lines && run.steps * run.batch * outputs * CODE > KEPT_BYTES;
+    if (!CAN_STREAM || run.steps * run.batch * outputs * CODE < KEPT_BYTES || run.y_row != outputs) return false;
+    for (int64_t lane = 1; lane < GROUP<V>; ++lane) {
+        if (order[lane] != order[0] + lane || run.lengths[order[lane]] != run.lengths[order[0]]) return false;
+    }
+    return ((uintptr_t)(run.y + order[0] * outputs) | run.y_step * CODE) % LINE == 0;
 }
 
 // The operands of one vector of sequences from `count` codes of each; the next vector's stand between them.
@@ -47,7 +51,7 @@ inline void put_rows(
     }
 }
 
-inline void take_rows(const LongVector *words, const Rows<LongVector, int64_t> &rows, int64_t count, bool) {
+inline void take_rows(const LongVector *words, const Rows<LongVector, int64_t> &rows, int64_t count) {
     for (int lane = 0; lane < WIDTH<LongVector>; ++lane) {
         auto from = reinterpret_cast<const int64_t *>(words) + lane;
         for (int64_t at = 0; rows[lane] && at < count; ++at) rows[lane][at] = from[at * GROUP<LongVector>];
@@ -77,7 +81,7 @@ inline void put_rows(
     }
 }
 
-inline void take_rows(const IntVector *words, const Rows<IntVector, int64_t> &rows, int64_t count, bool streams) {
+inline void take_rows(const IntVector *words, const Rows<IntVector, int64_t> &rows, int64_t count) {
     for (int64_t first = 0; first < count; first += TURN, words += LANES * VECTORS) {
         const int64_t here = std::min(TURN, count - first);
         Vector turned[LANES];
@@ -86,7 +90,7 @@ inline void take_rows(const IntVector *words, const Rows<IntVector, int64_t> &ro
         }
         transpose(turned);
         for (int lane = 0; lane < LANES; ++lane) {
-            if (rows[lane]) lengthen((IntVector)turned[lane], rows[lane] + first, here, streams);
+            if (rows[lane]) lengthen((IntVector)turned[lane], rows[lane] + first, here);
         }
     }
 }

@@ -241,22 +241,11 @@ inline IntVector shorten(const int64_t *from, int64_t count) {
 #endif
 }
 
-#if defined(__AVX512F__)
-constexpr bool CAN_STREAM = true;
-inline void finish_streams() { _mm_sfence(); }
-#else
-constexpr bool CAN_STREAM = false;
-inline void finish_streams() {}
-#endif
-
-// The inverse: `count` codes out of the 16-bit integers of a vector. Those that stream fill whole lines of memory, and
-// leave the cache alone.
-inline void lengthen(IntVector packed, int64_t *to, int64_t count, [[maybe_unused]] bool streams) {
+// The inverse: `count` codes out of the 16-bit integers of a vector.
+inline void lengthen(IntVector packed, int64_t *to, int64_t count) {
 #if defined(__AVX512F__)
     const auto lengthen_eight = [&](__m128i eight, int64_t at) {
-        const __m512i codes = _mm512_maskz_cvtepi16_epi64(0xff, eight);
-        if (streams) _mm512_stream_si512((__m512i *)(to + at), codes);
-        else _mm512_mask_storeu_epi64(to + at, below(count - at), codes);
+        _mm512_mask_storeu_epi64(to + at, below(count - at), _mm512_maskz_cvtepi16_epi64(0xff, eight));
     };
     lengthen_eight(_mm512_maskz_extracti32x4_epi32(0xf, (__m512i)packed, 0), 0);
     if (count > 8) lengthen_eight(_mm512_maskz_extracti32x4_epi32(0xf, (__m512i)packed, 1), 8);
@@ -268,6 +257,20 @@ inline void lengthen(IntVector packed, int64_t *to, int64_t count, [[maybe_unuse
     for (int64_t at = 0; at < count; ++at) to[at] = codes[at];
 #endif
 }
+
+#if defined(__AVX512F__)
+constexpr bool CAN_STREAM = true;
+
+// Whole lines of codes to memory, past the cache; after the last of them, finish_streams.
+inline void stream(const int64_t *from, int64_t *to, int64_t count) {
+    for (int64_t at = 0; at < count; at += 8) _mm512_stream_si512((__m512i *)(to + at), _mm512_load_si512(from + at));
+}
+inline void finish_streams() { _mm_sfence(); }
+#else
+constexpr bool CAN_STREAM = false;
+inline void stream(const int64_t *from, int64_t *to, int64_t count) { std::memcpy(to, from, count * sizeof *to); }
+inline void finish_streams() {}
+#endif
 
 #if defined(__AVX512VBMI__)
 
