@@ -90,7 +90,7 @@ def models(draw: st.DrawFn) -> tuple[LSTMSpec, Plan, Options]:
 
 
 @given(model=models(), kind=st.sampled_from([RANDOM, RAILS]))
-@deterministic(max_examples=2)
+@deterministic(max_examples=1)
 def test_any_model_equals_the_model(model: tuple[LSTMSpec, Plan, Options], kind: str) -> None:
     spec, plan, options = model
     with stack_bench(spec, options, plan=plan, kind=kind) as b:
@@ -106,12 +106,11 @@ def test_many_models_equal_the_model(model: tuple[LSTMSpec, Plan, Options], kind
         check_everything(b, kind)
 
 
-@pytest.mark.parametrize("duties", list(itertools.product((1.0, 0.5, 0.1), repeat=2)))
-def test_streams_may_hesitate(duties: tuple[float, float]) -> None:
+def test_streams_may_hesitate() -> None:
     with stack_bench(LSTMSpec(3, 4, 2, "bidirectional"), shared(7)) as b:
         job = b.sequences([1, 5, 1, 2])
-        for seed in range(2):
-            b.check([job], Stimulus(valid_duty=duties[0], ready_duty=duties[1], seed=seed))
+        for seed, (valid, ready) in enumerate(itertools.product((1.0, 0.5, 0.1), repeat=2)):
+            b.check([job], Stimulus(valid_duty=valid, ready_duty=ready, seed=seed))
 
 
 def test_any_reset_leaves_a_clean_start() -> None:

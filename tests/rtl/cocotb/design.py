@@ -124,7 +124,7 @@ STACK = BusDesign(
 )
 IN_TURN = BusDesign(
     name="in_turn",
-    spec=LSTMSpec(3, 4, 2, direction="bidirectional", peepholes="io"),
+    spec=LSTMSpec(3, 4, 2, direction="bidirectional", peepholes="ifo"),
     multipliers=7,
     pipeline=Pipeline(memory_stages=1, operand_stages=0, product_stages=1, sum_stages=1),
     share="directions",
