@@ -12,7 +12,7 @@ module activation #(
   parameter int SlopeWidth = 16,
   parameter bit Odd = 1'b0,  // 1: f(-z) = -f(z), as tanh; 0: f(-z) = 1 - f(z), as the sigmoid
   parameter File = "",
-  parameter int MemoryStages = 2,
+  parameter int MemoryStages = 3,
   parameter int OperandStages = 1,
   parameter int ProductStages = 3,
   parameter int SumStages = 1

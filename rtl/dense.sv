@@ -21,7 +21,7 @@ module dense #(
   parameter int Clip = 0,   // bound on the magnitude of an output, as a code; 0 for none
   parameter WeightFile = "",
   parameter BiasFile = "",
-  parameter int MemoryStages = 2,
+  parameter int MemoryStages = 3,
   parameter int OperandStages = 1,
   parameter int ProductStages = 3,
   parameter int SumStages = 1,

@@ -17,7 +17,7 @@ module dense_head #(
   parameter int ScoreFrac = 11,
   parameter WeightFile = "",
   parameter BiasFile = "",
-  parameter int MemoryStages = 2,
+  parameter int MemoryStages = 3,
   parameter int OperandStages = 1,
   parameter int ProductStages = 3,
   parameter int SumStages = 1,

@@ -6,7 +6,7 @@ module direction_fork #(
   parameter int Width = 16,
   parameter int Beats = 32,  // per step
   parameter int MaxSteps = 64,
-  parameter int MemoryStages = 2
+  parameter int MemoryStages = 3
 ) (
   input  wire logic               clk,
   input  wire logic               rst,

@@ -7,7 +7,7 @@ module direction_join #(
   parameter int Width = 16,
   parameter int Beats = 64,  // per step of one direction
   parameter int MaxSteps = 64,
-  parameter int MemoryStages = 2
+  parameter int MemoryStages = 3
 ) (
   input  wire logic               clk,
   input  wire logic               rst,

@@ -10,7 +10,7 @@ module direction_turns #(
   parameter int YWidth = 16,
   parameter int YBeats = 64,  // per step of one direction
   parameter int MaxSteps = 64,
-  parameter int MemoryStages = 2
+  parameter int MemoryStages = 3
 ) (
   input  wire logic              clk,
   input  wire logic              rst,

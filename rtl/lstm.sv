@@ -48,7 +48,7 @@ module lstm #(
   parameter ProjBiasFile = "",
   parameter int InElements = 1,    // elements of x per beat; divides Multipliers / (4 * HiddenSize) where above 1
   parameter int OutElements = 1,   // elements of h per beat; likewise
-  parameter int MemoryStages = 2,  // read latency of memories: 0, 1 or 2
+  parameter int MemoryStages = 3,  // read latency of memories: 0, 1 or 2
   parameter int OperandStages = 2, // registers before a multiplier
   parameter int ProductStages = 3, // registers after a multiplier
   parameter int SumStages = 1,     // registers after an adder: 0 or 1
@@ -107,7 +107,7 @@ module lstm #(
   localparam int XSumWidth = XWidth + XShift;
   localparam int HSumWidth = OutWidth + HShift;
   // A column that lasts long needs only itself and the one after it at hand.
-  localparam int Ahead = Rows / Multipliers > MemoryStages + SumStages + 4 ? 2 : MemoryStages + SumStages + 3;
+  localparam int Ahead = Rows / Multipliers > MemoryStages + 2 * SumStages + 4 ? 2 : MemoryStages + 2 * SumStages + 3;
   localparam int OperandWidth = XSumWidth > HSumWidth ? XSumWidth : HSumWidth;
   localparam int OutUnits = Banks < OutputSize ? Banks : OutputSize;  // elements out per group
   localparam int OutGroups = (OutputSize + OutUnits - 1) / OutUnits;
@@ -145,7 +145,7 @@ module lstm #(
   );
 
   // Host access, one register away from the pins
-  logic idle, under_way_q, locked, host_select_q, host_select_late;
+  logic idle, under_way_q, locked, keep_q, clear_q, host_select_q, host_select_late;
   logic [Units-1:0] host_write_q;
   logic [GroupWidth-1:0] host_group_q;
   logic [UnitWidth-1:0] host_unit, host_unit_q;
@@ -163,6 +163,8 @@ module lstm #(
     host_context_q <= Contexts > 1 ? state_context_i : '0;
     host_select_q <= state_select_i;
     host_data_q <= state_data_i;
+    keep_q <= keep_i;
+    clear_q <= clear_i;
   end
 
   logic weight_write_q;
@@ -210,7 +212,7 @@ module lstm #(
     .x_context_i(x_context),
     .x_valid_i(x_valid),
     .x_ready_o(x_ready),
-    .keep_i,
+    .keep_i(keep_q),
     .error_o(length_error),
     .h_present_i(y_present),
     .h_group_i(y_group),
@@ -381,7 +383,7 @@ module lstm #(
   end
 
   // At least the clocks from start_o to a group of h, with every variant
-  localparam int OutputLatency = 12 + 3 * MemoryStages + 6 * OperandStages + 6 * ProductStages + 20 * SumStages;
+  localparam int OutputLatency = 12 + 3 * MemoryStages + 6 * OperandStages + 6 * ProductStages + 25 * SumStages;
   logic out_busy;
   lstm_output #(
     .HiddenSize(OutputSize),
@@ -423,8 +425,8 @@ module lstm #(
       under_way_q <= !idle || projection_busy || out_busy || x_valid;
       busy_o <= under_way_q;
       done_o <= busy_o && !under_way_q;
-      saturated_o <= (clear_i ? '0 : saturated_o) | saturated | {2'b0, projection_saturated};
-      protocol_error_o <= (protocol_error_o && !clear_i) || length_error || ((state_write_i || weight_write_i) && locked);
+      saturated_o <= (clear_q ? '0 : saturated_o) | saturated | {2'b0, projection_saturated};
+      protocol_error_o <= (protocol_error_o && !clear_q) || length_error || ((state_write_i || weight_write_i) && locked);
     end
   end
 endmodule

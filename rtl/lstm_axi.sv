@@ -59,7 +59,7 @@ module lstm_axi #(
   parameter int InElements = 1,
   parameter int OutElements = 1,
   parameter int LinkElements = 1,
-  parameter int MemoryStages = 2,
+  parameter int MemoryStages = 3,
   parameter int OperandStages = 2,
   parameter int ProductStages = 3,
   parameter int SumStages = 1,

@@ -35,7 +35,7 @@ module lstm_cell #(
   parameter PeepholeFile = "",
   parameter bit GateClip = 1'b0,  // the tables clip the pre-activations, so that their saturation is no event
   parameter int CellClip = 0,     // bound on the magnitude of c, as a code; 0 for none
-  parameter int MemoryStages = 2,
+  parameter int MemoryStages = 3,
   parameter int OperandStages = 1,
   parameter int ProductStages = 3,
   parameter int SumStages = 1,
@@ -107,8 +107,8 @@ module lstm_cell #(
   if (InputSize < 1 || HiddenSize < 1 || Multipliers < 1) begin : g_check_sizes
     $error("InputSize, HiddenSize and Multipliers must be at least 1");
   end
-  if (TreeStages < 0 || SumStages > 1 || MemoryStages > 2) begin : g_check_stages
-    $error("MemoryStages must be 0, 1 or 2, SumStages 0 or 1");
+  if (TreeStages < 0 || SumStages > 1 || MemoryStages > 3) begin : g_check_stages
+    $error("MemoryStages must be 0 to 3, SumStages 0 or 1");
   end
 
   // The capture buffer holds so many steps that no step of another context waits for its reads.
@@ -116,7 +116,7 @@ module lstm_cell #(
   localparam int HoldTime = SumLatency + (Straddles ? 3 : 2) + (Lanes < 4 ? 4 : 1) * Groups;
   localparam int Captures = Contexts == 1 || HoldTime <= Words ? 1 : 2 ** $clog2((HoldTime + Words - 1) / Words);
 
-  logic issue, capture, capture_begin, capture_enough, gather_done;
+  logic issue, moved, capture, capture_begin, capture_enough, gather_done;
   logic [1:0] hold;
   logic [WordWidth-1:0] word;
   logic [BaseWidth-1:0] base;
@@ -130,6 +130,7 @@ module lstm_cell #(
     .pop_o(operand_pop_o),
     .shift_o(operand_shift_o),
     .word_o(word),
+    .moved_o(moved),
     .base_o(base),
     .capture_o(capture),
     .capture_begin_o(capture_begin),
@@ -181,6 +182,7 @@ module lstm_cell #(
     .rst,
     .issue_i(issue),
     .word_i(word),
+    .moved_i(moved),
     .base_i(base),
     .set_i(operand_context_i[SetWidth-1:0]),
     .fresh_i(fresh),

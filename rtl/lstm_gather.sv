@@ -14,7 +14,7 @@ module lstm_gather #(
   parameter int Units = 1,  // per group; above 1 only where Lanes = Rows
   parameter int Steps = 1,  // that the buffer holds; a power of two
   parameter int AccWidth = 32,
-  parameter int MemoryStages = 2,
+  parameter int MemoryStages = 3,
   parameter int SumStages = 1,
   localparam int Window = 4 * Units,
   localparam int GroupCount = (Rows + Window - 1) / Window,
@@ -51,10 +51,18 @@ module lstm_gather #(
   logic [PositionWidth-1:0] position_q;
   logic [GroupWidth-1:0] group_q;
   logic [1:0] row_q;  // of the unit, where rows come one by one
-  logic begins, turns, waiting_q, reading_q, unit_read, group_last_q;
+  logic begins, turns_q, waiting_q, reading_q, reading, unit_read, group_last_q, done_d;
 
+  // The last read is known a clock ahead.
   assign unit_read = reading_q && (!Serial || row_q == 2'd3);
-  assign done_o = unit_read && group_last_q;
+  assign reading = (reading_q && !done_o) || begins;
+  if (Serial) begin : g_done_serial
+    assign done_d = reading_q && group_last_q && row_q == 2'd2;
+  end else if (GroupCount == 1) begin : g_done_whole
+    assign done_d = reading;
+  end else begin : g_done
+    assign done_d = reading_q && int'(group_q) == BeforeLast;
+  end
 
   // Steps that are complete wait, if there is more than one, in order.
   if (Steps == 1) begin : g_one
@@ -71,7 +79,7 @@ module lstm_gather #(
     assign begins = (waiting_q || complete_i) && room_i && (!reading_q || done_o);
     logic [AddressWidth-1:0] first_q, following;  // word of the step under way; of the one after it
     assign following = int'(first_q) == (Steps - 1) * BufferWords ? '0 : first_q + AddressWidth'(BufferWords);
-    assign address_begin = rst ? '0 : following;
+    assign address_begin = following;
     always_ff @(posedge clk) begin
       if (rst) begin
         waiting_steps_q <= '0;
@@ -87,20 +95,22 @@ module lstm_gather #(
   always_ff @(posedge clk) begin
     if (rst) begin
       reading_q <= 1'b0;
+      done_o <= 1'b0;
       start_o <= 1'b0;
     end else begin
-      reading_q <= (reading_q && !done_o) || begins;
+      reading_q <= reading;
+      done_o <= done_d;
       start_o <= begins;
     end
   end
 
-  assign turns = int'(position_q) + Advance >= Positions;
-  assign address_d = rst || done_o ? address_begin : address_q + AddressWidth'(reading_q && turns);
+  assign address_d = done_o ? address_begin : address_q + AddressWidth'(reading_q && turns_q);
   always_ff @(posedge clk) begin
-    address_q <= address_d;
+    address_q <= rst ? '0 : address_d;
     if (reading_q) begin
       row_q <= row_q + 2'd1;
-      position_q <= position_q + (turns ? PositionWidth'(Advance) - PositionWidth'(Positions) : PositionWidth'(Advance));
+      position_q <= position_q + (turns_q ? PositionWidth'(Advance) - PositionWidth'(Positions) : PositionWidth'(Advance));
+      turns_q <= int'(position_q) + 2 * Advance >= (turns_q ? 2 * Positions : Positions);
     end
     if (unit_read) begin
       group_q <= group_q + GroupWidth'(1);
@@ -109,6 +119,7 @@ module lstm_gather #(
     if (rst || done_o) begin
       row_q <= '0;
       position_q <= PositionWidth'(Offset / Stride);
+      turns_q <= Offset / Stride + Advance >= Positions;
       group_q <= '0;
       group_last_q <= GroupCount == 1;
     end
@@ -205,7 +216,6 @@ module lstm_gather #(
       logic [Positions-1:0] unwanted;
       logic [Window*Positions-1:0] clear;  // a copy for each row of the window
       logic [Positions*Window*AccWidth-1:0] wanted;
-      logic [Window*AccWidth-1:0] joined;
       for (genvar i = 0; i < Positions; i++) begin : g_unwanted
         assign unwanted[i] = int'(read_position) != i;
       end
@@ -222,17 +232,12 @@ module lstm_gather #(
           );
         end
       end
-      always_comb begin
-        joined = '0;
-        for (int i = 0; i < Positions; i++) joined |= wanted[i*Window*AccWidth+:Window*AccWidth];
-      end
-      delay #(.Width(Window * AccWidth), .Stages(SumStages)) u_rows (
-        .clk, .rst(1'b0), .data_i(joined), .data_o(rows_o)
-      );
+      join_words #(.Width(Window * AccWidth), .Count(Positions)) u_rows (.clk, .words_i(wanted), .word_o(rows_o));
     end
   end
-  // Rows that come one by one take one clock more to assemble.
-  delay #(.Width(2 + GroupWidth), .Stages(SumStages + (Serial ? 1 : 0))) u_read (
+  // Rows that come one by one take one clock more to assemble; windows are joined in several steps where they are many.
+  localparam int Joins = Serial || Positions <= 4 ? 1 : ($clog2(Positions) + 1) / 2;
+  delay #(.Width(2 + GroupWidth), .Stages(Joins * SumStages + (Serial ? 1 : 0))) u_read (
     .clk, .rst, .data_i({unit_read, done_o, group_q}), .data_o({read_o, group_last_o, group_o})
   );
 endmodule

@@ -14,7 +14,7 @@ module lstm_mac #(
   parameter int OperandWidth = 16,
   parameter int AccWidth = 32,
   parameter WeightFile = "",
-  parameter int MemoryStages = 2,
+  parameter int MemoryStages = 3,
   parameter int OperandStages = 1,
   parameter int ProductStages = 3,
   parameter int SumStages = 1,
@@ -27,7 +27,8 @@ module lstm_mac #(
   input  wire logic                                    clk,
   input  wire logic                                    rst,
   input  wire logic                                    issue_i,
-  input  wire logic [WordWidth-1:0]                    word_i,   // another one a clock after issue_i
+  input  wire logic [WordWidth-1:0]                    word_i,
+  input  wire logic                                    moved_i,  // it is another one than a clock ago
   input  wire logic [BaseWidth-1:0]                    base_i,
   input  wire logic [SetWidth-1:0]                     set_i,
   input  wire logic [1:0]                              fresh_i,
@@ -49,26 +50,25 @@ module lstm_mac #(
   localparam int SumDelay = MemoryStages + OperandStages + ProductStages + (SumStages > 0 ? $clog2(ColumnsPerCycle) : 0);
 
   // Sets of weights follow each other, all but the last filled up to a power of two. A word is read once, in the first clock
-  // in which its number and its set stand there: after the issue of the one before, or a reset; and again after the host has
-  // written.
+  // in which its number and its set stand there, and again after the host has written.
   localparam int AddressWidth = WordWidth + $clog2(WeightSets);
   logic [Lanes*ColumnsPerCycle*WeightWidth-1:0] weights;
   logic [AddressWidth-1:0] address;
   logic [31:0] write_address;
   logic [SetWidth-1:0] set_q;
-  logic renew_q, read_q;
+  logic written_q, renew_q;
   assign address = AddressWidth'({set_i, word_i});
   assign write_address = weight_address_i | (WeightSets > 1 ? 32'(weight_set_i) << (WordWidth + 12) : '0);
   always_ff @(posedge clk) begin
-    renew_q <= rst || weight_write_i;
-    read_q <= issue_i || renew_q;
+    written_q <= weight_write_i;
+    renew_q <= written_q;
     set_q <= set_i;
   end
   rom #(
     .Width(Lanes * ColumnsPerCycle * WeightWidth), .Depth((WeightSets - 1) * 2 ** WordWidth + Words),
     .Latency(MemoryStages), .File(WeightFile), .Writable(WritableWeights)
   ) u_weights (
-    .clk, .read_i(read_q || (WeightSets > 1 && set_i != set_q)), .address_i(address), .data_o(weights),
+    .clk, .read_i(moved_i || renew_q || (WeightSets > 1 && set_i != set_q)), .address_i(address), .data_o(weights),
     .write_i(weight_write_i), .write_address_i(write_address), .write_data_i(weight_data_i)
   );
 

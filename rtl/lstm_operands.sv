@@ -3,7 +3,7 @@
 // Column j of a step is x[j] or h[j - InputSize]; it stands in bank j mod Banks, and one word of all banks is fetched
 // per clock. A word of x waits until its step is complete, a word of h until the step before has written it: the
 // first elements of h are multiplied while the last are still being computed.
-// Latency from h_present_i to the operand: 2 + MemoryStages + SumStages.
+// Latency from h_present_i to the operand: 2 + MemoryStages + 3 * SumStages.
 `default_nettype none
 module lstm_operands #(
   parameter int InputSize = 32,
@@ -16,9 +16,9 @@ module lstm_operands #(
   parameter int HWidth = 16,
   parameter int HShift = 0,
   parameter int OperandWidth = 16,
-  parameter int MemoryStages = 2,
+  parameter int MemoryStages = 3,
   parameter int SumStages = 1,
-  parameter int Ahead = 6,     // operands fetched and not yet taken; MemoryStages + SumStages + 3 give one per clock
+  parameter int Ahead = 6,     // operands fetched and not yet taken; MemoryStages + 2 * SumStages + 3 give one per clock
   parameter int Contexts = 1,  // sequences that take turns; a power of two
   parameter logic [Contexts-1:0] Keeps = '1,  // contexts that keep_i is for
   localparam int ContextWidth = Contexts > 1 ? $clog2(Contexts) : 1,
@@ -76,6 +76,20 @@ module lstm_operands #(
   localparam int Slots = Contexts == 1 || HWords > 4 ? 2 : 8;
   localparam int SlotWidth = $clog2(Slots);
 
+  // h comes from far away: a register is where it arrives.
+  logic [Units-1:0] h_present;
+  logic [GroupWidth-1:0] h_arrived_group;
+  logic [Units*HWidth-1:0] h;
+  logic h_step_last;
+  logic [ContextWidth-1:0] h_context;
+  delay #(.Width(Units), .Stages(SumStages)) u_h_present (.clk, .rst, .data_i(h_present_i), .data_o(h_present));
+  delay #(.Width(GroupWidth + Units * HWidth + 1 + ContextWidth), .Stages(SumStages)) u_h (
+    .clk,
+    .rst(1'b0),
+    .data_i({h_group_i, h_i, h_step_last_i, h_context_i}),
+    .data_o({h_arrived_group, h, h_step_last, h_context})
+  );
+
   // x
   logic [Banks-1:0] x_write;
   logic [SlotWidth+XWordWidth-1:0] x_write_address;
@@ -120,8 +134,8 @@ module lstm_operands #(
   logic room, x_there, h_known, h_unread, h_there, h_needed;
 
   assign step_last = first_word_q ? x_last[slot_q] : step_last_q;
-  assign written = h_present_i[0];
-  assign step_written = written && h_step_last_i;
+  assign written = h_present[0];
+  assign step_written = written && h_step_last;
   assign step_fetched = fetch_q && last_word_q;
   assign idle_o = idle_q;
 
@@ -263,8 +277,8 @@ module lstm_operands #(
   logic fetch_late;
   logic [1:0] place, place_late;  // the word is the one where h begins; it lies beyond
   assign host_word = HWordWidth'(host_group_i) + HWordWidth'(int'(host_unit_i) + Skew >= Banks);
-  assign h_group = HWordWidth'(idle_q ? host_group_i : h_group_i);
-  assign h_owner = idle_q ? host_context_i : h_context_i;
+  assign h_group = HWordWidth'(idle_q ? host_group_i : h_arrived_group);
+  assign h_owner = idle_q ? host_context_i : h_context;
   assign x_word = XWordWidth'(word_q);  // Yosys does not truncate a cast inside a concatenation
   assign place = {int'(word_q) == Split, int'(word_q) > Split};
   // A register behind the choice between x and h keeps the way from the memories to the queue short.
@@ -307,9 +321,9 @@ module lstm_operands #(
       assign read_place = PlaceWidth'(idle_q ? {host_context_i, host_word} : {context_q, h_word_q});
       ram #(.Width(HWidth), .Depth(2 ** (PlaceWidth + 1)), .Latency(MemoryStages)) u_h (
         .clk,
-        .write_i(idle_q ? host_write_i[Unit] : h_present_i[Unit]),
+        .write_i(idle_q ? host_write_i[Unit] : h_present[Unit]),
         .write_address_i({idle_q, write_place}),
-        .write_data_i(idle_q ? host_data_i : h_i[Unit*HWidth+:HWidth]),
+        .write_data_i(idle_q ? host_data_i : h[Unit*HWidth+:HWidth]),
         .read_i(fetch_q || idle_q),
         .read_address_i({!idle_q && initial_q, read_place}),
         .read_data_o(h_read[bank*HWidth+:HWidth])
@@ -336,7 +350,7 @@ module lstm_operands #(
   end
 
   logic [1:0] unused_valid;
-  queue #(.Width(Banks * OperandWidth + TagWidth), .Depth(Ahead)) u_queue (
+  queue #(.Width(Banks * OperandWidth + TagWidth), .Depth(Ahead), .Hidden(SumStages > 0)) u_queue (
     .clk,
     .rst,
     .push_i(arrived),

@@ -11,7 +11,7 @@ module lstm_output #(
   parameter int Width = 16,
   parameter int Contexts = 1,
   parameter int Latency = 0,      // of a group, from start_i; only where there are several contexts
-  parameter int MemoryStages = 2,
+  parameter int MemoryStages = 3,
   localparam int ContextWidth = Contexts > 1 ? $clog2(Contexts) : 1
 ) (
   input  wire logic                          clk,
@@ -62,7 +62,8 @@ module lstm_output #(
       start_q <= 1'b0;
       room_o <= 1'b1;
     end else begin
-      change_q <= (start_i ? CountWidth'(Groups) : '0) - CountWidth'(popped);
+      if (start_i) change_q <= popped ? CountWidth'(Groups - 1) : CountWidth'(Groups);
+      else change_q <= popped ? '1 : '0;
       taken_q <= taken_q + change_q;
       start_q <= start_i;
       room_o <= (Unknown > 0 || (!start_i && !start_q)) && int'(taken_q) <= Depth - (1 + Unknown) * Groups;
@@ -113,6 +114,18 @@ module lstm_output #(
   );
   assign {m_axis_tlast, m_axis_tdata} = sent[OutElements*Width:0];
   assign m_axis_tid = Contexts > 1 ? sent[BeatBits-1-:ContextWidth] : '0;
-  assign busy_o = start_q || taken_q != '0 || m_axis_tvalid;
+
+  // The pins, the FIFO and the status may be far from each other.
+  logic held_q, offered_q;
+  always_ff @(posedge clk) begin
+    if (rst) begin
+      held_q <= 1'b0;
+      offered_q <= 1'b0;
+    end else begin
+      held_q <= start_q || taken_q != '0;
+      offered_q <= m_axis_tvalid;
+    end
+  end
+  assign busy_o = held_q || offered_q;
 endmodule
 `default_nettype wire

@@ -31,7 +31,7 @@ module lstm_pointwise #(
   parameter PeepholeFile = "",
   parameter bit GateClip = 1'b0,  // the tables clip z, so that its saturation is no event
   parameter int CellClip = 0,     // bound on the magnitude of c, as a code; 0 for none
-  parameter int MemoryStages = 2,
+  parameter int MemoryStages = 3,
   parameter int OperandStages = 1,
   parameter int ProductStages = 3,
   parameter int SumStages = 1,

@@ -19,7 +19,7 @@ module lstm_projection #(
   parameter int Clip = 0,         // bound on the magnitude of r, as a code; 0 for none
   parameter WeightFile = "",
   parameter BiasFile = "",
-  parameter int MemoryStages = 2,
+  parameter int MemoryStages = 3,
   parameter int OperandStages = 1,
   parameter int ProductStages = 3,
   parameter int SumStages = 1,

@@ -6,7 +6,7 @@
 module lstm_ring #(
   parameter int Width = 32,
   parameter int Depth = 4,
-  parameter int MemoryStages = 2
+  parameter int MemoryStages = 3
 ) (
   input  wire logic             clk,
   input  wire logic             rst,
@@ -42,7 +42,7 @@ module lstm_ring #(
       assign last_d = chain[(Depth-1)*Width+:Width];
     end else begin : g_memory
       // A word comes out one turn of the addresses after it went in, and waits in the registers of the read.
-      localparam int Latency = Depth >= BlockDepth ? MemoryStages : 0;
+      localparam int Latency = Depth < BlockDepth ? 0 : MemoryStages > 2 ? 2 : MemoryStages;  // its inputs are registers
       localparam int Words = Depth - Latency;
       localparam int AddressWidth = $clog2(Words);
       logic [AddressWidth-1:0] write_q, read_q;

@@ -1,8 +1,7 @@
 // The order of a step's products: which word of weights, and where a column ends.
 //
 // A step is one stream of Rows * Columns products, column after column, cut into words of Lanes. Each issue is one word;
-// a word can straddle two columns. All outputs are registers: the word after the next is described while the next one
-// waits, and whether it may go is decided a clock ahead.
+// a word can straddle two columns. All outputs are registers, and whether the word there may go is decided a clock ahead.
 `default_nettype none
 module lstm_schedule #(
   parameter int Rows = 256,           // 4H
@@ -22,6 +21,7 @@ module lstm_schedule #(
   output logic                      pop_o,            // this issue ends a column
   output logic                      shift_o,          // equal to pop_o, for what it moves
   output logic      [WordWidth-1:0] word_o,
+  output logic                      moved_o,          // it is another word than a clock ago, or there was a reset
   output logic      [BaseWidth-1:0] base_o,           // row of lane 0
   output logic                      capture_o,        // this word holds rows of the last column
   output logic                      capture_begin_o,
@@ -33,92 +33,73 @@ module lstm_schedule #(
   localparam int PartLanes = Rows % Lanes;
   localparam int CaptureBegin = ColumnsPerCycle > 1 ? Words - 1 : Rows * (Columns - 1) / Lanes;
   localparam int CaptureEnough = CaptureBegin + ((ColumnsPerCycle == 1 && Rows * (Columns - 1) % Lanes != 0) ? 1 : 0);
-
-  localparam int BeforeBegin = CaptureBegin > 0 ? CaptureBegin - 1 : 0;
-  localparam int BeforeEnough = CaptureEnough > 0 ? CaptureEnough - 1 : 0;
-  localparam int BeforeFull = FullWords > 2 ? FullWords - 2 : 0;
   localparam int BeforeLast = Words > 2 ? Words - 2 : 0;
 
-  // The word that waits: its number, and what is known of it.
-  logic [WordWidth-1:0] word_q, word_d;
-  logic [BaseWidth-1:0] base_q, base_d;
-  logic last_q, wrap_q, end_q, cross_q, capture_q, begin_q, enough_q;
-  logic last_d, wrap_d, cross_d, capture_d, begin_d, enough_d;
-  logic [1:0] fresh_q, fresh_d;
+  // Four words are under way: one is counted, one described, one waits, one stands at the outputs. All go on together. After
+  // a reset it takes three clocks until a word stands there, and any operand takes longer.
+  logic step_q, step;
+  logic [1:0] filling_q;
 
-  // Every flag of the next word is a comparison of this word with a constant: short paths. The constant is never
-  // negative, because int'(unsigned) is signed in the standard and unsigned in Yosys.
-  always_comb begin
-    word_d = last_q ? '0 : word_q + WordWidth'(1);
-    base_d = last_q ? '0 : base_q + BaseWidth'(wrap_q ? Lanes - Rows : Lanes);
-    last_d = Words == 1 || (!last_q && int'(word_q) == BeforeLast);
-    wrap_d = int'(base_q) + 2 * Lanes >= (wrap_q ? 2 * Rows : Rows);
-    cross_d = PartLanes != 0 && int'(base_q) + 2 * Lanes > (wrap_q ? 2 * Rows : Rows) && !last_d;
-    if (last_q) begin
-      wrap_d = Lanes >= Rows;
-      cross_d = 1'b0;
-    end
-    begin_d = last_q ? CaptureBegin == 0 : CaptureBegin != 0 && int'(word_q) == BeforeBegin;
-    capture_d = begin_d || (!last_q && capture_q);
-    enough_d = last_q ? CaptureEnough == 0 : CaptureEnough != 0 && int'(word_q) == BeforeEnough;
-    fresh_d[1] = last_d || (last_q ? FullWords > 1 : fresh_q[1] && int'(word_q) != BeforeFull);
-    fresh_d[0] = fresh_d[1] || (PartLanes != 0 && (last_q ? FullWords == 1 : FullWords >= 2 && int'(word_q) == BeforeFull));
-  end
-
-  // The word that stands at the outputs: there is one long before the first operands.
-  logic ready_q, ends_q, crosses_q, step;
-  assign step = issue_o || !ready_q;
+  // Counted: its number and the row of lane 0, and whether either turns over behind it.
+  logic [WordWidth-1:0] word_q;
+  logic [BaseWidth-1:0] base_q;
+  logic last_q, wrap_q;
   always_ff @(posedge clk) begin
     if (rst) begin
       word_q <= '0;
       base_q <= '0;
       last_q <= Words == 1;
       wrap_q <= Lanes >= Rows;
-      end_q <= Lanes >= Rows || Words == 1;
-      cross_q <= 1'b0;
-      capture_q <= CaptureBegin == 0;
-      begin_q <= CaptureBegin == 0;
-      enough_q <= CaptureEnough == 0;
-      fresh_q <= {Words == 1 || FullWords > 1, Words == 1 || FullWords > 1 || PartLanes != 0};
-    end else if (step) begin
-      word_q <= word_d;
-      base_q <= base_d;
-      last_q <= last_d;
-      wrap_q <= wrap_d;
-      end_q <= wrap_d || last_d;
-      cross_q <= cross_d;
-      capture_q <= capture_d;
-      begin_q <= begin_d;
-      enough_q <= enough_d;
-      fresh_q <= fresh_d;
-    end
-  end
-  always_ff @(posedge clk) begin
-    if (step) begin
-      word_o <= word_q;
-      base_o <= base_q;
-      ends_q <= end_q;
-      crosses_q <= cross_q;
-      capture_o <= capture_q;
-      capture_begin_o <= begin_q;
-      capture_enough_o <= enough_q;
-      fresh_o <= fresh_q;
+    end else if (step_q) begin
+      word_q <= last_q ? '0 : word_q + WordWidth'(1);
+      base_q <= last_q ? '0 : base_q + BaseWidth'(wrap_q ? Lanes - Rows : Lanes);
+      last_q <= Words == 1 || (!last_q && int'(word_q) == BeforeLast);
+      wrap_q <= last_q ? Lanes >= Rows : int'(base_q) + 2 * Lanes >= (wrap_q ? 2 * Rows : Rows);
     end
   end
 
-  // May the word that stands there in the next clock go?
-  logic crosses, begins, ends, held, go;
-  assign crosses = issue_o ? cross_q : crosses_q;
-  assign begins = issue_o ? begin_q : capture_begin_o;
-  assign ends = issue_o ? end_q : ends_q;
-  assign held = hold_i[0] || (hold_i[1] && issue_o && capture_begin_o);
-  assign go = operand_soon_i[0] && (operand_soon_i[1] || !crosses) && !(begins && held);
+  // Described: every flag is a comparison with a constant, which is never negative, because int'(unsigned) is signed in the
+  // standard and unsigned in Yosys.
+  localparam int FlagsWidth = WordWidth + BaseWidth + 4;
+  logic [FlagsWidth-1:0] flags_q, waiting_q;
+  logic [2:0] turns_q, waiting_turns_q, next_q;  // {ends a column, lies in two, begins the capture}
   always_ff @(posedge clk) begin
+    if (step_q) begin
+      flags_q <= {
+        word_q,
+        base_q,
+        int'(word_q) >= CaptureBegin,
+        int'(word_q) == CaptureEnough,
+        last_q || int'(word_q) < FullWords - 1,
+        last_q || int'(word_q) < FullWords - 1 + (PartLanes != 0 ? 1 : 0)
+      };
+      turns_q <= {
+        wrap_q || last_q, PartLanes != 0 && int'(base_q) + Lanes > Rows && !last_q, int'(word_q) == CaptureBegin
+      };
+      waiting_q <= flags_q;
+      waiting_turns_q <= turns_q;
+      {word_o, base_o, capture_o, capture_enough_o, fresh_o} <= waiting_q;
+    end
+  end
+
+  // next_q is of the word that stands at the outputs in the next clock. May that go? Where a step has one word, the one
+  // before may take the room.
+  logic ends, crosses, begins, held, go;
+  assign {ends, crosses, begins} = next_q;
+  assign held = hold_i[0] || (Words == 1 && hold_i[1] && issue_o);
+  assign go = operand_soon_i[0] && (operand_soon_i[1] || !crosses) && !(begins && held);
+  assign step = go || filling_q[0];
+  always_ff @(posedge clk) begin
+    capture_begin_o <= begins;
+    moved_o <= step_q;
+    if (step) next_q <= step_q ? turns_q : waiting_turns_q;
     if (rst) begin
-      ready_q <= 1'b0;
+      filling_q <= '1;
+      step_q <= 1'b1;
       issue_o <= 1'b0;
     end else begin
-      ready_q <= 1'b1;
+      filling_q <= filling_q >> 1;
+      step_q <= step;
       issue_o <= go;
     end
   end

@@ -61,7 +61,7 @@ module lstm_stack #(
   parameter int InElements = 1,    // elements of x per beat
   parameter int OutElements = 1,   // elements per beat out
   parameter int LinkElements = 1,  // elements per beat between layers
-  parameter int MemoryStages = 2,
+  parameter int MemoryStages = 3,
   parameter int OperandStages = 2,
   parameter int ProductStages = 3,
   parameter int SumStages = 1,

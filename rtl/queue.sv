@@ -1,11 +1,13 @@
 // A short queue in registers whose two oldest entries are visible.
 //
 // The producer counts credits: it must not push into a full queue. Latency: 1. Throughput: one per clock. `soon_o` is
-// `valid_o` a clock early, for a consumer that keeps its decisions in registers.
+// `valid_o` a clock early, for a consumer that keeps its decisions in registers; with Hidden it doesn't know what is
+// being pushed.
 `default_nettype none
 module queue #(
   parameter int Width = 16,
-  parameter int Depth = 3
+  parameter int Depth = 3,
+  parameter bit Hidden = 1'b0
 ) (
   input  wire logic             clk,
   input  wire logic             rst,
@@ -45,7 +47,11 @@ module queue #(
     else valid_q <= valid_d;
   end
   assign valid_o = valid_q[1:0];
-  assign soon_o  = valid_d[1:0];
+  if (Hidden) begin : g_hidden
+    assign soon_o = pop_i ? {Depth > 2 && valid_q[Depth>2?2:1], valid_q[1]} : valid_q[1:0];
+  end else begin : g_seen
+    assign soon_o = valid_d[1:0];
+  end
   assign front_o = data_q[0+:Width];
   assign next_o  = data_q[Width+:Width];
 endmodule

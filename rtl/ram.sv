@@ -1,15 +1,15 @@
 // Memory with one write and one read port.
 //
-// Read latency: 0 (combinational), 1 (registered read) or 2 (registered read and a plain output register, which block
-// RAM absorbs). A word must not be read in the clock in which it is written. Deep memories with a registered read ask
-// for block RAM. A registered read reads where `read_i` is high; else its register keeps the last word, and the memory
-// rests. The output register takes that word in any case, or, where Paced, with the next `read_i`.
+// Read latency: 0 (combinational), 1 (registered read), 2 (registered read and a plain output register, which block
+// RAM absorbs) or 3 (and registers before every input, since block RAM is where it is and the logic may be far).
+// A word must not be read in the clock in which it is written. Deep memories with a registered read ask for block RAM.
+// A registered read reads where `read_i` is high; else its register keeps the last word, and the memory rests. The output register takes that word in any case, or, where Paced, with the next `read_i`.
 `default_nettype none
 module ram #(
   parameter int Width = 16,
   parameter int Depth = 64,
   parameter int Latency = 1,
-  parameter bit Paced = 1'b0,  // words move on by read_i alone
+  parameter bit Paced = 1'b0,  // words move on by read_i alone; Latency is at most 2
   localparam int AddressWidth = Depth > 1 ? $clog2(Depth) : 1
 ) (
   input  wire logic                    clk,
@@ -21,15 +21,25 @@ module ram #(
   output logic      [Width-1:0]        read_data_o
 );
   localparam int BlockDepth = 8;  // from here on, block RAM
-  if (Latency < 0 || Latency > 2) begin : g_check_latency
-    $error("Latency must be 0, 1 or 2");
+  if (Latency < 0 || Latency > (Paced ? 2 : 3)) begin : g_check_latency
+    $error("Latency must be from 0 to 3, and at most 2 where Paced");
   end
+
+  logic write, reads;
+  logic [AddressWidth-1:0] write_address, read_address;
+  logic [Width-1:0] write_data;
+  delay #(.Width(2 * AddressWidth + Width + 2), .Stages(Latency > 2 ? 1 : 0)) u_inputs (
+    .clk,
+    .rst(1'b0),
+    .data_i({write_i, write_address_i, write_data_i, read_i, read_address_i}),
+    .data_o({write, write_address, write_data, reads, read_address})
+  );
 
   logic read, move;
 `ifdef MEMORIES_NEVER_REST
-  assign read = read_i || !Paced;
+  assign read = reads || !Paced;
 `else
-  assign read = read_i;
+  assign read = reads;
 `endif
   assign move = read || !Paced;
 
@@ -37,13 +47,13 @@ module ram #(
     logic [Width-1:0] memory[0:2**AddressWidth-1];
     logic unused_read;
     assign unused_read = &{1'b0, read, move};
-    always_ff @(posedge clk) if (write_i) memory[write_address_i] <= write_data_i;
-    assign read_data_o = memory[read_address_i];
+    always_ff @(posedge clk) if (write) memory[write_address] <= write_data;
+    assign read_data_o = memory[read_address];
   end else if (Depth >= BlockDepth) begin : g_block
     (* no_rw_check, ram_style = "block" *) logic [Width-1:0] memory[0:2**AddressWidth-1];
     logic [Width-1:0] read_q;
-    always_ff @(posedge clk) if (write_i) memory[write_address_i] <= write_data_i;
-    always_ff @(posedge clk) if (read) read_q <= memory[read_address_i];
+    always_ff @(posedge clk) if (write) memory[write_address] <= write_data;
+    always_ff @(posedge clk) if (read) read_q <= memory[read_address];
     if (Latency == 1) begin : g_direct
       logic unused_move;
       assign unused_move = move;
@@ -55,14 +65,14 @@ module ram #(
     // Memory in cells of logic reads at once: its address waits, which takes fewer registers than the word.
     (* no_rw_check *) logic [Width-1:0] memory[0:2**AddressWidth-1];
     logic [AddressWidth-1:0] address;
-    always_ff @(posedge clk) if (write_i) memory[write_address_i] <= write_data_i;
+    always_ff @(posedge clk) if (write) memory[write_address] <= write_data;
     if (Latency == 1) begin : g_direct
       logic unused_move;
       assign unused_move = move;
-      assign address = read_address_i;
+      assign address = read_address;
       always_ff @(posedge clk) if (read) read_data_o <= memory[address];
     end else begin : g_wait
-      always_ff @(posedge clk) if (read) address <= read_address_i;
+      always_ff @(posedge clk) if (read) address <= read_address;
       always_ff @(posedge clk) if (move) read_data_o <= memory[address];
     end
   end

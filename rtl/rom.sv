@@ -1,7 +1,8 @@
 // Memory of constants read from a file of hexadecimal words, one per line; where Writable, the host may replace them.
 //
-// Read latency: 0 (combinational), 1 (registered read) or 2 (registered read and a plain output register, which block
-// RAM absorbs). The address must be below Depth. Deep memories with a registered read ask for block RAM.
+// Read latency: 0 (combinational), 1 (registered read), 2 (registered read and a plain output register, which block
+// RAM absorbs) or 3 (and registers before the address, as in ram). The address must be below Depth. Deep memories with a
+// registered read ask for block RAM.
 // A registered read reads where `read_i` is high; else its register keeps the last word, and the memory rests.
 // The host writes pieces of 32 bits at {word, piece}, the lowest bits first, while nobody reads; each takes two clocks.
 `default_nettype none
@@ -24,8 +25,8 @@ module rom #(
   localparam int BlockDepth = 16;  // from here on, block RAM
   localparam int PieceWidth = 12;
   localparam int Pieces = (Width + 31) / 32;
-  if (Latency < 0 || Latency > 2) begin : g_check_latency
-    $error("Latency must be 0, 1 or 2");
+  if (Latency < 0 || Latency > 3) begin : g_check_latency
+    $error("Latency must be 0, 1, 2 or 3");
   end
   if (Writable && (Pieces > 2 ** PieceWidth || AddressWidth > 32 - PieceWidth)) begin : g_check_pieces
     $error("a writable memory has at most 4096 pieces of 32 bits per word and 2^20 words");
@@ -36,11 +37,15 @@ module rom #(
   localparam int DeepestBlock = 16384;
   localparam int Words = Depth > DeepestBlock ? Depth : 2 ** AddressWidth;
   logic [Width-1:0] read_data;
-  logic read;
+  logic read, reads;
+  logic [AddressWidth-1:0] address;
+  delay #(.Width(AddressWidth + 1), .Stages(Latency > 2 ? 1 : 0)) u_inputs (
+    .clk, .rst(1'b0), .data_i({read_i, address_i}), .data_o({reads, address})
+  );
 `ifdef MEMORIES_NEVER_REST
-  assign read = read_i || 1'b1;
+  assign read = reads || 1'b1;
 `else
-  assign read = read_i;
+  assign read = reads;
 `endif
   if (Writable) begin : g_writable
     logic [Pieces-1:0] write_q;
@@ -63,9 +68,9 @@ module rom #(
     if (Latency == 0) begin : g_combinational
       logic unused_read;
       assign unused_read = read;
-      assign read_data = memory[address_i];
+      assign read_data = memory[address];
     end else begin : g_registered
-      always_ff @(posedge clk) if (read) read_data <= memory[address_i];
+      always_ff @(posedge clk) if (read) read_data <= memory[address];
     end
   end else begin : g_constant
     logic unused_write;
@@ -75,15 +80,15 @@ module rom #(
       logic unused_clocking;
       assign unused_clocking = &{1'b0, clk, read};
       initial if (File != "") $readmemh(File, memory);
-      assign read_data = memory[address_i];
+      assign read_data = memory[address];
     end else if (Depth >= BlockDepth) begin : g_block
       (* rom_style = "block" *) logic [Width-1:0] memory[0:Words-1];
       initial if (File != "") $readmemh(File, memory);
-      always_ff @(posedge clk) if (read) read_data <= memory[address_i];
+      always_ff @(posedge clk) if (read) read_data <= memory[address];
     end else begin : g_small
       logic [Width-1:0] memory[0:2**AddressWidth-1];
       initial if (File != "") $readmemh(File, memory);
-      always_ff @(posedge clk) if (read) read_data <= memory[address_i];
+      always_ff @(posedge clk) if (read) read_data <= memory[address];
     end
   end
   delay #(.Width(Width), .Stages(Latency > 1 ? 1 : 0)) u_output (.clk, .rst(1'b0), .data_i(read_data), .data_o);

@@ -10,7 +10,7 @@ module sequence_reverser #(
   parameter int Beats = 64,  // per step
   parameter int MaxSteps = 64,
   parameter bit Both = 1'b0,
-  parameter int MemoryStages = 2,
+  parameter int MemoryStages = 3,
   localparam int OutWidth = Both ? Width + 1 : Width
 ) (
   input  wire logic             clk,

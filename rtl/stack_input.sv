@@ -7,7 +7,7 @@ module stack_input #(
   parameter int Beats = 32,     // per step
   parameter int Direction = 0,  // 0: forward, 1: reverse, 2: both
   parameter int MaxSteps = 64,
-  parameter int MemoryStages = 2
+  parameter int MemoryStages = 3
 ) (
   input  wire logic             clk,
   input  wire logic             rst,

@@ -19,7 +19,7 @@ module stack_output #(
   parameter int ScoreWidth = 16,
   parameter int ScoreFrac = 11,
   parameter Files = "weights/",
-  parameter int MemoryStages = 2,
+  parameter int MemoryStages = 3,
   parameter int OperandStages = 1,
   parameter int ProductStages = 3,
   parameter int SumStages = 1,

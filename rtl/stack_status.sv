@@ -5,7 +5,7 @@
 module stack_status #(
   parameter int Cells = 2,
   parameter bit Bare = 1'b0,  // a single engine and nothing around it
-  parameter int MemoryStages = 2,
+  parameter int MemoryStages = 3,
   localparam int CellBits = Cells > 1 ? $clog2(Cells) : 1
 ) (
   input  wire logic                clk,

@@ -5,7 +5,7 @@
 module stream_buffer #(
   parameter int Width = 16,
   parameter int Depth = 64,
-  parameter int MemoryStages = 2
+  parameter int MemoryStages = 3
 ) (
   input  wire logic             clk,
   input  wire logic             rst,

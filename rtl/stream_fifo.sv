@@ -18,26 +18,28 @@ module stream_fifo #(
   input  wire logic             ready_i
 );
   localparam int PointerWidth = Depth > 1 ? $clog2(Depth) : 1;
-  localparam int Ahead = Latency + 2;  // words on their way out of the memory
+  localparam int Ahead = Latency + 3;  // words on their way out of the memory
 
   logic [PointerWidth-1:0] write_q, read_q;
-  logic stored, room, fetch_q, arrive, pop, unused_second;
+  logic stored, room, fetch_q, arrive, pop, pop_q, unused_second;
   logic [1:0] unused_soon;
   logic [Width-1:0] read_data, unused_next;
 
   assign pop = valid_o && ready_i;
-  assign popped_o = pop;
+  assign popped_o = pop_q;
   tally #(.Max(Depth)) u_stored (.clk, .rst, .come_i(push_i), .go_i(fetch_q), .soon_o(stored));
-  tally #(.Max(Ahead), .Initial(Ahead)) u_free (.clk, .rst, .come_i(pop), .go_i(fetch_q), .soon_o(room));
+  tally #(.Max(Ahead), .Initial(Ahead)) u_free (.clk, .rst, .come_i(pop_q), .go_i(fetch_q), .soon_o(room));
   always_ff @(posedge clk) begin
     if (rst) begin
       write_q <= '0;
       read_q <= '0;
       fetch_q <= 1'b0;
+      pop_q <= 1'b0;
     end else begin
       write_q <= write_q + PointerWidth'(push_i);
       read_q <= read_q + PointerWidth'(fetch_q);
       fetch_q <= stored && room;
+      pop_q <= pop;
     end
   end
 

@@ -19,17 +19,18 @@ module stream_register #(
 
   assign take = s_valid_i && ready_q;
   assign move = m_ready_i || !valid_q;
-  assign s_ready_o = ready_q;
+  // Who is told that there is room may be far from where it is needed.
+  fanout #(.Width(1), .Copies(2), .Stages(1)) u_ready (
+    .clk, .rst, .data_i(move || (!spare_valid_q && !take)), .data_o({s_ready_o, ready_q})
+  );
   assign m_valid_o = valid_q;
   assign m_data_o = data_q;
 
   always_ff @(posedge clk) begin
     if (rst) begin
-      ready_q <= 1'b0;
       spare_valid_q <= 1'b0;
       valid_q <= 1'b0;
     end else begin
-      ready_q <= move || (!spare_valid_q && !take);
       spare_valid_q <= !move && (spare_valid_q || take);
       if (move) valid_q <= spare_valid_q || take;
     end
@@ -37,7 +38,7 @@ module stream_register #(
 
   always_ff @(posedge clk) begin
     if (move) data_q <= spare_valid_q ? spare_q : s_data_i;
-    if (take) spare_q <= s_data_i;
+    if (ready_q) spare_q <= s_data_i;  // spare_valid_q tells whether it is of use
   end
 endmodule
 `default_nettype wire

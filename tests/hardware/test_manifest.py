@@ -117,7 +117,7 @@ def set_(*keys: Any, to: Any) -> Callable[[Manifest], None]:
         (set_("options", to=7), "the options of an export have to be an object with multipliers, pipeline"),
         (set_("options", "pipeline", to={}), "the pipeline of an export have to be an object with in_elements"),
         (set_("options", "multipliers", to=0), "multipliers is 0; expected an integer from 1"),
-        (set_("options", "pipeline", "memory_stages", to=3), "memory_stages is 3; expected an integer from 0 to 2"),
+        (set_("options", "pipeline", "memory_stages", to=4), "memory_stages is 4; expected an integer from 0 to 3"),
         (set_("cells", 0, "parameters", "AccWidth", to=3), "cells that don't follow from its plan"),
         (set_("cells", 0, "module", to="other"), "cells that don't follow from its plan"),
         (set_("cells", 0, "files", "WeightFile", to="/etc/passwd"), "cells that don't follow from its plan"),

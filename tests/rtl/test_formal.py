@@ -23,7 +23,7 @@ def tally(*, given: bool = False) -> Bound:
 
 
 def queue(*, given: bool = False) -> Bound:
-    return bound("queue", "Width Depth", given=given)
+    return bound("queue", "Width Depth Hidden", given=given)
 
 
 def fifo(*, given: bool = False) -> Bound:
@@ -55,7 +55,7 @@ def output(*, given: bool = False) -> Bound:
 
 
 def prove_fifo(latency: int) -> Proof:
-    parameters = {"Width": 2, "Depth": 4, "Latency": latency}
+    parameters = {"Width": 2, "Depth": 8, "Latency": latency}
     return Proof(top="stream_fifo", parameters=parameters, properties=[fifo(given=True), queue(), tally()], depth=6)
 
 
@@ -139,6 +139,9 @@ AXI_LITE = Proof(
     parameters={"AddressWidth": 4, "ReadLatency": 3},
     properties=[bound("axi_lite_slave", "AddressWidth ReadLatency")],
 )
+QUEUE_OF_HIDDEN_PUSHES = Proof(
+    top="queue", parameters={"Width": 3, "Depth": 3, "Hidden": 1}, properties=[queue(given=True)]
+)
 QUEUE = Proof(top="queue", parameters={"Width": 3, "Depth": 3}, properties=[queue(given=True)])
 TALLY = Proof(top="tally", parameters={"Max": 5, "Initial": 2}, properties=[tally(given=True)])
 
@@ -163,6 +166,7 @@ PROOFS: Mapping[str, Proof] = {
     "sums": prove_sums(4, 3, 3),
 }
 MORE: Mapping[str, Proof] = {
+    "queue of hidden pushes": QUEUE_OF_HIDDEN_PUSHES,
     **{f"stream_fifo-{latency}": prove_fifo(latency) for latency in (0, 2)},
     **{
         f"lstm_schedule-{sizes}": prove_schedule(*sizes)
@@ -218,17 +222,17 @@ BUGS = {
     "a column's end is missed": bug(
         prove_schedule(4, 2, 1, 1),
         "lstm_schedule",
-        "wrap_d = int'(base_q) + 2 * Lanes >=",
-        "wrap_d = int'(base_q) + 2 * Lanes >",
+        "int'(base_q) + 2 * Lanes >=",
+        "int'(base_q) + 2 * Lanes >",
     ),
     "a sum begins late": bug(
-        PROOFS["lstm_schedule"], "lstm_schedule", "fresh_q[1] && int'(word_q) != BeforeFull", "fresh_q[1]"
+        PROOFS["lstm_schedule"], "lstm_schedule", "last_q || int'(word_q) < FullWords - 1,", "last_q,"
     ),
     "a word moves on before it is issued": bug(
         PROOFS["lstm_schedule"], "lstm_schedule", "assign step = issue_o || !ready_q;", "assign step = 1'b1;"
     ),
     "sums are caught that are still read": bug(
-        prove_schedule(4, 2, 4, 2), "lstm_schedule", "hold_i[1] && issue_o && capture_begin_o", "1'b0"
+        prove_schedule(4, 2, 4, 2), "lstm_schedule", "Words == 1 && hold_i[1] && issue_o", "1'b0"
     ),
     "x is overwritten": bug(PROOFS["lstm_input"], "lstm_input", "!padding_q && !full_q[slot_q]", "!padding_q"),
     "a short step is not filled up": bug(PROOFS["lstm_input"], "lstm_input", "take || padding_q;", "take;"),

@@ -46,7 +46,7 @@ def designs(draw: st.DrawFn, largest: int) -> tuple[CellPlan, int, dict[str, int
         st.one_of(st.integers(1, 40), st.integers(1, 3).map(lambda columns: 4 * columns * cell.hidden_size))
     )
     stages = {
-        "MemoryStages": draw(st.integers(0, 2)),
+        "MemoryStages": draw(st.integers(0, 3)),
         "OperandStages": draw(st.integers(0, 1)),
         "ProductStages": draw(st.integers(0, 3)),
         "SumStages": draw(st.integers(0, 1)),

@@ -141,7 +141,7 @@ def models(draw: st.DrawFn) -> tuple[LSTMSpec, Plan, Options]:
     sizes = (draw(st.integers(1, most)) for most in (6, 5, 3))
     spec = draw(variants(*sizes, draw(st.sampled_from(DIRECTIONS))))
     pipeline = Pipeline(
-        memory_stages=draw(st.integers(0, 2)),
+        memory_stages=draw(st.integers(0, 3)),
         operand_stages=draw(st.integers(0, 1)),
         product_stages=draw(st.integers(0, 3)),
         sum_stages=draw(st.integers(0, 1)),

@@ -22,7 +22,8 @@ class Pipeline:
         in_elements: of x in one beat of the stream; above 1 they divide floor(P / 4H).
         out_elements: of the output in one beat, likewise; with both directions they divide H.
         link_elements: the same between layers.
-        memory_stages: read latency of memories: 0 combinational, 1, or 2 for block RAM with its output register.
+        memory_stages: read latency of memories: 0 combinational, 1, 2 for block RAM with its output register, 3 with one
+            before its inputs, too.
         operand_stages, product_stages: registers before and after a multiplier.
         sum_stages: registers after adders and comparisons, 0 or 1.
 
@@ -33,7 +34,7 @@ class Pipeline:
     in_elements: int = 1
     out_elements: int = 1
     link_elements: int = 1
-    memory_stages: int = 2
+    memory_stages: int = 3
     operand_stages: int = 2
     product_stages: int = 3
     sum_stages: int = 1
@@ -138,7 +139,7 @@ _RANGES = {
     "in_elements": (1, 1 << 12),
     "out_elements": (1, 1 << 12),
     "link_elements": (1, 1 << 12),
-    "memory_stages": (0, 2),
+    "memory_stages": (0, 3),
     "operand_stages": (0, 4),
     "product_stages": (0, 8),
     "sum_stages": (0, 1),

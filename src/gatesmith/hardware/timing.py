@@ -8,7 +8,7 @@ from gatesmith.errors import ExportError
 PIPELINE = {
     "InElements": 1,
     "OutElements": 1,
-    "MemoryStages": 2,
+    "MemoryStages": 3,
     "OperandStages": 2,
     "ProductStages": 3,
     "SumStages": 1,
@@ -106,8 +106,8 @@ def _loop(given: Mapping[str, int], lanes: int, per_cycle: int, words: int) -> i
     # From the issue of the word that completes the first sums to the first operand that they produce.
     sums = 1 + memory + operand + product + tree
     pointwise = 5 + 3 * memory + 4 * operand + 4 * product + 17 * add + _variant_stages(given)
-    gather = 1 + add + (4 if serial else 0)
-    latency = sums + gather + pointwise + 2 + memory + add
+    gather = 1 + add * _joins(lanes, min(per_cycle, hidden)) + (4 if serial else 0)
+    latency = sums + gather + pointwise + 2 + memory + 3 * add
     outputs = cell_output_size(given)
     out_units = min(per_cycle, outputs)
     if per_cycle > 1:
@@ -124,6 +124,14 @@ def _loop(given: Mapping[str, int], lanes: int, per_cycle: int, words: int) -> i
     else:
         after = [pace * group for group in range(len(uses))]
     return max(enough - use + latency + late for late, use in zip(after, uses, strict=True))
+
+
+def _joins(lanes: int, units: int) -> int:
+    """Steps, of four to one, in which the windows of the capture buffer become the rows of a group of units."""
+    if lanes < 4:
+        return 1
+    stride = 4 * units if units > 1 or lanes % 4 == 0 else 2 if lanes % 2 == 0 else 1
+    return max(1, ((-(-lanes // stride) - 1).bit_length() + 1) // 2)
 
 
 def _projection_stages(given: Mapping[str, int], *, pace: int, out_units: int) -> int:

@@ -16,7 +16,8 @@ module lstm_gather_properties #(
   localparam bit Serial = Lanes < 4,
   localparam int Stride = Serial ? 1 : (Units > 1 || Lanes % 4 == 0) ? Window : Lanes % 2 == 0 ? 2 : 1,
   localparam int Positions = (Lanes + Stride - 1) / Stride,
-  localparam int PositionWidth = Positions > 1 ? $clog2(Positions) : 1
+  localparam int PositionWidth = Positions > 1 ? $clog2(Positions) : 1,
+  localparam int Advance = Serial ? 1 : Window / Stride
 ) (
   input wire logic                     clk,
   input wire logic                     rst,
@@ -30,6 +31,7 @@ module lstm_gather_properties #(
   input wire logic [1:0]               row_q,
   input wire logic                     waiting_q,
   input wire logic                     reading_q,
+  input wire logic                     turns_q,
   input wire logic                     unit_read,
   input wire logic                     group_last_q
 );
@@ -55,6 +57,7 @@ module lstm_gather_properties #(
     assert (group_last_q == (int'(group_q) == GroupCount - 1));
     assert (reading_q || (group_q == '0 && row_q == '0));
     assert (int'(address_q) < BufferWords && int'(position_q) < Positions);
+    assert (turns_q == (int'(position_q) + Advance >= Positions));
     assert (row == int'(group_q) * Window + (Serial ? int'(row_q) : 0));
     assert (!Serial || unit_read == (reading_q && row_q == 2'd3));
     assert (done_o == (unit_read && int'(group_q) == GroupCount - 1));

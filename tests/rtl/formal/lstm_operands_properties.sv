@@ -24,9 +24,9 @@ module lstm_operands_properties #(
 ) (
   input wire logic                  clk,
   input wire logic                  rst,
-  input wire logic [Units-1:0]      h_present_i,
-  input wire logic [GroupWidth-1:0] h_group_i,
-  input wire logic                  h_step_last_i,
+  input wire logic [Units-1:0]      h_present,
+  input wire logic [GroupWidth-1:0] h_arrived_group,
+  input wire logic                  h_step_last,  // as it arrives
   input wire logic                  operand_pop_i,
   input wire logic                  operand_shift_i,
   input wire logic                  idle_o,
@@ -70,29 +70,29 @@ module lstm_operands_properties #(
   always @(posedge clk) if (started) assume (rst || keep_i == keep_q);
   logic written, step_written, step_fetched, fetch_unread;
   logic [CountWidth-1:0] groups_q;  // of the step under way
-  assign written = h_present_i[0];
-  assign step_written = written && h_step_last_i;
+  assign written = h_present[0];
+  assign step_written = written && h_step_last;
   assign step_fetched = fetch_q && last_word_q;
   assign fetch_unread = fetch_q && h_needed_q && !settled_q;
   always_ff @(posedge clk) groups_q <= rst || step_written ? '0 : groups_q + CountWidth'(written);
   always @(posedge clk) if (started && !rst) begin
     if (Given) begin
-      assume (!written || (steps_q != '0 && int'(h_group_i) == int'(groups_q)));
-      assume (!written || h_step_last_i == (int'(groups_q) == Groups - 1));
+      assume (!written || (steps_q != '0 && int'(h_arrived_group) == int'(groups_q)));
+      assume (!written || h_step_last == (int'(groups_q) == Groups - 1));
       assume (!operand_pop_i || queued[0]);
       assume (operand_shift_i == operand_pop_i);
     end else begin
-      assert (!written || (steps_q != '0 && int'(h_group_i) == int'(groups_q)));
-      assert (!written || h_step_last_i == (int'(groups_q) == Groups - 1));
+      assert (!written || (steps_q != '0 && int'(h_arrived_group) == int'(groups_q)));
+      assert (!written || h_step_last == (int'(groups_q) == Groups - 1));
       assert (!operand_pop_i || queued[0]);
       assert (operand_shift_i == operand_pop_i);
     end
   end
 
   // How many operands are fetched and not taken, in the queue or on their way to it.
-  localparam int TakenWidth = $clog2(Ahead + 2);
-  logic [TakenWidth-1:0] taken;
   localparam int Stages = MemoryStages + SumStages;
+  localparam int TakenWidth = $clog2(Ahead + Stages + 1);
+  logic [TakenWidth-1:0] taken;
   logic [Stages:0] flight, flight_q;  // fetches of the last clocks
   assign flight = (flight_q << 1) | (Stages + 1)'(fetch_q);
   always_ff @(posedge clk) flight_q <= rst ? '0 : flight;

@@ -10,7 +10,7 @@ module lstm_output_properties #(
   localparam int Groups = (HiddenSize + Units - 1) / Units,
   localparam int Depth = 2 ** $clog2(2 * Groups),
   localparam int CountWidth = $clog2(Depth + 1),
-  localparam int Ahead = MemoryStages + 2
+  localparam int Ahead = MemoryStages + 3
 ) (
   input wire logic                         clk,
   input wire logic                         rst,
@@ -38,7 +38,7 @@ module lstm_output_properties #(
     .clk, .rst, .valid(m_axis_tvalid), .ready(m_axis_tready), .data({m_axis_tlast, m_axis_tdata})
   );
 
-  logic room_q, start_q;
+  logic room_q, start_q, start_qq;
   logic [CountWidth+1:0] promised_q, held_q;  // groups that will come; that are in the FIFO
   logic [CountWidth-1:0] group_q;             // of the step that comes
   int used;
@@ -46,11 +46,13 @@ module lstm_output_properties #(
   always_ff @(posedge clk) begin
     room_q <= room_o;
     start_q <= start_i;
+    start_qq <= start_q;
     promised_q <= promised_q + (start_i ? (CountWidth + 2)'(Groups) : '0) - (CountWidth + 2)'(valid_i);
     held_q <= held_q + (CountWidth + 2)'(valid_i) - (CountWidth + 2)'(popped);
     if (valid_i) group_q <= step_last_i ? '0 : group_q + CountWidth'(1);
     if (rst) begin
       start_q <= 1'b0;
+      start_qq <= 1'b0;
       promised_q <= '0;
       held_q <= '0;
       group_q <= '0;
@@ -74,7 +76,7 @@ module lstm_output_properties #(
     assert (int'(taken_q) <= Depth);
     assert (rst || !start_i || used + Groups <= Depth);
     assert (!room_q || start_q || used + Groups <= Depth);
-    assert (busy_o || (promised_q == '0 && held_q == '0));
+    assert (busy_o || start_q || start_qq || (promised_q == '0 && held_q == '0));  // it rises late, and never falls early
   end
 endmodule
 `default_nettype wire

@@ -3,6 +3,7 @@
 module queue_properties #(
   parameter int Width = 16,
   parameter int Depth = 3,
+  parameter bit Hidden = 1'b0,
   parameter bit Given = 1'b0
 ) (
   input wire logic                   clk,
@@ -57,7 +58,7 @@ module queue_properties #(
   always @(posedge clk) if (started) begin
     assert (!following_q || place_q < held);
     assert (!following_q || word_q == data_q[int'(place_q)*Width+:Width]);
-    assert (valid_o == soon_q);
+    assert (Hidden ? (soon_q & ~valid_o) == '0 : valid_o == soon_q);
   end
 endmodule
 `default_nettype wire

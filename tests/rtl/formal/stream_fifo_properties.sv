@@ -7,7 +7,7 @@ module stream_fifo_properties #(
   parameter bit Given = 1'b0,
   parameter bit Order = 1'b0,  // follow a word too: not inductive, because words in memory would have to be described
   localparam int PointerWidth = Depth > 1 ? $clog2(Depth) : 1,
-  localparam int Ahead = Latency + 2,
+  localparam int Ahead = Latency + 3,
   localparam int AheadWidth = $clog2(Ahead + 1),
   localparam int StoredWidth = $clog2(Depth + 1)
 ) (
@@ -32,7 +32,7 @@ module stream_fifo_properties #(
   stream_rules #(.Width(Width)) u_out (.clk, .rst, .valid(valid_o), .ready(ready_i), .data(data_o));
 
   localparam int UsedWidth = $clog2(Depth + Ahead + 1) + 1;
-  logic [UsedWidth-1:0] used_q;  // pushed and not yet popped
+  logic [UsedWidth-1:0] used_q;  // pushed and not yet known to be popped
   logic [Ahead:0] flight;        // fetches of the last clocks
   logic [Ahead-1:0] flight_q;
   logic [AheadWidth:0] flying, queued_count;
@@ -51,7 +51,7 @@ module stream_fifo_properties #(
     if (Given) assume (rst || !push_i || int'(used_q) < Depth); else assert (rst || !push_i || int'(used_q) < Depth);
     assert (int'(used_q) + int'(free) == int'(stored) + Ahead);
     assert (PointerWidth'(write_q - read_q) == PointerWidth'(stored));
-    assert (int'(flying) + int'(flight[0]) + int'(queued_count) + int'(free) == Ahead + int'(fetch_q));
+    assert (int'(flying) + int'(flight[0]) + int'(queued_count) + int'(popped_o) + int'(free) == Ahead + int'(fetch_q));
     assert (rst || arrive == flight[Latency]);
   end
 
@@ -61,7 +61,7 @@ module stream_fifo_properties #(
     always_ff @(posedge clk) begin
       chosen_q <= chosen_q;
       in_q <= rst ? '0 : in_q + 4'(push_i);
-      out_q <= rst ? '0 : out_q + 4'(popped_o);
+      out_q <= rst ? '0 : out_q + 4'(valid_o && ready_i);
       if (push_i && in_q == chosen_q) word_q <= data_i;
     end
     always @(posedge clk) if (started) begin
