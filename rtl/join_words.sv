@@ -4,23 +4,29 @@
 `default_nettype none
 module join_words #(
   parameter int Width = 128,
-  parameter int Count = 16
+  parameter int Count = 16,
+  localparam int Levels = Count > 4 ? ($clog2(Count) + 1) / 2 : 1
 ) (
   input  wire logic                   clk,
   input  wire logic [Count*Width-1:0] words_i,
   output logic      [Width-1:0]       word_o
 );
-  localparam int Left = (Count + 3) / 4;
-  logic [Left*Width-1:0] joined, joined_q;
-  always_comb begin
-    joined = '0;
-    for (int i = 0; i < Count; i++) joined[i/4*Width+:Width] |= words_i[i*Width+:Width];
+  for (genvar level = 0; level < Levels; level++) begin : g_level
+    localparam int Below = (Count + 4 ** level - 1) / 4 ** level;
+    localparam int Left = (Below + 3) / 4;
+    logic [Below*Width-1:0] from;
+    logic [Left*Width-1:0] joined, joined_q;
+    if (level == 0) begin : g_words
+      assign from = words_i;
+    end else begin : g_joined
+      assign from = g_level[level-1].joined_q;
+    end
+    always_comb begin
+      joined = '0;
+      for (int i = 0; i < Below; i++) joined[i/4*Width+:Width] |= from[i*Width+:Width];
+    end
+    always_ff @(posedge clk) joined_q <= joined;
   end
-  always_ff @(posedge clk) joined_q <= joined;
-  if (Left > 1) begin : g_more
-    join_words #(.Width(Width), .Count(Left)) u_rest (.clk, .words_i(joined_q), .word_o);
-  end else begin : g_one
-    assign word_o = joined_q;
-  end
+  assign word_o = g_level[Levels-1].joined_q;
 endmodule
 `default_nettype wire

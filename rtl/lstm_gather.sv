@@ -51,13 +51,13 @@ module lstm_gather #(
   logic [PositionWidth-1:0] position_q;
   logic [GroupWidth-1:0] group_q;
   logic [1:0] row_q;  // of the unit, where rows come one by one
-  logic begins, turns_q, waiting_q, reading_q, reading, unit_read, group_last_q, done_d;
+  logic begins, turns_q, waiting_q, reading_q, reading, unit_read, done_d;
 
   // The last read is known a clock ahead.
   assign unit_read = reading_q && (!Serial || row_q == 2'd3);
   assign reading = (reading_q && !done_o) || begins;
   if (Serial) begin : g_done_serial
-    assign done_d = reading_q && group_last_q && row_q == 2'd2;
+    assign done_d = reading_q && int'(group_q) == GroupCount - 1 && row_q == 2'd2;
   end else if (GroupCount == 1) begin : g_done_whole
     assign done_d = reading;
   end else begin : g_done
@@ -112,16 +112,12 @@ module lstm_gather #(
       position_q <= position_q + (turns_q ? PositionWidth'(Advance) - PositionWidth'(Positions) : PositionWidth'(Advance));
       turns_q <= int'(position_q) + 2 * Advance >= (turns_q ? 2 * Positions : Positions);
     end
-    if (unit_read) begin
-      group_q <= group_q + GroupWidth'(1);
-      group_last_q <= GroupCount > 1 && int'(group_q) == BeforeLast;
-    end
+    if (unit_read) group_q <= group_q + GroupWidth'(1);
     if (rst || done_o) begin
       row_q <= '0;
       position_q <= PositionWidth'(Offset / Stride);
       turns_q <= Offset / Stride + Advance >= Positions;
       group_q <= '0;
-      group_last_q <= GroupCount == 1;
     end
   end
 

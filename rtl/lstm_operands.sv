@@ -83,7 +83,7 @@ module lstm_operands #(
   logic h_step_last;
   logic [ContextWidth-1:0] h_context;
   delay #(.Width(Units), .Stages(SumStages)) u_h_present (.clk, .rst, .data_i(h_present_i), .data_o(h_present));
-  delay #(.Width(GroupWidth + Units * HWidth + 1 + ContextWidth), .Stages(SumStages)) u_h (
+  delay #(.Width(GroupWidth + Units * HWidth + 1 + ContextWidth), .Stages(SumStages)) u_h_arrived (
     .clk,
     .rst(1'b0),
     .data_i({h_group_i, h_i, h_step_last_i, h_context_i}),

@@ -244,7 +244,7 @@ BUGS = {
     "a step is forgotten": bug(CONTEXTS, "lstm_contexts", "- StepsWidth'(written_i &&", "- StepsWidth'(1'b0 &&"),
     "operands overflow": bug(PROOFS["lstm_operands"], "lstm_operands", "room && x_there &&", "x_there &&"),
     "a unit is read twice": bug(
-        PROOFS["lstm_gather"], "lstm_gather", "if (unit_read) begin", "if (unit_read && row_q[0]) begin"
+        PROOFS["lstm_gather"], "lstm_gather", "if (unit_read) group_q", "if (unit_read && row_q[0]) group_q"
     ),
     "rows are read from the wrong lane": bug(
         PROOFS["lstm_gather"], "lstm_gather", "PositionWidth'(Offset / Stride)", "'0"

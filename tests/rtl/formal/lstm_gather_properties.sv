@@ -32,8 +32,7 @@ module lstm_gather_properties #(
   input wire logic                     waiting_q,
   input wire logic                     reading_q,
   input wire logic                     turns_q,
-  input wire logic                     unit_read,
-  input wire logic                     group_last_q
+  input wire logic                     unit_read
 );
   logic started, may_q, done_q;
   start_in_reset u_start (.clk, .rst, .started_o(started));
@@ -54,7 +53,6 @@ module lstm_gather_properties #(
     assert (!start_o || reading_q);
     assert (!done_q || !reading_q);
     assert (int'(group_q) < GroupCount);
-    assert (group_last_q == (int'(group_q) == GroupCount - 1));
     assert (reading_q || (group_q == '0 && row_q == '0));
     assert (int'(address_q) < BufferWords && int'(position_q) < Positions);
     assert (turns_q == (int'(position_q) + Advance >= Positions));
