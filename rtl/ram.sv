@@ -1,7 +1,7 @@
 // Memory with one write and one read port.
 //
 // Read latency: 0 (combinational), 1 (registered read), 2 (registered read and a plain output register, which block
-// RAM absorbs) or 3 (and registers before every input, since block RAM is where it is and the logic may be far).
+// RAM absorbs) or 3 (and registers before the address, and of block RAM before every input: it lies where it lies).
 // A word must not be read in the clock in which it is written. Deep memories with a registered read ask for block RAM.
 // A registered read reads where `read_i` is high; else its register keeps the last word, and the memory rests. The output register takes that word in any case, or, where Paced, with the next `read_i`.
 `default_nettype none
@@ -28,11 +28,11 @@ module ram #(
   logic write, reads;
   logic [AddressWidth-1:0] write_address, read_address;
   logic [Width-1:0] write_data;
-  delay #(.Width(2 * AddressWidth + Width + 2), .Stages(Latency > 2 ? 1 : 0)) u_inputs (
-    .clk,
-    .rst(1'b0),
-    .data_i({write_i, write_address_i, write_data_i, read_i, read_address_i}),
-    .data_o({write, write_address, write_data, reads, read_address})
+  delay #(.Width(AddressWidth + 1), .Stages(Latency > 2 ? 1 : 0)) u_read (
+    .clk, .rst(1'b0), .data_i({read_i, read_address_i}), .data_o({reads, read_address})
+  );
+  delay #(.Width(AddressWidth + Width + 1), .Stages(Latency > 2 && Depth >= BlockDepth ? 1 : 0)) u_write (
+    .clk, .rst(1'b0), .data_i({write_i, write_address_i, write_data_i}), .data_o({write, write_address, write_data})
   );
 
   logic read, move;

@@ -172,7 +172,7 @@ FAULTS = {
     "two steps in one place": ("lstm_cell.sv", "int'(held) == Captures};", "1'b0};"),
     "sums of the step before": (
         "lstm_gather.sv",
-        "assign address_begin = rst ? '0 : following;",
+        "assign address_begin = following;",
         "assign address_begin = '0;",
     ),
     "tid of another context": ("lstm_output.sv", "stored[GroupBits-1-:ContextWidth] : '0;", "'0 : '0;"),
