@@ -176,7 +176,9 @@ module lstm_gather #(
     );
   end
 
-  // The window at the position.
+  // The window at the position. Many windows are joined in several steps, and lie far from where their rows go.
+  localparam int Levels = Serial || Positions <= 4 ? 1 : ($clog2(Positions) + 1) / 2;
+  localparam int Joins = Levels > 1 ? Levels + 1 : 1;
   if (Serial) begin : g_serial
     logic [PositionWidth-1:0] position;
     logic [4*AccWidth-1:0] unit_q;
@@ -212,6 +214,7 @@ module lstm_gather #(
       logic [Positions-1:0] unwanted;
       logic [Window*Positions-1:0] clear;  // a copy for each row of the window
       logic [Positions*Window*AccWidth-1:0] wanted;
+      logic [Window*AccWidth-1:0] joined;
       for (genvar i = 0; i < Positions; i++) begin : g_unwanted
         assign unwanted[i] = int'(read_position) != i;
       end
@@ -228,11 +231,13 @@ module lstm_gather #(
           );
         end
       end
-      join_words #(.Width(Window * AccWidth), .Count(Positions)) u_rows (.clk, .words_i(wanted), .word_o(rows_o));
+      join_words #(.Width(Window * AccWidth), .Count(Positions)) u_rows (.clk, .words_i(wanted), .word_o(joined));
+      delay #(.Width(Window * AccWidth), .Stages(Joins - Levels)) u_joined (
+        .clk, .rst(1'b0), .data_i(joined), .data_o(rows_o)
+      );
     end
   end
-  // Rows that come one by one take one clock more to assemble; windows are joined in several steps where they are many.
-  localparam int Joins = Serial || Positions <= 4 ? 1 : ($clog2(Positions) + 1) / 2;
+  // Rows that come one by one take one clock more to assemble.
   delay #(.Width(2 + GroupWidth), .Stages(Joins * SumStages + (Serial ? 1 : 0))) u_read (
     .clk, .rst, .data_i({unit_read, done_o, group_q}), .data_o({read_o, group_last_o, group_o})
   );

@@ -22,8 +22,8 @@ class Pipeline:
         in_elements: of x in one beat of the stream; above 1 they divide floor(P / 4H).
         out_elements: of the output in one beat, likewise; with both directions they divide H.
         link_elements: the same between layers.
-        memory_stages: read latency of memories: 0 combinational, 1, 2 for block RAM with its output register, 3 with one
-            before its inputs, too.
+        memory_stages: read latency of memories: 0 combinational, 1, 2 for block RAM with its output register, 3 for
+            one before its inputs, too.
         operand_stages, product_stages: registers before and after a multiplier.
         sum_stages: registers after adders and comparisons, 0 or 1.
 

@@ -127,11 +127,12 @@ def _loop(given: Mapping[str, int], lanes: int, per_cycle: int, words: int) -> i
 
 
 def _joins(lanes: int, units: int) -> int:
-    """Steps, of four to one, in which the windows of the capture buffer become the rows of a group of units."""
+    """Registers, one for each step of four to one, in which the capture buffer's windows become the rows of a group."""
     if lanes < 4:
         return 1
     stride = 4 * units if units > 1 or lanes % 4 == 0 else 2 if lanes % 2 == 0 else 1
-    return max(1, ((-(-lanes // stride) - 1).bit_length() + 1) // 2)
+    steps = ((-(-lanes // stride) - 1).bit_length() + 1) // 2
+    return steps + 1 if steps > 1 else 1  # and one for the way, where they are many
 
 
 def _projection_stages(given: Mapping[str, int], *, pace: int, out_units: int) -> int:
