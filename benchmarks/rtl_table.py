@@ -14,7 +14,7 @@ import re
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -50,20 +50,21 @@ class Shape:
     multipliers: int
     pipeline: Pipeline
     steps: int = 100
+    seeds: int = 1  # placements, at most: five where the frequency has a target
 
 
 DEEP, MIDDLE, SHALLOW = (PIPELINES[name] for name in ("deep", "middle", "shallow"))
 SHAPES = tuple(
-    Shape(input_size=inputs, hidden_size=hidden, multipliers=multipliers, pipeline=pipeline)
-    for inputs, hidden, multipliers, pipeline in (
-        (32, 64, 16, DEEP),
-        (32, 64, 64, DEEP),
-        (6, 20, 16, MIDDLE),
-        (6, 20, 80, SHALLOW),
-        (6, 20, 2080, Pipeline(**{**asdict(SHALLOW), "out_elements": 2})),
-        (3, 128, 32, DEEP),
-        (6, 120, 32, DEEP),
-        (64, 128, 64, DEEP),
+    Shape(input_size=inputs, hidden_size=hidden, multipliers=multipliers, pipeline=pipeline, seeds=seeds)
+    for inputs, hidden, multipliers, pipeline, seeds in (
+        (32, 64, 16, DEEP, 5),
+        (32, 64, 64, DEEP, 5),
+        (6, 20, 16, MIDDLE, 1),
+        (6, 20, 80, SHALLOW, 1),
+        (6, 20, 2080, Pipeline(**{**asdict(SHALLOW), "out_elements": 2}), 1),
+        (3, 128, 32, DEEP, 1),
+        (6, 120, 32, DEEP, 1),
+        (64, 128, 64, DEEP, 1),
     )
 )
 """The two whose frequency has a target first."""
@@ -111,7 +112,7 @@ def measure(shape: Shape, seeds: int, kept: Path) -> Row:
         design = exported_design(load_export(folder), 0)
         cells = _once(work / "cells.json", lambda: _map(design, shape, work))
         placed = seeds > 0 and shape.multipliers <= LARGEST_PLACED
-        placement = synthesize.place_and_route(work, seeds) if placed else None
+        placement = synthesize.place_and_route(work, min(seeds, shape.seeds)) if placed else None
         run = _once(work / "run.json", lambda: _simulate(shape, folder, design, plan))
     products = 4 * shape.hidden_size * (shape.input_size + shape.hidden_size)
     return Row(
@@ -170,7 +171,7 @@ def _map(design: Design, shape: Shape, work: Path) -> Mapping[str, int | None]:
 def _key(shape: Shape) -> str:
     """Hash of what a row depends on: its shape, the sources, the tools."""
     tools = [importlib.metadata.version(name.replace("_", "-")) for name in (synthesize.YOSYS, synthesize.NEXTPNR)]
-    how = [asdict(one) for one in (shape, synthesize.TARGETS["ecp5"], synthesize.Board())]
+    how = [asdict(one) for one in (replace(shape, seeds=1), synthesize.TARGETS["ecp5"], synthesize.Board())]
     digest = hashlib.sha256(json.dumps([how, tools]).encode())
     for path in (*_sources("lstm"), Path(ecp5.__file__), Path(energy.__file__)):
         digest.update(path.read_bytes())
@@ -229,7 +230,13 @@ def _text(value: float | str | None) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rows", nargs="*", type=int, help="numbers of rows, from 0; all where none is given")
-    parser.add_argument("--pnr", type=int, default=0, metavar="SEEDS", help="place and route with so many seeds")
+    parser.add_argument(
+        "--pnr",
+        type=int,
+        default=0,
+        metavar="SEEDS",
+        help="place and route with so many seeds, one where no clock is asked for",
+    )
     parser.add_argument("--out", type=Path, default=Path("build"))
     arguments = parser.parse_args()
     rows: list[Row] = []
