@@ -382,9 +382,19 @@ module lstm #(
     if (host_select_late) state_data_o <= StateWidth'($signed(host_cells[int'(host_unit_late)*CellWidth+:CellWidth]));
   end
 
-  // At least the clocks from start_o to a group of h, with every variant
-  localparam int OutputLatency = 12 + 3 * MemoryStages + 6 * OperandStages + 6 * ProductStages + 25 * SumStages;
-  logic out_busy;
+  // What leaves may have far to go. At least the clocks from start_o to a group of h, with every variant:
+  localparam int OutputLatency = 12 + 3 * MemoryStages + 6 * OperandStages + 6 * ProductStages + 26 * SumStages;
+  logic out_busy, leaving_valid, leaving_step_last, leaving_sequence_last;
+  logic [OutUnits-1:0] leaving_present;
+  logic [OutUnits*OutWidth-1:0] leaving;
+  logic [ContextWidth-1:0] leaving_context;
+  delay #(.Width(1), .Stages(SumStages)) u_leaving_valid (.clk, .rst, .data_i(y_valid), .data_o(leaving_valid));
+  delay #(.Width(OutUnits * (OutWidth + 1) + 2 + ContextWidth), .Stages(SumStages)) u_leaving (
+    .clk,
+    .rst(1'b0),
+    .data_i({y_present, y, y_step_last, y_sequence_last, y_context}),
+    .data_o({leaving_present, leaving, leaving_step_last, leaving_sequence_last, leaving_context})
+  );
   lstm_output #(
     .HiddenSize(OutputSize),
     .Units(OutUnits),
@@ -398,12 +408,12 @@ module lstm #(
     .rst,
     .start_i(out_start),
     .room_o(out_room),
-    .valid_i(y_valid),
-    .present_i(y_present),
-    .data_i(y),
-    .step_last_i(y_step_last),
-    .sequence_last_i(y_sequence_last),
-    .context_i(y_context),
+    .valid_i(leaving_valid),
+    .present_i(leaving_present),
+    .data_i(leaving),
+    .step_last_i(leaving_step_last),
+    .sequence_last_i(leaving_sequence_last),
+    .context_i(leaving_context),
     .busy_o(out_busy),
     .m_axis_tdata,
     .m_axis_tvalid,

@@ -69,8 +69,11 @@ module lstm_output #(
       room_o <= (Unknown > 0 || (!start_i && !start_q)) && int'(taken_q) <= Depth - (1 + Unknown) * Groups;
     end
   end
+  // Of the last group some may be missing.
+  logic unused_present;
+  assign unused_present = ^present_i;
   for (genvar i = 0; i < Units; i++) begin : g_mask
-    assign masked[i*Width+:Width] = present_i[i] ? data_i[i*Width+:Width] : '0;
+    assign masked[i*Width+:Width] = HiddenSize % Units == 0 || present_i[i] ? data_i[i*Width+:Width] : '0;
   end
 
   stream_fifo #(.Width(GroupBits), .Depth(Depth), .Latency(MemoryStages)) u_fifo (
