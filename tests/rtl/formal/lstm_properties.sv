@@ -51,17 +51,13 @@ module lstm_properties #(
   logic [3:0] steps_in_q, steps_out_q, before_q;
   logic step_in, step_out, short;
   logic [ContextWidth-1:0] id_q;
-  logic [16*ContextWidth-1:0] ids_q;  // of the steps that came in
   assign short = in && s_axis_tlast && int'(in_beat_q) != InBeats - 1;
   assign step_in = in && (short || int'(in_beat_q) == InBeats - 1);
   assign step_out = out && int'(out_beat_q) == OutBeats - 1;
   always_ff @(posedge clk) begin
     keep_q <= keep_i;
     before_q <= rst ? '0 : steps_in_q;
-    if (in) begin
-      id_q <= s_axis_tid;
-      ids_q[int'(steps_in_q)*ContextWidth+:ContextWidth] <= s_axis_tid;
-    end
+    if (in) id_q <= s_axis_tid;
     if (in) in_beat_q <= step_in ? '0 : in_beat_q + 8'd1;
     if (out) out_beat_q <= step_out ? '0 : out_beat_q + 8'd1;
     steps_in_q <= steps_in_q + 4'(step_in);
@@ -82,7 +78,6 @@ module lstm_properties #(
     assume (!in || in_beat_q == '0 || s_axis_tid == id_q);
     if (started && !rst) begin
       assert (!m_axis_tvalid || steps_in_q != steps_out_q);                               // nothing out of nothing
-      assert (!m_axis_tvalid || Contexts == 1 || m_axis_tid == ids_q[int'(steps_out_q)*ContextWidth+:ContextWidth]);
       assert (int'(wait_q) < Patience);
       assert (!done_o || before_q == steps_out_q);                                        // all is out when it says so
     end
