@@ -48,7 +48,7 @@ module lstm_properties #(
   assign in = s_axis_tvalid && s_axis_tready;
   assign out = m_axis_tvalid && m_axis_tready;
   logic [7:0] in_beat_q, out_beat_q, wait_q;
-  logic [3:0] steps_in_q, steps_out_q, before_q;
+  logic [3:0] steps_in_q, steps_out_q, before_q, earlier_q;  // steps; those a clock before, and two
   logic step_in, step_out, short;
   logic [ContextWidth-1:0] id_q;
   assign short = in && s_axis_tlast && int'(in_beat_q) != InBeats - 1;
@@ -57,6 +57,7 @@ module lstm_properties #(
   always_ff @(posedge clk) begin
     keep_q <= keep_i;
     before_q <= rst ? '0 : steps_in_q;
+    earlier_q <= rst ? '0 : before_q;
     if (in) id_q <= s_axis_tid;
     if (in) in_beat_q <= step_in ? '0 : in_beat_q + 8'd1;
     if (out) out_beat_q <= step_out ? '0 : out_beat_q + 8'd1;
@@ -79,7 +80,7 @@ module lstm_properties #(
     if (started && !rst) begin
       assert (!m_axis_tvalid || steps_in_q != steps_out_q);                               // nothing out of nothing
       assert (int'(wait_q) < Patience);
-      assert (!done_o || before_q == steps_out_q);                                        // all is out when it says so
+      assert (!done_o || earlier_q == steps_out_q);  // all is out when it says so, two registers behind the streams
     end
   end
 endmodule
