@@ -155,8 +155,8 @@ def test_changes_of_a_simulation(tmp_path: Path) -> None:
     once = {"weight memory": given.words * steps, "bias memory": 3 * steps, "output memory": 3 * steps}
     for seen in (found, waiting):
         for name, reads in once.items():
-            assert 0 <= sum(memory.reads for memory in seen.memories[name]) - reads < 8  # some while it is reset
-        assert {memory.reads for memory in seen.memories["activation tables"]} == {3 * steps}
+            assert 0 <= sum(memory.reads for memory in seen.memories[name]) - reads < 12  # some while it is reset
+        assert all(0 <= memory.reads - 3 * steps < 12 for memory in seen.memories["activation tables"])
     for name, memories in restless.memories.items():
         for one, other in zip(memories, waiting.memories[name], strict=True):
             assert (one.width, one.words, one.writes) == (other.width, other.words, other.writes)

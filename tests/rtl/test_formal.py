@@ -228,8 +228,8 @@ BUGS = {
     "a sum begins late": bug(
         PROOFS["lstm_schedule"], "lstm_schedule", "last_q || int'(word_q) < FullWords - 1,", "last_q,"
     ),
-    "a word moves on before it is issued": bug(
-        PROOFS["lstm_schedule"], "lstm_schedule", "assign step = issue_o || !ready_q;", "assign step = 1'b1;"
+    "another word comes and is not told": bug(
+        PROOFS["lstm_schedule"], "lstm_schedule", "moved_o <= step_q;", "moved_o <= 1'b0;"
     ),
     "sums are caught that are still read": bug(
         prove_schedule(4, 2, 4, 2), "lstm_schedule", "Words == 1 && hold_i[1] && issue_o", "1'b0"

@@ -69,7 +69,7 @@ FAULTS = {
     ),
     "sums not cleared": ("lstm_ring.sv", "fresh_q ? '0 : data_i", "data_i"),
     "last state kept": ("lstm_operands.sv", "initial_d = step_last && !keep_i;", "initial_d = 1'b0;"),
-    "weights read once": ("lstm_mac.sv", "read_q <= issue_i || renew_q;", "read_q <= renew_q;"),
+    "weights read once": ("lstm_mac.sv", ".read_i(moved_i || renew_q ||", ".read_i(renew_q ||"),
     "tables read late": ("lstm_pointwise.sv", "valid[CellAt+4*SumStages]", "valid[CellAt+4*SumStages+1]"),
     "c0 not taken": ("lstm_pointwise.sv", ": {read_initial, read_place}", ": {1'b0, read_place}"),
 }

@@ -20,6 +20,7 @@ module lstm_schedule_properties #(
   input wire logic                 pop_o,
   input wire logic                 shift_o,
   input wire logic [WordWidth-1:0] word_o,
+  input wire logic                 moved_o,
   input wire logic [BaseWidth-1:0] base_o,
   input wire logic                 capture_o,
   input wire logic                 capture_begin_o,
@@ -101,15 +102,14 @@ module lstm_schedule_properties #(
     assert (shift_o == pop_o);
   end
 
-  // The weights are read in the first clock in which their word stands there, which is after an issue, or a reset.
-  logic started_q, moved_q;
+  // The weights are read in the first clock in which their word stands there.
+  logic started_q;
   logic [WordWidth-1:0] before_q;
   always_ff @(posedge clk) begin
     started_q <= started;
-    moved_q <= rst || issue_o || !ready_q;
     before_q <= word_o;
   end
-  always @(posedge clk) if (started && started_q) assert (moved_q || word_o == before_q);
+  always @(posedge clk) if (started && started_q) assert (moved_o || word_o == before_q);
 
   // Nothing is issued without its operands, nor into a buffer that is still read.
   logic [1:0] there_q;
