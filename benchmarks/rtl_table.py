@@ -103,16 +103,16 @@ class Row:
     joules_per_step: float
 
 
-def measure(shape: Shape, seeds: int, kept: Path) -> Row:
+def measure(shape: Shape, seeds: int, board: synthesize.Board, kept: Path) -> Row:
     """The figures of one shape; what is in ``kept`` is not measured again."""
-    work = kept / _key(shape)
+    work = kept / _key(shape, board)
     make_folder(work)
     with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
         folder, plan = Path(scratch, "export"), _export(shape, Path(scratch, "export"))
         design = exported_design(load_export(folder), 0)
         cells = _once(work / "cells.json", lambda: _map(design, shape, work))
         placed = seeds > 0 and shape.multipliers <= LARGEST_PLACED
-        placement = synthesize.place_and_route(work, min(seeds, shape.seeds)) if placed else None
+        placement = synthesize.place_and_route(work, min(seeds, shape.seeds), board=board) if placed else None
         run = _once(work / "run.json", lambda: _simulate(shape, folder, design, plan))
     products = 4 * shape.hidden_size * (shape.input_size + shape.hidden_size)
     return Row(
@@ -168,10 +168,10 @@ def _map(design: Design, shape: Shape, work: Path) -> Mapping[str, int | None]:
     }
 
 
-def _key(shape: Shape) -> str:
+def _key(shape: Shape, board: synthesize.Board) -> str:
     """Hash of what a row depends on: its shape, the sources, the tools."""
     tools = [importlib.metadata.version(name.replace("_", "-")) for name in (synthesize.YOSYS, synthesize.NEXTPNR)]
-    how = [asdict(one) for one in (replace(shape, seeds=1), synthesize.TARGETS["ecp5"], synthesize.Board())]
+    how = [asdict(one) for one in (replace(shape, seeds=1), synthesize.TARGETS["ecp5"], board)]
     digest = hashlib.sha256(json.dumps([how, tools]).encode())
     for path in (*_sources("lstm"), Path(ecp5.__file__), Path(energy.__file__)):
         digest.update(path.read_bytes())
@@ -237,12 +237,14 @@ def main() -> None:
         metavar="SEEDS",
         help="place and route with so many seeds, one where no clock is asked for",
     )
+    parser.add_argument("--pins", action="store_true", help="place the ports at pins, not as wires of a larger design")
     parser.add_argument("--out", type=Path, default=Path("build"))
     arguments = parser.parse_args()
+    board = synthesize.Board(pins=arguments.pins)
     rows: list[Row] = []
     make_folder(arguments.out)
     for number in arguments.rows or range(len(SHAPES)):
-        rows.append(measure(SHAPES[number], arguments.pnr, arguments.out / "rtl-table"))
+        rows.append(measure(SHAPES[number], arguments.pnr, board, arguments.out / "rtl-table"))
         print(asdict(rows[-1]), flush=True)
         write_json(arguments.out / "rtl-table.json", [asdict(row) for row in rows])
         write_atomically(arguments.out / "rtl-table.md", to_markdown(rows))

@@ -80,6 +80,21 @@ def test_place_and_route_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: p
     assert [arguments[arguments.index("--seed") + 1] for arguments in runs] == ["2"]
 
 
+@pytest.mark.parametrize(("pins", "option"), [(False, "--out-of-context"), (True, "--lpf-allow-unconstrained")])
+def test_ports_are_wires_of_a_larger_design_or_pins(
+    pins: bool, option: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netlist.json").write_text('{"modules": {}}')
+
+    def run(_tool: str, arguments: list[str], work: Path, _timeout_s: float) -> str:
+        assert option in arguments
+        (work / "report.json").write_text(report(200.0))
+        return ""
+
+    monkeypatch.setattr(module, "_run", run)
+    assert module.place_and_route(tmp_path, 1, board=module.Board(pins=pins)).mhz == (200.0,)
+
+
 def test_wrong_requests_are_refused(folder: Path) -> None:
     with pytest.raises(InputError, match="expected one of ecp5"):
         synthesize(folder, target="abacus")

@@ -156,6 +156,7 @@ def synthesize(
     target: Annotated[str, typer.Option(help="ecp5, xc7, ice40, gowin or nexus.")] = "ecp5",
     pnr: Annotated[bool, typer.Option("--pnr", help="Place and route too (ECP5), for the clock frequency.")] = False,
     seeds: Annotated[int, typer.Option(help="How many placements to try.")] = 1,
+    pins: Annotated[bool, typer.Option("--pins", help="Place the ports at pins, not as a part of a design.")] = False,
     device: Annotated[str | None, typer.Option(help="Fail where an FPGA can't hold it, such as lfe5u-25f.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -170,7 +171,7 @@ def synthesize(
         target = chosen.target
         require_predicted_fit(chosen, load_export(folder).engines)
     with progress_bar("synthesising", enabled=not as_json) as progress:
-        result = run(folder, target=target, pnr=pnr, seeds=seeds, progress=progress)
+        result = run(folder, target=target, pnr=pnr, seeds=seeds, pins=pins, progress=progress)
     record_synthesis(folder, result.to_dict())
     show(result.to_dict(), as_json=as_json, title=f"Synthesised {folder} for {target}")
     if chosen:

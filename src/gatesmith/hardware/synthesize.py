@@ -96,12 +96,18 @@ TARGETS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Board:
-    """The device and the limits of place and route."""
+    """The device and the limits of place and route.
+
+    Attributes:
+        mhz_asked: what the placer aims at; far above what can be reached, it does worse.
+        pins: the ports are at pins, wherever nextpnr puts them; else they are wires of a larger design.
+    """
 
     device: str = "85k"
     package: str = "CABGA756"
     speed: str = "6"
     mhz_asked: int = 220
+    pins: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +119,7 @@ class Synthesis:
         logic_cells: after placement, LUTs with those of carries and distributed memory; None without place and route.
         mhz: clock frequency, the median over the seeds; None without place and route.
         mhz_per_seed: each of them.
+        pins: whether the ports were placed at pins.
         tools: versions.
     """
 
@@ -127,6 +134,7 @@ class Synthesis:
     mhz: float | None
     mhz_per_seed: tuple[float, ...]
     device: str
+    pins: bool
     tools: Mapping[str, str]
     seconds: float
 
@@ -157,6 +165,7 @@ def synthesize(
     target: str = "ecp5",
     pnr: bool = False,
     seeds: int = 1,
+    pins: bool = False,
     timeout_s: float = 1800.0,
     progress: Progress | None = None,
 ) -> Synthesis:
@@ -167,6 +176,7 @@ def synthesize(
         target: one of ``TARGETS``.
         pnr: place and route too; ECP5 only.
         seeds: placements to try.
+        pins: place the ports at pins; else they are wires of a larger design, as those of a core usually are.
         timeout_s: seconds after which one run of a tool is stopped.
         progress: told (runs done, runs in all, what is under way).
 
@@ -186,7 +196,7 @@ def synthesize(
     if lacking:
         raise MissingToolError(f"synthesis needs {lacking}")
     exported = load_export(folder)
-    start, board = time.perf_counter(), Board()
+    start, board = time.perf_counter(), Board(pins=pins)
     counter = _Counter(1 + (seeds if pnr else 0), progress)
     with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
         counter.begin(f"mapping {exported.name}")
@@ -203,6 +213,7 @@ def synthesize(
         mhz=statistics.median(placement.mhz) if placement else None,
         mhz_per_seed=placement.mhz if placement else (),
         device=f"LFE5U-{board.device[:-1]}F-{board.speed}{board.package}" if pnr else "",
+        pins=pins,
         tools={
             name: importlib.metadata.version(name.replace("_", "-")) for name in ((YOSYS, NEXTPNR) if pnr else (YOSYS,))
         },
@@ -260,7 +271,8 @@ def place_and_route(
     board = board or Board()
     absorb(work)
     options = [f"--{board.device}", "--package", board.package, "--speed", board.speed, "--freq", str(board.mhz_asked)]
-    quiet = ["--lpf-allow-unconstrained", "--timing-allow-fail", "-q"]
+    ports = "--lpf-allow-unconstrained" if board.pins else "--out-of-context"
+    quiet = [ports, "--timing-allow-fail", "-q"]
     frequencies: list[float] = []
     logic_cells = 0
     for seed in range(1, seeds + 1):
