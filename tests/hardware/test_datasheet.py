@@ -76,7 +76,7 @@ def test_its_numbers_are_those_of_the_design(tmp_path: Path) -> None:
     assert "up to" not in text  # nothing is buffered in one direction
     assert "ROM" in text
     assert "To load weights" not in text
-    assert "a read 10 clocks after its address" in text
+    assert "a read 11 clocks after its address" in text
 
 
 def test_it_describes_every_layer_and_the_head(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def prove_sums(rows: int, columns: int, lanes: int, missing_bits: int = 0) -> Pr
     """Sums of the width by formula, of any weights (2 bits) and operands (2 bits), through the first step."""
     width = 1 + (columns * 2 * 2).bit_length() - missing_bits
     sizes = {"Rows": rows, "Columns": columns, "Lanes": lanes, "AccWidth": width}
-    return Proof(top="accumulator_miter", parameters=sizes, depth=rows * columns // lanes + 4, bounded=True)
+    return Proof(top="accumulator_miter", parameters=sizes, depth=rows * columns // lanes + 7, bounded=True)
 
 
 NARROW_PROJECTION = {"ProjFrac": 1, "ProjWeightWidth": 2, "ProjBiasWidth": 2, "ProjAccWidth": 6, "ProjAccFrac": 2}

@@ -18,14 +18,14 @@ module accumulator_miter #(
   input wire logic [OperandWidth-1:0] front,
   input wire logic [OperandWidth-1:0] next
 );
-  logic issue, issue_q, unused_pop, unused_shift, unused_capture, unused_begin, unused_enough, started;
+  logic issue, issue_q, unused_pop, unused_shift, unused_capture, unused_begin, unused_enough, moved, started;
   logic [WordWidth-1:0] word;
   logic [BaseWidth-1:0] base;
   logic [1:0] fresh;
   start_in_reset u_start (.clk, .rst, .started_o(started));
   lstm_schedule #(.Rows(Rows), .Columns(Columns), .Lanes(Lanes)) u_schedule (
     .clk, .rst, .operand_soon_i(soon), .hold_i(2'b00), .issue_o(issue), .pop_o(unused_pop),
-    .shift_o(unused_shift), .word_o(word), .base_o(base), .capture_o(unused_capture), .capture_begin_o(unused_begin),
+    .shift_o(unused_shift), .word_o(word), .moved_o(moved), .base_o(base), .capture_o(unused_capture), .capture_begin_o(unused_begin),
     .capture_enough_o(unused_enough), .fresh_o(fresh)
   );
 
@@ -35,17 +35,19 @@ module accumulator_miter #(
     .Rows(Rows), .Lanes(Lanes), .Words(Words), .WeightWidth(WeightWidth), .OperandWidth(OperandWidth),
     .AccWidth(AccWidth), .MemoryStages(0), .OperandStages(0), .ProductStages(0), .SumStages(0)
   ) u_narrow (
-    .clk, .rst, .issue_i(issue), .word_i(word), .base_i(base), .fresh_i(fresh), .front_i(front), .next_i(next),
-    .sums_o(narrow), .weight_write_i(1'b0), .weight_address_i('0), .weight_data_i('0)
+    .clk, .rst, .issue_i(issue), .word_i(word), .moved_i(moved), .base_i(base), .set_i(1'b0), .fresh_i(fresh),
+    .front_i(front), .next_i(next), .sums_o(narrow), .weight_write_i(1'b0), .weight_set_i(1'b0), .weight_address_i('0), .weight_data_i('0)
   );
   lstm_mac #(
     .Rows(Rows), .Lanes(Lanes), .Words(Words), .WeightWidth(WeightWidth), .OperandWidth(OperandWidth),
     .AccWidth(Wide), .MemoryStages(0), .OperandStages(0), .ProductStages(0), .SumStages(0)
   ) u_wide (
-    .clk, .rst, .issue_i(issue), .word_i(word), .base_i(base), .fresh_i(fresh), .front_i(front), .next_i(next),
-    .sums_o(wide), .weight_write_i(1'b0), .weight_address_i('0), .weight_data_i('0)
+    .clk, .rst, .issue_i(issue), .word_i(word), .moved_i(moved), .base_i(base), .set_i(1'b0), .fresh_i(fresh),
+    .front_i(front), .next_i(next), .sums_o(wide), .weight_write_i(1'b0), .weight_set_i(1'b0), .weight_address_i('0), .weight_data_i('0)
   );
 
+  // No operand before a word can stand at the outputs, which lstm_operands keeps.
+  always @(posedge clk) assume (u_schedule.filling_q == '0 || soon == '0);
   // Any weights, the same in both.
   always @(posedge clk) assume (u_narrow.weights == u_wide.weights);
   always_ff @(posedge clk) issue_q <= issue && !rst;
