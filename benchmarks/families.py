@@ -7,29 +7,22 @@ import argparse
 import tempfile
 from pathlib import Path
 
-import numpy as np
-
-from gatesmith.fixed import calibrate
-from gatesmith.hardware.export import export
+from benchmarks.rtl_table import DEEP, Shape, export_shape
 from gatesmith.hardware.synthesize import TARGETS, synthesize
-from gatesmith.ops import LSTM
-from gatesmith.spec import LSTMSpec
 
-INPUTS, HIDDEN, MULTIPLIERS = 12, 32, 16
+SHAPE = Shape(input_size=12, hidden_size=32, multipliers=16, pipeline=DEEP)
 
 
 def main() -> None:
     """Map onto every family that is named, all by default."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("targets", nargs="*", default=list(TARGETS), metavar="TARGET")
-    lstm = LSTM(LSTMSpec(INPUTS, HIDDEN), seed=0)
-    plan = calibrate(lstm, np.random.default_rng(0).normal(size=(20, 8, INPUTS)), np.full(8, 20))
-    print(f"D = {INPUTS}, H = {HIDDEN}, P = {MULTIPLIERS}\n")
+    print(f"D = {SHAPE.input_size}, H = {SHAPE.hidden_size}, P = {SHAPE.multipliers}\n")
     print("| target | LUTs | flip-flops | carry cells | multipliers | block RAMs | cells |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
         folder = Path(scratch, "export")
-        export(lstm, plan, folder, multipliers=MULTIPLIERS)
+        export_shape(SHAPE, folder)
         for target in parser.parse_args().targets:
             found = synthesize(folder, target=target)
             kinds = (*TARGETS[target].brams, *TARGETS[target].dsps)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gatesmith.datasets import load
 from gatesmith.fixed import calibrate
-from gatesmith.hardware.consumption import ModelEnergy, measure_energy
+from gatesmith.hardware.consumption import ModelEnergy, measure_savings
 from gatesmith.hardware.export import export
 from gatesmith.hardware.options import PIPELINES
 from gatesmith.hardware.runner import Stimulus
@@ -51,11 +51,7 @@ def measure(case: Case, duty: float) -> Both:
         folder = Path(scratch, "export")
         plan = calibrate(lstm, x, sequences.lengths)
         export(lstm, plan, folder, multipliers=case.multipliers, pipeline=PIPELINES[case.pipeline])
-        with_enables, without = (
-            measure_energy(folder, x, sequences.lengths, stimulus=Stimulus(valid_duty=duty), memories_rest=rest)
-            for rest in (True, False)
-        )
-    return with_enables, without
+        return measure_savings(folder, x, sequences.lengths, stimulus=Stimulus(valid_duty=duty))
 
 
 def summary(found: dict[tuple[Case, float], Both]) -> str:

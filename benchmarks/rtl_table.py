@@ -14,7 +14,7 @@ import re
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +108,7 @@ def measure(shape: Shape, seeds: int, board: synthesize.Board, kept: Path) -> Ro
     work = kept / _key(shape, board)
     make_folder(work)
     with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
-        folder, plan = Path(scratch, "export"), _export(shape, Path(scratch, "export"))
+        folder, plan = Path(scratch, "export"), export_shape(shape, Path(scratch, "export"))
         design = exported_design(load_export(folder), 0)
         cells = _once(work / "cells.json", lambda: _map(design, shape, work))
         placed = seeds > 0 and shape.multipliers <= LARGEST_PLACED
@@ -137,7 +137,8 @@ def _once(path: Path, find: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def _export(shape: Shape, folder: Path) -> Plan:
+def export_shape(shape: Shape, folder: Path) -> Plan:
+    """A model of random weights as hardware; its plan."""
     generator = np.random.default_rng(0)
     lstm = LSTM(LSTMSpec(shape.input_size, shape.hidden_size), seed=0)
     plan = calibrate(lstm, generator.normal(size=(20, 8, shape.input_size)), np.full(8, 20))
@@ -171,7 +172,7 @@ def _map(design: Design, shape: Shape, work: Path) -> Mapping[str, int | None]:
 def _key(shape: Shape, board: synthesize.Board) -> str:
     """Hash of what a row depends on: its shape, the sources, the tools."""
     tools = [importlib.metadata.version(name.replace("_", "-")) for name in (synthesize.YOSYS, synthesize.NEXTPNR)]
-    how = [asdict(one) for one in (replace(shape, seeds=1), synthesize.TARGETS["ecp5"], board)]
+    how = [asdict(one) for one in (shape, synthesize.TARGETS["ecp5"], board)]
     digest = hashlib.sha256(json.dumps([how, tools]).encode())
     for path in (*_sources("lstm"), Path(ecp5.__file__), Path(energy.__file__)):
         digest.update(path.read_bytes())

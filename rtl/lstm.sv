@@ -48,7 +48,7 @@ module lstm #(
   parameter ProjBiasFile = "",
   parameter int InElements = 1,    // elements of x per beat; divides Multipliers / (4 * HiddenSize) where above 1
   parameter int OutElements = 1,   // elements of h per beat; likewise
-  parameter int MemoryStages = 3,  // read latency of memories: 0, 1 or 2
+  parameter int MemoryStages = 3,  // read latency of memories: 0 to 3
   parameter int OperandStages = 2, // registers before a multiplier
   parameter int ProductStages = 3, // registers after a multiplier
   parameter int SumStages = 1,     // registers after an adder: 0 or 1

@@ -2,7 +2,8 @@
 //
 // With Both, each of them comes after the one that is as far from the beginning: first, last, second, last but one, …; no
 // sequence may be longer than MaxSteps then. With MaxSteps 1 this is the last step alone. Beats within a step keep their
-// order. Two sequences fit: one is written while the other is read. A sequence comes out MemoryStages + 5 clocks after its last beat at the earliest.
+// order. Two sequences fit: one is written while the other is read. A sequence comes out MemoryStages + 5 clocks after its
+// last beat at the earliest.
 // Throughput: one beat per clock, and two clocks between sequences.
 `default_nettype none
 module sequence_reverser #(

@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +20,12 @@ from gatesmith.hardware.options import PIPELINES
 from gatesmith.hardware.runner import Design, Job, JobResult, Stimulus, run_jobs
 
 DEEP, MIDDLE, SHALLOW = (PIPELINES[name].stages() for name in ("deep", "middle", "shallow"))
+
+
+def resets(clocks: Iterable[int]) -> Iterator[Stimulus]:
+    """A reset at each of these clocks, of 1 and of 20 clocks by turns."""
+    for clock in clocks:
+        yield Stimulus(warmup=clock, reset=1 if clock % 2 else 20, seed=clock)
 
 
 def plain_plan(input_size: int, hidden_size: int) -> CellPlan:

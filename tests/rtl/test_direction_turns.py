@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.fixed.plans import RAILS, RANDOM, plans, variants
+from tests.rtl.bench import resets
 from tests.rtl.faults import plant
-from tests.rtl.test_lstm_stack import StackBench, check_everything, stack_bench
+from tests.rtl.test_lstm_stack import StackBench, check_everything, check_model, stack_bench
 from tests.strategies import deterministic
 
 from gatesmith.errors import ToolError
@@ -80,7 +81,7 @@ def models(draw: st.DrawFn) -> tuple[LSTMSpec, Plan, Options]:
     plan = draw(plans(spec))
     firsts = plan.cells[::2]
     stages = Pipeline(
-        memory_stages=draw(st.integers(0, 2)),
+        memory_stages=draw(st.integers(0, 3)),
         product_stages=draw(st.integers(0, 3)),
         sum_stages=draw(st.integers(0, 1)),
     )
@@ -92,18 +93,14 @@ def models(draw: st.DrawFn) -> tuple[LSTMSpec, Plan, Options]:
 @given(model=models(), kind=st.sampled_from([RANDOM, RAILS]))
 @deterministic(max_examples=1)
 def test_any_model_equals_the_model(model: tuple[LSTMSpec, Plan, Options], kind: str) -> None:
-    spec, plan, options = model
-    with stack_bench(spec, options, plan=plan, kind=kind) as b:
-        check_everything(b, kind)
+    check_model(model, kind)
 
 
 @pytest.mark.nightly
 @given(model=models(), kind=st.sampled_from([RANDOM, RAILS]))
 @deterministic(max_examples=40)
 def test_many_models_equal_the_model(model: tuple[LSTMSpec, Plan, Options], kind: str) -> None:
-    spec, plan, options = model
-    with stack_bench(spec, options, plan=plan, kind=kind) as b:
-        check_everything(b, kind)
+    check_model(model, kind)
 
 
 def test_streams_may_hesitate() -> None:
@@ -116,8 +113,8 @@ def test_streams_may_hesitate() -> None:
 def test_any_reset_leaves_a_clean_start() -> None:
     with stack_bench(LSTMSpec(3, 4, 1, "bidirectional"), shared(7)) as b:
         job = b.sequences([2, 3])
-        for clock in range(1, 800, 61):
-            b.check([job], Stimulus(warmup=clock, reset=1 if clock % 2 else 20, seed=clock))
+        for stimulus in resets(range(1, 800, 61)):
+            b.check([job], stimulus)
 
 
 def test_forward_states_are_kept_and_reverse_ones_never() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.fixed.plans import RAILS, RANDOM, cell_plans, variants
-from tests.rtl.bench import DEEP, MIDDLE, SHALLOW, bench, plain_plan
+from tests.rtl.bench import DEEP, MIDDLE, SHALLOW, bench, plain_plan, resets
 from tests.strategies import deterministic
 
 from gatesmith.fixed.cell import CellPlan
@@ -99,8 +99,8 @@ def test_any_reset_leaves_a_clean_start() -> None:
     """At every clock of the first steps, one clock long and longer, with random registers before."""
     with bench(plain_plan(3, 5), 7) as b:
         job = b.sequences([2, 3])
-        for clock in range(1, 320, 3):
-            b.check([job], Stimulus(warmup=clock, reset=1 if clock % 2 else 20, seed=clock))
+        for stimulus in resets(range(1, 320, 3)):
+            b.check([job], stimulus)
 
 
 def test_states_are_kept_where_asked() -> None:

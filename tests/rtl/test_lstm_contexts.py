@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.fixed.plans import RAILS, RANDOM
-from tests.rtl.bench import DEEP, MIDDLE, SHALLOW, Bench, bench, expect, plain_plan
+from tests.rtl.bench import DEEP, MIDDLE, SHALLOW, Bench, bench, expect, plain_plan, resets
 from tests.rtl.faults import plant
 from tests.rtl.test_lstm import designs
 from tests.strategies import deterministic
@@ -105,8 +105,8 @@ def check_any(design: tuple[CellPlan, int, dict[str, int], str, int], contexts: 
 def test_any_reset_leaves_a_clean_start() -> None:
     with bench(plain_plan(3, 5), 7, contexts=2) as b:
         job = b.turns([[2, 1], [3]], shuffled=True)
-        for clock in range(1, 320, 9):
-            b.check([job], Stimulus(warmup=clock, reset=1 if clock % 2 else 20, seed=clock))
+        for stimulus in resets(range(1, 320, 9)):
+            b.check([job], stimulus)
 
 
 def test_streams_may_hesitate() -> None:

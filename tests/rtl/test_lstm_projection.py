@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.fixed.plans import RAILS, RANDOM
-from tests.rtl.bench import DEEP, MIDDLE, SHALLOW, bench, plain_plan
+from tests.rtl.bench import DEEP, MIDDLE, SHALLOW, bench, plain_plan, resets
 from tests.rtl.faults import plant
 from tests.rtl.test_lstm import check_everything
 
@@ -79,8 +79,8 @@ def test_streams_may_hesitate(duties: tuple[float, float]) -> None:
 def test_any_reset_leaves_a_clean_start() -> None:
     with bench(projected(3, 5, 2), 7, projection_multipliers=1) as b:
         job = b.sequences([2, 3])
-        for clock in range(1, 500, 11):
-            b.check([job], Stimulus(warmup=clock, reset=1 if clock % 2 else 20, seed=clock))
+        for stimulus in resets(range(1, 500, 11)):
+            b.check([job], stimulus)
 
 
 FAULTS = {

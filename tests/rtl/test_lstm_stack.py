@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.fixed.plans import RAILS, RANDOM, cell_weights, codes, linear_plans, plans, variants
-from tests.rtl.bench import plain_plan
+from tests.rtl.bench import plain_plan, resets
 from tests.strategies import deterministic
 
 from gatesmith.fixed import calibrate
@@ -170,6 +170,12 @@ def check_everything(b: StackBench, kind: str = RANDOM) -> None:
     b.check([b.sequences([3, 2], kind)], Stimulus(warmup=int(b.generator.integers(1, 900)), reset=1, seed=3))
 
 
+def check_model(model: tuple[LSTMSpec, Plan, Options], kind: str) -> None:
+    spec, plan, options = model
+    with stack_bench(spec, options, plan=plan, kind=kind) as b:
+        check_everything(b, kind)
+
+
 @pytest.mark.parametrize(
     ("layers", "direction", "output", "pipeline"),
     [
@@ -243,18 +249,14 @@ def test_several_elements_in_a_beat() -> None:
 @given(model=models(), kind=st.sampled_from([RANDOM, RAILS]))
 @deterministic(max_examples=2)
 def test_any_model_equals_the_model(model: tuple[LSTMSpec, Plan, Options], kind: str) -> None:
-    spec, plan, options = model
-    with stack_bench(spec, options, plan=plan, kind=kind) as b:
-        check_everything(b, kind)
+    check_model(model, kind)
 
 
 @pytest.mark.nightly
 @given(model=models(), kind=st.sampled_from([RANDOM, RAILS]))
 @deterministic(max_examples=25)
 def test_many_models_equal_the_model(model: tuple[LSTMSpec, Plan, Options], kind: str) -> None:
-    spec, plan, options = model
-    with stack_bench(spec, options, plan=plan, kind=kind) as b:
-        check_everything(b, kind)
+    check_model(model, kind)
 
 
 @pytest.mark.parametrize("duties", list(itertools.product((1.0, 0.5, 0.1), repeat=2)))
@@ -268,8 +270,8 @@ def test_streams_may_hesitate(duties: tuple[float, float]) -> None:
 def test_any_reset_leaves_a_clean_start() -> None:
     with stack_bench(LSTMSpec(3, 4, 2, "bidirectional"), Options(multipliers=7, max_steps=5)) as b:
         job = b.sequences([2, 3])
-        for clock in range(1, 1600, 29):
-            b.check([job], Stimulus(warmup=clock, reset=1 if clock % 2 else 20, seed=clock))
+        for stimulus in resets(range(1, 1600, 29)):
+            b.check([job], stimulus)
 
 
 @pytest.mark.parametrize("direction", ["reverse", "bidirectional"])

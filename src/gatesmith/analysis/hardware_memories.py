@@ -58,6 +58,7 @@ def cell_memories(cell: str, p: Mapping[str, int]) -> tuple[Memory, ...]:
     units = min(columns, hidden)
     sets = p.get("WeightSets", 1)
     words = -(-(inputs + outputs) // columns) if columns > 1 else -(-rows * (inputs + outputs) // lanes)
+    all_words = words_in_sets(words, sets)
     weight, entry = p["WeightWidth"], p["SlopeWidth"] + p["ActWidth"]
     segments, groups = 2 ** p["TableBits"], -(-hidden // units)
     turns = _Turns.of(p, words, columns)
@@ -66,8 +67,8 @@ def cell_memories(cell: str, p: Mapping[str, int]) -> tuple[Memory, ...]:
     h_words, c_words = (states * _power_of_two(n) for n in (-(-outputs // columns), groups))
     readers = 2 if p.get("Peepholes", 0) % 4 else 1  # peepholes of i and f read c before the gates are there
     read_only = (
-        ("weights", "4H·(D + R)·w", _in_sets(words, sets), lanes * columns * weight, products_of_a_step(p) * weight, 1),
-        ("biases", "4H·b", _in_sets(hidden, sets), 4 * p["BiasWidth"], sets * rows * p["BiasWidth"], units),
+        ("weights", "4H·(D + R)·w", all_words, lanes * columns * weight, products_of_a_step(p) * weight, 1),
+        ("biases", "4H·b", words_in_sets(hidden, sets), 4 * p["BiasWidth"], sets * rows * p["BiasWidth"], units),
         *_peephole_memories(p, units),
         ("sigmoid tables", "3·2^A·(a + slope)", segments, entry, 3 * segments * entry, 3 * units),
         ("tanh tables", "2·2^A·(a + slope)", segments, entry, 2 * segments * entry, 2 * units),
@@ -175,11 +176,11 @@ def _peephole_memories(p: Mapping[str, int], units: int) -> list[Declared]:
     if not p.get("Peepholes"):
         return []
     hidden, width, sets = p["HiddenSize"], p["PeepholeWidth"], p.get("WeightSets", 1)
-    return [("peephole weights", "3H·p", _in_sets(hidden, sets), 3 * width, sets * 3 * hidden * width, units)]
+    return [("peephole weights", "3H·p", words_in_sets(hidden, sets), 3 * width, sets * 3 * hidden * width, units)]
 
 
-def _in_sets(words: int, sets: int) -> int:
-    """Words of a memory that has ``sets`` of them, all but the last filled up to a power of two."""
+def words_in_sets(words: int, sets: int) -> int:
+    """Words of a memory that holds ``sets`` of so many, all but the last filled up to a power of two of two or more."""
     return (sets - 1) * max(2, _power_of_two(words)) + words
 
 

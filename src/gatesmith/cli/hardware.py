@@ -193,7 +193,7 @@ def energy(
     A second simulation, in which no memory ever rests, shows what the read enables save.
     """
     from gatesmith.datasets import load
-    from gatesmith.hardware.consumption import measure_energy
+    from gatesmith.hardware.consumption import measure_savings
     from gatesmith.hardware.energy import HOROWITZ_45_NM, EnergyTable
     from gatesmith.hardware.runner import Stimulus
     from gatesmith.report.hardware_tables import energy_table, model_energy_table, savings_table
@@ -202,12 +202,7 @@ def energy(
     sequences = load(data)[slice(limit)]
     stimulus = Stimulus(valid_duty=valid_duty)
     with progress_bar("simulating", enabled=not as_json):
-        found, restless = (
-            measure_energy(
-                folder, sequences.x, sequences.lengths, table=table, stimulus=stimulus, memories_rest=memories_rest
-            )
-            for memories_rest in (True, False)
-        )
+        found, restless = measure_savings(folder, sequences.x, sequences.lengths, table=table, stimulus=stimulus)
     if as_json:
         show_json({**found.to_dict(), "without_enables": restless.to_dict()})
         return

@@ -113,3 +113,18 @@ def measure_energy(
     if STREAMS in activity:
         parts[STREAMS] = estimate_streams(activity[STREAMS], table=table)
     return ModelEnergy(parts=parts)
+
+
+def measure_savings(
+    folder: str | Path,
+    x: Array,
+    lengths: npt.ArrayLike | None = None,
+    *,
+    table: EnergyTable = HOROWITZ_45_NM,
+    stimulus: Stimulus | None = None,
+) -> tuple[ModelEnergy, ModelEnergy]:
+    """With the memories' read enables, and without: :func:`measure_energy` twice, with the same arguments."""
+    with_enables, without = (
+        measure_energy(folder, x, lengths, table=table, stimulus=stimulus, memories_rest=rest) for rest in (True, False)
+    )
+    return with_enables, without

@@ -166,10 +166,11 @@ def engines_of(cells: Sequence[ExportedCell]) -> dict[str, dict[str, int]]:
 def engine_files(cells: Sequence[ExportedCell], weights: Sequence[CellWeights]) -> dict[str, str]:
     """The text of every engine's memory files by path; ``weights`` of every cell."""
     found: dict[str, str] = {}
-    for engine, parameters in engines_of(cells).items():
-        sets = [given for cell, given in zip(cells, weights, strict=True) if cell.engine == engine]
-        first = next(cell for cell in cells if cell.engine == engine)
-        texts = cell_files(first.plan, sets, parameters["Multipliers"], parameters.get("ProjMultipliers", 1))
+    for first in (cell for cell in cells if not cell.context):
+        sets = [given for cell, given in zip(cells, weights, strict=True) if cell.engine == first.engine]
+        texts = cell_files(
+            first.plan, sets, first.parameters["Multipliers"], first.parameters.get("ProjMultipliers", 1)
+        )
         found |= {first.files[parameter]: text for parameter, text in texts.items()}
     return found
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from gatesmith.analysis.hardware_memories import words_in_sets
 from gatesmith.errors import ExportError
 from gatesmith.fixed.cell import CellPlan
 from gatesmith.fixed.linear import LinearPlan, LinearWeights
@@ -129,11 +130,8 @@ def cell_files(
 def in_sets(sets: Sequence[Sequence[int]]) -> list[int]:
     """The words of several memories of one size in one; all but the last are filled up to a power of two."""
     *filled, last = sets
-    return [word for words in filled for word in (*words, *[0] * (_stride(len(words)) - len(words)))] + list(last)
-
-
-def _stride(count: int) -> int:
-    return max(2, 1 << (count - 1).bit_length())
+    filling = [0] * (words_in_sets(len(last), 2) - 2 * len(last))
+    return [word for words in filled for word in (*words, *filling)] + list(last)
 
 
 def head_files(plan: LinearPlan, weights: LinearWeights) -> dict[str, str]:
@@ -198,8 +196,8 @@ def _read_peepholes(cell: CellPlan, text: str, at: int, sets: int) -> Codes:
 
 def _of_set(what: str, words: list[int], count: int, at: int, sets: int) -> list[int]:
     """The ``count`` words of one set; undoes :func:`in_sets`."""
-    _require_count(what, len(words), (sets - 1) * _stride(count) + count)
-    return words[at * _stride(count) :][:count]
+    _require_count(what, len(words), words_in_sets(count, sets))
+    return words[words_in_sets(count, at + 1) - count :][:count]
 
 
 def _require_count(what: str, given: int, expected: int) -> None:
