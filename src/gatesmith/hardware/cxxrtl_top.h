@@ -58,6 +58,7 @@ class Vtop {
 #undef INPUT
 #undef OUTPUT
     design_.step();
+    if (clk) design_.step();  // of outputs behind a register the step with the edge leaves what they were before it
 #define INPUT(name, member, bits)
 #define OUTPUT(name, member, bits) take<bits>(name, design_.member);
     PORTS
