@@ -5,9 +5,10 @@ An exception holds for points that nothing reached; where one is reached, it cou
 The table: ``python -m pytest -m nightly -s tests/rtl/test_coverage.py``
 """
 
-import itertools
-from collections.abc import Iterable, Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -130,14 +131,13 @@ STREAMS = (
 SHORT = Stimulus(cut_beats=1, seed=4)
 
 
-def engine_runs(folder: Path) -> Iterator[Counts]:
-    """Single engines under streams that hesitate, resets, rails, broken and back-to-back sequences."""
-    for cell, multipliers, pipeline in ENGINES:
-        for kind in (RANDOM, RAILS):
-            with bench(cell, multipliers, pipeline, kind=kind) as b:
-                jobs = [b.sequences([1, 9, 1], kind), b.sequence(30, kind), b.sequences([4] * 6, kind)]
-                streams = (*STREAMS, SHORT) if cell.input_size > pipeline.get("InElements", 1) else STREAMS
-                yield from covered(b.design, jobs, streams, folder)
+def engine_runs(cell: CellPlan, multipliers: int, pipeline: dict[str, int], folder: Path) -> Iterator[Counts]:
+    """A single engine under streams that hesitate, resets, rails, broken and back-to-back sequences."""
+    for kind in (RANDOM, RAILS):
+        with bench(cell, multipliers, pipeline, kind=kind) as b:
+            jobs = [b.sequences([1, 9, 1], kind), b.sequence(30, kind), b.sequences([4] * 6, kind)]
+            streams = (*STREAMS, SHORT) if cell.input_size > pipeline.get("InElements", 1) else STREAMS
+            yield from covered(b.design, jobs, streams, folder)
 
 
 TURNING: list[tuple[CellPlan, int, dict[str, int], int]] = [
@@ -146,14 +146,15 @@ TURNING: list[tuple[CellPlan, int, dict[str, int], int]] = [
 ]
 
 
-def turn_runs(folder: Path) -> Iterator[Counts]:
-    """Engines in which sequences take turns, in turn and in any order."""
-    for cell, multipliers, pipeline, contexts in TURNING:
-        for kind in (RANDOM, RAILS):
-            with bench(cell, multipliers, pipeline, kind=kind, contexts=contexts) as b:
-                lengths = [[4, 1, 2] if context % 2 else [5] for context in range(contexts)]
-                jobs = [b.turns(lengths, kind), b.turns(lengths, kind, shuffled=True)]
-                yield from covered(b.design, jobs, STREAMS, folder)
+def turn_runs(
+    cell: CellPlan, multipliers: int, pipeline: dict[str, int], contexts: int, folder: Path
+) -> Iterator[Counts]:
+    """An engine in which sequences take turns, in turn and in any order."""
+    for kind in (RANDOM, RAILS):
+        with bench(cell, multipliers, pipeline, kind=kind, contexts=contexts) as b:
+            lengths = [[4, 1, 2] if context % 2 else [5] for context in range(contexts)]
+            jobs = [b.turns(lengths, kind), b.turns(lengths, kind, shuffled=True)]
+            yield from covered(b.design, jobs, STREAMS, folder)
 
 
 def head_plan(spec: LSTMSpec, classes: int) -> Plan:
@@ -185,17 +186,16 @@ MODELS = [
 ]
 
 
-def model_runs(folder: Path) -> Iterator[Counts]:
-    """Whole models: layers, directions, heads, sequences that are too long, last steps."""
+def model_runs(spec: LSTMSpec, plan: Plan, options: Options, folder: Path) -> Iterator[Counts]:
+    """A whole model: layers, directions, heads, sequences that are too long, last steps."""
     hesitating = Stimulus(valid_duty=0.3, ready_duty=0.3, warmup=200, reset=3, seed=1)
-    for spec, plan, options in MODELS:
-        for kind in (RANDOM, RAILS):
-            with stack_bench(spec, options, plan=plan, kind=kind) as b:
-                jobs = [b.sequences([9, 1, 4, 12, 2, 3], kind), b.sequences([5, 5], kind)]
-                if options.interleave > 1:
-                    jobs = [in_turn(b.sequences([steps] * options.interleave, kind)) for steps in (5, 1, 9)]
-                streams = [Stimulus(), hesitating, Stimulus(keep=True, ready_duty=0.05, seed=2)]
-                yield from covered(b.design, jobs, [*streams, SHORT] if spec.input_size > 1 else streams, folder)
+    for kind in (RANDOM, RAILS):
+        with stack_bench(spec, options, plan=plan, kind=kind) as b:
+            jobs = [b.sequences([9, 1, 4, 12, 2, 3], kind), b.sequences([5, 5], kind)]
+            if options.interleave > 1:
+                jobs = [in_turn(b.sequences([steps] * options.interleave, kind)) for steps in (5, 1, 9)]
+            streams = [Stimulus(), hesitating, Stimulus(keep=True, ready_duty=0.05, seed=2)]
+            yield from covered(b.design, jobs, [*streams, SHORT] if spec.input_size > 1 else streams, folder)
 
 
 def in_turn(job: Job) -> Job:
@@ -230,9 +230,30 @@ def bus_runs(folder: Path) -> Iterator[Counts]:
     yield {point: n for point, n in points.items() if point.kind != TOGGLE or point.module in BUSES}
 
 
+RUNS: dict[str, Callable[[Path], Iterator[Counts]]] = {
+    **{f"engine {n}": partial(engine_runs, *engine) for n, engine in enumerate(ENGINES)},
+    **{f"turns {n}": partial(turn_runs, *engine) for n, engine in enumerate(TURNING)},
+    **{f"model {n}": partial(model_runs, *model) for n, model in enumerate(MODELS)},
+    "bus": bus_runs,
+}
+
+
+@cache
+def reached(name: str) -> Counts:
+    with tempfile.TemporaryDirectory() as folder:
+        return merge(RUNS[name](Path(folder)))
+
+
 @pytest.mark.nightly
-def test_coverage_of_engines_models_and_buses(tmp_path: Path) -> None:
-    points = merge(itertools.chain(*(runs(tmp_path) for runs in (engine_runs, turn_runs, model_runs, bus_runs))))
+@pytest.mark.parametrize("name", RUNS)
+def test_each_run_reaches_something(name: str) -> None:
+    """One by one, so that half an hour shows how far it is."""
+    assert any(reached(name).values())
+
+
+@pytest.mark.nightly
+def test_coverage_of_engines_models_and_buses() -> None:
+    points = merge(map(reached, RUNS))
     rows = by_module(points, EXEMPTIONS)
     print()
     print(markdown(rows))
