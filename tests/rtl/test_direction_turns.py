@@ -1,6 +1,7 @@
 """Both directions of a layer in one engine, step by step in turn, against the integer model, `==`."""
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,9 +75,9 @@ def test_several_elements_in_a_beat() -> None:
 
 
 @st.composite
-def models(draw: st.DrawFn) -> tuple[LSTMSpec, Plan, Options]:
+def models(draw: st.DrawFn, layers: Sequence[int] = (1, 2)) -> tuple[LSTMSpec, Plan, Options]:
     """Any bidirectional layers without a projection; directions have one plan, as calibration makes it."""
-    sizes = (draw(st.integers(1, most)) for most in (6, 5, 2))
+    sizes = (*(draw(st.integers(1, most)) for most in (6, 5)), draw(st.sampled_from(layers)))
     spec = replace(draw(variants(*sizes, "bidirectional")), proj_size=0, proj_bias=False, proj_clip=None)
     plan = draw(plans(spec))
     firsts = plan.cells[::2]
@@ -97,10 +98,12 @@ def test_any_model_equals_the_model(model: tuple[LSTMSpec, Plan, Options], kind:
 
 
 @pytest.mark.nightly
-@given(model=models(), kind=st.sampled_from([RANDOM, RAILS]))
-@deterministic(max_examples=40)
-def test_many_models_equal_the_model(model: tuple[LSTMSpec, Plan, Options], kind: str) -> None:
-    check_model(model, kind)
+@pytest.mark.parametrize("kind", [RANDOM, RAILS])
+@pytest.mark.parametrize("layers", [1, 2])
+@given(data=st.data())
+@deterministic(max_examples=8)
+def test_many_models_equal_the_model(layers: int, kind: str, data: st.DataObject) -> None:
+    check_model(data.draw(models([layers])), kind)
 
 
 def test_streams_may_hesitate() -> None:

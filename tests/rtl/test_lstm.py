@@ -75,10 +75,11 @@ def test_any_plan_equals_the_model(design: tuple[CellPlan, int, dict[str, int], 
 
 
 @pytest.mark.nightly
-@given(design=designs(largest=40))
-@deterministic(max_examples=25)
-def test_any_larger_plan_equals_the_model(design: tuple[CellPlan, int, dict[str, int], str, int]) -> None:
-    check_everything(*design)
+@pytest.mark.parametrize("largest", [10, 20, 40])
+@given(data=st.data())
+@deterministic(max_examples=9)
+def test_any_larger_plan_equals_the_model(largest: int, data: st.DataObject) -> None:
+    check_everything(*data.draw(designs(largest)))
 
 
 @pytest.mark.nightly
