@@ -167,18 +167,24 @@ PROOFS: Mapping[str, Proof] = {
 }
 MORE: Mapping[str, Proof] = {
     "queue of hidden pushes": QUEUE_OF_HIDDEN_PUSHES,
-    **{f"stream_fifo-{latency}": prove_fifo(latency) for latency in (0, 2)},
+    **{f"stream_fifo-{latency}": prove_fifo(latency) for latency in (0, 2, 3)},
     **{
         f"lstm_schedule-{sizes}": prove_schedule(*sizes)
         for sizes in ((20, 8, 3, 1), (8, 3, 8, 1), (4, 2, 1, 1), (12, 4, 5, 1), (8, 5, 8, 2), (4, 2, 4, 2))
     },
     **{f"lstm_input-{sizes}": prove_input(*sizes) for sizes in ((3, 1, 1), (1, 1, 1), (4, 1, 2))},
-    **{f"lstm_operands-{sizes}": prove_operands(*sizes) for sizes in ((1, 2, 1, 1, 2), (3, 3, 2, 2, 1))},
+    **{
+        f"lstm_operands-{sizes}": prove_operands(*sizes)
+        for sizes in ((1, 2, 1, 1, 2), (3, 3, 2, 2, 1), (2, 3, 1, 1, 3))
+    },
     **{
         f"lstm_gather-{sizes}": prove_gather(*sizes)
-        for sizes in ((2, 3, 2, 1, 1, 0), (2, 5, 8, 2, 2, 2), (3, 4, 12, 1, 1, 0))
+        for sizes in ((2, 3, 2, 1, 1, 0), (2, 5, 8, 2, 2, 2), (3, 4, 12, 1, 1, 0), (2, 3, 3, 1, 1, 3))
     },
-    **{f"lstm_output-{sizes}": prove_output(*sizes) for sizes in ((3, 1, 1, 0), (4, 2, 2, 2), (1, 1, 1, 2))},
+    **{
+        f"lstm_output-{sizes}": prove_output(*sizes)
+        for sizes in ((3, 1, 1, 0), (4, 2, 2, 2), (1, 1, 1, 2), (3, 1, 1, 3))
+    },
     **{f"sums-{sizes}": prove_sums(*sizes) for sizes in ((4, 5, 4), (8, 3, 5))},
     "lstm": prove_engine(1, 1, 4, depth=26),
     "lstm, two sequences that take turns": prove_engine(1, 1, 4, depth=24, Contexts=2),
