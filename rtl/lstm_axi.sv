@@ -65,7 +65,7 @@ module lstm_axi #(
   parameter int SumStages = 1,
   parameter bit WritableWeights = 1'b0,
   parameter int Contexts = 1,           // sequences that take turns, step by step, in forward layers; a power of two
-  parameter int Share = 0,              // cells in one engine: 0 none, 1 both directions of a layer
+  parameter int Share = 0,              // cells in one engine: 0 none, 1 both directions of a layer, 2 layers
   parameter logic [31:0] Design = '0,  // told in a register, so that a driver knows which weights and formats it meets
   localparam int XBits = int'(XWidth[31:0]),
   localparam int HBits = int'(ProjSize > 0 ? ProjWidth[32*(Cells-1)+:32] : HWidth[32*(Cells-1)+:32]),

@@ -67,7 +67,7 @@ module lstm_stack #(
   parameter int SumStages = 1,
   parameter bit WritableWeights = 1'b0,  // RAM for weights and biases, with the files as first contents; else ROM
   parameter int Contexts = 1,      // sequences that take turns, step by step, in forward layers; a power of two
-  parameter int Share = 0,         // cells in one engine, which take turns: 0 none, 1 both directions of a layer
+  parameter int Share = 0,         // cells in one engine: 0 none, 1 both directions of a layer, 2 layers of one size
   localparam int InWidth = InElements * int'(XWidth[31:0]),
   localparam int OutputSize = ProjSize > 0 ? ProjSize : HiddenSize,  // of a cell
   localparam logic [32*Cells-1:0] OutBits = ProjSize > 0 ? ProjWidth : HWidth,
@@ -127,8 +127,13 @@ module lstm_stack #(
   if (Contexts > 1 && Direction != 0) begin : g_check_contexts
     $error("several Contexts take turns in forward layers alone: a reverse one reads whole sequences");
   end
-  if (Share < 0 || Share > 1 || (Share == 1 && (Direction != 2 || ProjSize > 0))) begin : g_check_share
-    $error("Share must be 0, or 1 where there are both directions and no projection");
+  // One engine after another, or pairs of them; layers of one size are the last.
+  localparam int Stages = Share == 2 ? (InputSize == OutputSize ? 1 : 2) : Layers;
+  if (Share < 0 || Share > 2 || (Share > 0 && ProjSize > 0) || (Share == 1 && Direction != 2) || (Share == 2 && Direction == 2)) begin : g_check_share
+    $error("Share must be 0, 1 where there are both directions, or 2 where there is one; with a projection, 0");
+  end
+  if (Share == 2 && (Stages >= Layers || Contexts > 1 || LinkElements != OutElements || (Stages == 1 && InElements != OutElements))) begin : g_check_layers_in_turn
+    $error("layers that take turns are at least two, with as many elements in a beat on every side and one of Contexts");
   end
   if (Head != 0 && OutElements != 1) begin : g_check_head
     $error("a head takes one element per beat: OutElements must be 1");
@@ -137,8 +142,8 @@ module lstm_stack #(
     $error("with both directions, OutElements and LinkElements must divide HiddenSize, or ProjSize");
   end
 
-  logic [Layers:0] link_last, link_valid, link_ready;  // into each layer, and out of the last
-  logic [(Layers+1)*ContextWidth-1:0] link_id;
+  logic [Stages:0] link_last, link_valid, link_ready;  // into each layer, and out of the last
+  logic [(Stages+1)*ContextWidth-1:0] link_id;
   assign link_id[0+:ContextWidth] = Contexts > 1 ? s_axis_tid : '0;
   logic [InWidth-1:0] in_data;
   logic in_busy, in_short, in_long;
@@ -161,16 +166,18 @@ module lstm_stack #(
   );
 
   // Layers
-  logic [Layers-1:0] layer_busy;
+  logic [Stages-1:0] layer_busy;
   logic [Cells-1:0] cell_busy, cell_done, cell_error;
   logic [32*Cells-1:0] cell_state;
-  for (genvar layer = 0; layer < Layers; layer++) begin : g_layer
+  for (genvar layer = 0; layer < Stages; layer++) begin : g_layer
     localparam int First = layer * Directions;
     localparam int Engines = Share == 1 ? 1 : Directions;
-    localparam int Turns = Directions / Engines;  // cells of an engine
+    localparam int Turns = Share == 2 && layer == Stages - 1 ? Layers - layer : Directions / Engines;  // cells of an engine
+    localparam int EngineContexts = Turns > 1 ? 2 ** $clog2(Turns) : Contexts;
+    localparam int IdWidth = EngineContexts > 1 ? $clog2(EngineContexts) : 1;
     localparam int Size = layer == 0 ? InputSize : Directions * OutputSize;
     localparam int XElements = layer == 0 ? InElements : LinkElements;
-    localparam int YElements = layer == Layers - 1 ? OutElements : LinkElements;
+    localparam int YElements = layer == Stages - 1 ? OutElements : LinkElements;
     localparam int XBits = int'(XWidth[32*First+:32]);
     localparam int YBits = int'(OutBits[32*First+:32]);
     logic [XElements*XBits-1:0] x;
@@ -180,30 +187,26 @@ module lstm_stack #(
     end else begin : g_link
       localparam int FromBits = int'(OutBits[32*(First-1)+:32]);
       localparam int Shift = int'($signed(OutFrac[32*(First-1)+:32])) - int'($signed(XFrac[32*First+:32]));
-      for (genvar i = 0; i < LinkElements; i++) begin : g_element
-        logic unused_saturated;
-        saturate_round #(.InWidth(FromBits), .Shift(Shift), .OutWidth(XBits)) u_convert (
-          .clk,
-          .value_i(g_layer[layer-1].y[i*FromBits+:FromBits]),
-          .base_i('0),
-          .value_o(x[i*XBits+:XBits]),
-          .saturated_o(unused_saturated)
-        );
-      end
+      convert_elements #(.Elements(LinkElements), .InWidth(FromBits), .Shift(Shift), .OutWidth(XBits)) u_convert (
+        .clk, .data_i(g_layer[layer-1].y), .data_o(x)
+      );
     end
 
     logic [Engines*XElements*XBits-1:0] x_data;
     logic [Engines*YElements*YBits-1:0] y_data;
     logic [Engines-1:0] x_last, x_valid, x_ready, y_last, y_valid, y_ready;
-    logic [ContextWidth-1:0] x_id;
-    logic [Engines*ContextWidth-1:0] y_id;
+    logic [IdWidth-1:0] x_id;
+    logic [Engines*IdWidth-1:0] y_id;
     for (genvar direction = 0; direction < Engines; direction++) begin : g_direction
       localparam int Cell = First + direction;
       localparam bit Reverse = Direction == 1 || direction == 1;
       localparam Name = Turns > 1 ? "_in_turn" : Reverse ? "_reverse" : "_forward";
-      logic [ContextWidth-1:0] state_context, weight_context;
-      assign state_context = Turns > 1 ? ContextWidth'(state_cell_i) : state_context_i;
-      assign weight_context = Turns > 1 ? ContextWidth'(weight_cell_i) : '0;
+      logic [IdWidth-1:0] state_context, weight_context;
+      logic [CellBits-1:0] state_turn, weight_turn;  // of the cells in this engine, where below Turns
+      assign state_turn = state_cell_i - CellBits'(Cell);
+      assign weight_turn = weight_cell_i - CellBits'(Cell);
+      assign state_context = Turns > 1 ? IdWidth'(state_turn) : IdWidth'(state_context_i);
+      assign weight_context = Turns > 1 ? IdWidth'(weight_turn) : '0;
       localparam int StateWidth = int'(OutBits[32*Cell+:32] > CellWidth[32*Cell+:32] ? OutBits[32*Cell+:32] : CellWidth[32*Cell+:32]);
       logic [StateWidth-1:0] state;
       logic [2:0] saturated;
@@ -258,9 +261,9 @@ module lstm_stack #(
         .ProductStages(ProductStages),
         .SumStages(SumStages),
         .WritableWeights(WritableWeights),
-        .Contexts(Turns * Contexts),
+        .Contexts(EngineContexts),
         .WeightSets(Turns),
-        .Keeps(Turns > 1 ? (Turns * Contexts)'(1) : '1)
+        .Keeps(Share == 1 ? EngineContexts'(1) : '1)
       ) u_lstm (
         .clk,
         .rst,
@@ -272,15 +275,15 @@ module lstm_stack #(
         .m_axis_tdata(y_data[direction*YElements*YBits+:YElements*YBits]),
         .m_axis_tvalid(y_valid[direction]),
         .m_axis_tlast(y_last[direction]),
-        .m_axis_tid(y_id[direction*ContextWidth+:ContextWidth]),
+        .m_axis_tid(y_id[direction*IdWidth+:IdWidth]),
         .m_axis_tready(y_ready[direction]),
         .state_address_i,
         .state_context_i(state_context),
         .state_select_i,
-        .state_write_i(state_write_i && (Cells == 1 || (int'(state_cell_i) >> $clog2(Turns) == Cell / Turns && !busy_o))),
+        .state_write_i(state_write_i && (Cells == 1 || (int'(state_turn) < Turns && !busy_o))),
         .state_data_i(state_data_i[StateWidth-1:0]),
         .state_data_o(state),
-        .weight_write_i(weight_write_i && weight_memory_i != 3'd3 && weight_memory_i != 3'd4 && (Cells == 1 || (int'(weight_cell_i) >> $clog2(Turns) == Cell / Turns && !busy_o))),
+        .weight_write_i(weight_write_i && weight_memory_i != 3'd3 && weight_memory_i != 3'd4 && (Cells == 1 || (int'(weight_turn) < Turns && !busy_o))),
         .weight_context_i(weight_context),
         .weight_memory_i,
         .weight_address_i,
@@ -297,87 +300,46 @@ module lstm_stack #(
       assign cell_state[32*Cell+:32*Turns] = {Turns{32'($signed(state))}};
     end
 
-    if (Turns > 1) begin : g_turns
-      assign link_id[(layer+1)*ContextWidth+:ContextWidth] = '0;
-      direction_turns #(
-        .XWidth(XElements * XBits),
-        .XBeats((Size + XElements - 1) / XElements),
-        .YWidth(YElements * YBits),
-        .YBeats(OutputSize / YElements),
-        .MaxSteps(MaxSteps),
-        .MemoryStages(MemoryStages)
-      ) u_turns (
-        .clk,
-        .rst,
-        .s_data_i(x),
-        .s_last_i(link_last[layer]),
-        .s_valid_i(link_valid[layer]),
-        .s_ready_o(link_ready[layer]),
-        .x_data_o(x_data),
-        .x_last_o(x_last),
-        .x_id_o(x_id),
-        .x_valid_o(x_valid),
-        .x_ready_i(x_ready),
-        .y_data_i(y_data),
-        .y_last_i(y_last),
-        .y_id_i(y_id),
-        .y_valid_i(y_valid),
-        .y_ready_o(y_ready),
-        .m_data_o(y),
-        .m_last_o(link_last[layer+1]),
-        .m_valid_o(link_valid[layer+1]),
-        .m_ready_i(link_ready[layer+1]),
-        .busy_o(layer_busy[layer])
-      );
-    end else if (Directions == 2) begin : g_both
-      logic fork_busy, join_busy, unused_last, unused_id;
-      assign unused_id = ^y_id;
-      assign x_id = '0;
-      assign link_id[(layer+1)*ContextWidth+:ContextWidth] = '0;
-      direction_fork #(
-        .Width(XElements * XBits),
-        .Beats((Size + XElements - 1) / XElements),
-        .MaxSteps(MaxSteps),
-        .MemoryStages(MemoryStages)
-      ) u_fork (
-        .clk,
-        .rst,
-        .s_data_i(x),
-        .s_last_i(link_last[layer]),
-        .s_valid_i(link_valid[layer]),
-        .s_ready_o(link_ready[layer]),
-        .m_data_o(x_data),
-        .m_last_o(x_last),
-        .m_valid_o(x_valid),
-        .m_ready_i(x_ready),
-        .busy_o(fork_busy)
-      );
-      direction_join #(
-        .Width(YElements * YBits), .Beats(OutputSize / YElements), .MaxSteps(MaxSteps), .MemoryStages(MemoryStages)
-      ) u_join (
-        .clk,
-        .rst,
-        .s_data_i(y_data),
-        .s_last_i(y_last[1]),
-        .s_valid_i(y_valid),
-        .s_ready_o(y_ready),
-        .m_data_o(y),
-        .m_last_o(link_last[layer+1]),
-        .m_valid_o(link_valid[layer+1]),
-        .m_ready_i(link_ready[layer+1]),
-        .busy_o(join_busy)
-      );
-      assign unused_last = y_last[0];
-      assign layer_busy[layer] = fork_busy || join_busy;
-    end else begin : g_one
-      assign {x_data, x_last, x_valid} = {x, link_last[layer], link_valid[layer]};
-      assign x_id = link_id[layer*ContextWidth+:ContextWidth];
-      assign link_ready[layer] = x_ready;
-      assign {y, link_last[layer+1], link_valid[layer+1]} = {y_data, y_last, y_valid};
-      assign y_ready = link_ready[layer+1];
-      assign link_id[(layer+1)*ContextWidth+:ContextWidth] = y_id;
-      assign layer_busy[layer] = 1'b0;
-    end
+    engine_streams #(
+      .Directions(Directions),
+      .Layers(Share == 2 ? Turns : 1),
+      .Turns(Share == 1),
+      .XElements(XElements),
+      .XBeats((Size + XElements - 1) / XElements),
+      .XWidth(XBits),
+      .YElements(YElements),
+      .YBeats((OutputSize + YElements - 1) / YElements),
+      .YWidth(YBits),
+      .Shift(int'($signed(OutFrac[32*First+:32])) - int'($signed(XFrac[32*First+:32]))),
+      .MaxSteps(MaxSteps),
+      .MemoryStages(MemoryStages),
+      .ContextWidth(ContextWidth),
+      .IdWidth(IdWidth)
+    ) u_streams (
+      .clk,
+      .rst,
+      .s_data_i(x),
+      .s_last_i(link_last[layer]),
+      .s_id_i(link_id[layer*ContextWidth+:ContextWidth]),
+      .s_valid_i(link_valid[layer]),
+      .s_ready_o(link_ready[layer]),
+      .x_data_o(x_data),
+      .x_last_o(x_last),
+      .x_id_o(x_id),
+      .x_valid_o(x_valid),
+      .x_ready_i(x_ready),
+      .y_data_i(y_data),
+      .y_last_i(y_last),
+      .y_id_i(y_id),
+      .y_valid_i(y_valid),
+      .y_ready_o(y_ready),
+      .m_data_o(y),
+      .m_last_o(link_last[layer+1]),
+      .m_id_o(link_id[(layer+1)*ContextWidth+:ContextWidth]),
+      .m_valid_o(link_valid[layer+1]),
+      .m_ready_i(link_ready[layer+1]),
+      .busy_o(layer_busy[layer])
+    );
   end
 
   logic out_busy, score_saturated;
@@ -406,11 +368,11 @@ module lstm_stack #(
   ) u_output (
     .clk,
     .rst,
-    .s_data_i(g_layer[Layers-1].y),
-    .s_last_i(link_last[Layers]),
-    .s_id_i(link_id[Layers*ContextWidth+:ContextWidth]),
-    .s_valid_i(link_valid[Layers]),
-    .s_ready_o(link_ready[Layers]),
+    .s_data_i(g_layer[Stages-1].y),
+    .s_last_i(link_last[Stages]),
+    .s_id_i(link_id[Stages*ContextWidth+:ContextWidth]),
+    .s_valid_i(link_valid[Stages]),
+    .s_ready_o(link_ready[Stages]),
     .m_data_o(m_axis_tdata),
     .m_last_o(m_axis_tlast),
     .m_id_o(m_axis_tid),

@@ -90,6 +90,7 @@ STACKS = {
     "peepholes": (LSTMSpec(3, 20, peepholes="ifo"), {}, 24),
     "head": (LSTMSpec(3, 8), {"output": "class"}, 14),
     "projection": (LSTMSpec(3, 20, proj_size=9), {"projection_multipliers": 2}, 24),
+    "layers in turn": (LSTMSpec(20, 20, 3), {"share": "layers"}, 29),
 }
 """Specification, options, and the DP16KD cells that Yosys 0.70 maps it onto with P = 8 and 16 steps at most."""
 
@@ -99,8 +100,8 @@ def stack(folder: Path, name: str) -> Export:
     weights = initialise(spec)
     generator = np.random.default_rng(0)
     head = (generator.normal(size=(9, 8)), generator.normal(size=9)) if options.get("output") == "class" else None
-    x = generator.normal(size=(6, 3, 3)).astype(np.float32)
-    plan = calibrate(weights, x, np.full(3, 6), head=head)
+    x = generator.normal(size=(6, 3, spec.input_size)).astype(np.float32)
+    plan = calibrate(weights, x, np.full(3, 6), head=head, share=options.get("share", "none"))
     return export(weights, plan, folder / "export", multipliers=8, max_steps=16, head=head, **options)
 
 

@@ -47,6 +47,20 @@ def test_later_layers_read_h_as_it_is() -> None:
             assert cell.x_format == plan.cells[2 * layer - 1].h_format
 
 
+def test_layers_that_share_an_engine_have_one_plan() -> None:
+    """Wide enough for all of them; a first layer of another size has its own."""
+    lstm = LSTM(LSTMSpec(3, 3, 3), seed=0)
+    plan, apart = calibrate(lstm, 3 * X, share="layers"), calibrate(lstm, 3 * X)
+    assert plan.cells[0] == plan.cells[1] == plan.cells[2]
+    assert plan.cells[0].x_format == apart.cells[0].x_format
+    assert plan.cells[0].c_frac == min(cell.c_frac for cell in apart.cells)
+    first, second, third = calibrate(LSTM(LSTMSpec(3, 5, 3), seed=0), X, share="layers").cells
+    assert (first == second, second == third) == (False, True)
+    assert second.x_format == first.h_format
+    with pytest.raises(InputError, match="share is 'all'; expected none, directions, layers"):
+        calibrate(lstm, X, share="all")
+
+
 @pytest.mark.parametrize("scale", [1e-4, 1.0, 30.0, 1e4])
 @pytest.mark.parametrize("weight_scale", [1e-3, 1.0, 20.0])
 def test_shifted_operands_fit_the_multiplier(scale: float, weight_scale: float) -> None:

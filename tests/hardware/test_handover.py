@@ -124,11 +124,12 @@ def test_the_test_bench_of_an_interleaved_design_passes(output: str, tmp_path: P
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("output", ["sequence", "last"])
-def test_the_test_bench_of_shared_directions_passes(output: str, tmp_path: Path, tools: Path) -> None:
-    """States of both cells of each engine are moved by the bus."""
-    design = DESIGNS["in_turn"]
+@pytest.mark.parametrize("name", ["in_turn", "layers"])
+def test_the_test_bench_of_cells_in_turn_passes(name: str, output: str, tmp_path: Path, tools: Path) -> None:
+    """States of all cells of each engine are moved by the bus."""
+    design = DESIGNS[name]
     exported = export(
-        design.lstm(), design.plan(), tmp_path / "out", multipliers=7, max_steps=3, output=output, share="directions"
+        design.lstm(), design.plan(), tmp_path / "out", multipliers=7, max_steps=3, output=output, share=design.share
     )
     done = make(exported.folder, "sim", tools)
     assert done.returncode == 0, done.stdout + done.stderr

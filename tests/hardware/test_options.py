@@ -42,7 +42,7 @@ def test_unknown_fields_are_refused() -> None:
 
 
 def test_only_what_can_be_shared_has_a_name() -> None:
-    with pytest.raises(ExportError, match="share is 'layer'; expected none, directions"):
+    with pytest.raises(ExportError, match="share is 'layer'; expected none, directions, layers"):
         Options(share="layer")
 
 

@@ -26,6 +26,21 @@ def test_cycles_per_step(inputs: int, hidden: int, multipliers: int, pipeline: d
     assert timing({**sizes, **pipeline}).cycles_per_step == cycles
 
 
+@pytest.mark.parametrize(
+    ("size", "multipliers", "pipeline", "layers", "cycles"),
+    [
+        (20, 16, PIPELINE, 3, 3 * 200),  # every lane in every clock
+        (4, 7, PIPELINE, 2, 79),  # the way of h to the next step of the same layer
+        (4, 7, PIPELINE, 4, 83.5),  # that to the next layer: four rounds are three ways of 105 and a step of 19
+    ],
+)
+def test_cycles_per_step_of_layers_in_turn(
+    size: int, multipliers: int, pipeline: dict[str, int], layers: int, cycles: float
+) -> None:
+    sizes = {"InputSize": size, "HiddenSize": size, "Multipliers": multipliers, "Contexts": 4, "WeightSets": layers}
+    assert timing({**sizes, **pipeline}, chained=True).cycles_per_step == cycles
+
+
 def test_impossible_sizes_are_refused() -> None:
     with pytest.raises(ExportError, match="expected at least 1"):
         timing({"InputSize": 1, "HiddenSize": 0, "Multipliers": 1})

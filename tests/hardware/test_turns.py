@@ -1,6 +1,5 @@
 """Which sequences and cells take turns, in which order their steps come, and what of it the user sees."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ import pytest
 
 import gatesmith
 from gatesmith import LSTMSpec
-from gatesmith.errors import UnsupportedError
 from gatesmith.fixed import calibrate
 from gatesmith.fixed.model import step
 from gatesmith.fixed.weights import quantise_weights
@@ -97,16 +95,62 @@ def test_an_export_shares_directions(layers: int, variant: dict[str, Any], outpu
             np.testing.assert_array_equal(reverse.y[t, n], h[0])
 
 
-def test_the_operator_shares_directions() -> None:
+@pytest.mark.parametrize(
+    ("inputs", "layers", "direction", "variant", "output"),
+    [
+        (3, 4, "forward", {"peepholes": "ifo", "cell_clip": 1.0}, "sequence"),
+        pytest.param(4, 2, "reverse", {"coupled_gates": "f=1-i"}, "last", marks=pytest.mark.nightly),
+        pytest.param(4, 3, "forward", {}, "class", marks=pytest.mark.nightly),
+    ],
+)
+def test_an_export_shares_layers(
+    inputs: int, layers: int, direction: Any, variant: dict[str, Any], output: str, tmp_path: Path
+) -> None:
+    """One engine for all layers of one size, with the weights of each; each alone is still there to be simulated."""
     generator = np.random.default_rng(0)
-    lstm = gatesmith.LSTM(LSTMSpec(3, 4, direction="bidirectional"), seed=0)
-    x = generator.normal(size=(5, 4, 3)).astype(np.float32)
+    lstm = LSTM(LSTMSpec(inputs, 4, layers, direction, **variant), seed=0)
+    x, lengths = generator.normal(size=(6, 7, inputs)), np.array([6, 2, 0, 5, 6, 1, 3])
+    head = (generator.normal(size=(3, 4)), generator.normal(size=3)) if output == "class" else None
+    plan = calibrate(lstm.weights, x, lengths, head=head, share="layers")
+    exported = export(
+        lstm, plan, tmp_path / "out", multipliers=7, pipeline="middle", output=output, share="layers", head=head
+    )
+    assert list(exported.engines) == (["l0_in_turn"] if inputs == 4 else ["l0", "l1_in_turn"])
+    weights = read_export_weights(exported.folder)
+    for given, wanted in zip(weights, quantise_weights(lstm.weights, plan), strict=True):
+        np.testing.assert_array_equal(given.w_hh, wanted.w_hh)
+        np.testing.assert_array_equal(given.b, wanted.b)
+    found = verify(exported.folder, x, lengths)
+    assert found.mismatched_elements == 0
+    assert found.steps == 23
+
+    x_codes = plan.cells[-1].x_format.quantise(generator.normal(size=(6, 7, 4)) / 3)
+    h0 = generator.integers(-99, 99, size=(2, 7, 4))
+    last = simulate(exported.folder, x_codes, lengths, h0[0], h0[1], cell=layers - 1)
+    for n, length in enumerate(lengths):
+        h, c = h0[0, n][None], h0[1, n][None]
+        for t in range(length):
+            now = step(plan.cells[-1], weights[-1], x_codes[t, n][None], h, c)
+            h, c = now.h, now.c
+            np.testing.assert_array_equal(last.y[t, n], h[0])
+
+
+@pytest.mark.parametrize(
+    ("share", "spec"),
+    [("directions", LSTMSpec(3, 4, direction="bidirectional")), ("layers", LSTMSpec(4, 4, 2))],
+)
+def test_the_operator_shares(share: str, spec: LSTMSpec) -> None:
+    generator = np.random.default_rng(0)
+    lstm = gatesmith.LSTM(spec, seed=0)
+    x = generator.normal(size=(5, 4, spec.input_size)).astype(np.float32)
     state = tuple(generator.normal(size=(2, 4, 4)).astype(np.float32) * 0.3 for _ in "hc")
     lengths = [5, 0, 2, 1]
     y, (h_n, c_n) = gatesmith.run_on_device(
-        lstm, x, state, device="rtl", lengths=lengths, multipliers=5, share="directions", pipeline="middle"
+        lstm, x, state, device="rtl", lengths=lengths, multipliers=5, share=share, pipeline="middle"
     )
-    expected, (h_expected, c_expected) = gatesmith.run_on_device(lstm, x, state, device="fixed", lengths=lengths)
+    expected, (h_expected, c_expected) = gatesmith.run_on_device(
+        lstm, x, state, device="fixed", lengths=lengths, share=share
+    )
     np.testing.assert_array_equal(y, expected)
     np.testing.assert_array_equal(h_n, h_expected)
     np.testing.assert_array_equal(c_n, c_expected)
@@ -125,46 +169,3 @@ def test_the_operator_interleaves_a_batch() -> None:
     np.testing.assert_array_equal(y, expected)
     np.testing.assert_array_equal(h_n, h_expected)
     np.testing.assert_array_equal(c_n, c_expected)
-
-
-@pytest.mark.parametrize(
-    ("spec", "reason"),
-    [
-        (LSTMSpec(3, 4, direction="bidirectional"), "a bidirectional direction, which reads whole sequences"),
-        (LSTMSpec(3, 4, direction="reverse"), "a reverse direction, which reads whole sequences"),
-        (LSTMSpec(3, 4, proj_size=2), "a projection"),
-    ],
-)
-def test_what_can_not_interleave_is_refused_by_name(spec: LSTMSpec, reason: str, tmp_path: Path) -> None:
-    lstm = LSTM(spec, seed=0)
-    plan = calibrate(lstm.weights, np.random.default_rng(0).normal(size=(4, 2, 3)))
-    with pytest.raises(UnsupportedError, match=f"interleave is 2, but the model has {reason}"):
-        export(lstm, plan, tmp_path / "out", interleave=2)
-    assert not list(tmp_path.iterdir())
-
-
-@pytest.mark.parametrize(
-    ("spec", "reason"),
-    [
-        (LSTMSpec(3, 4), "the forward direction alone"),
-        (LSTMSpec(3, 4, direction="reverse"), "the reverse direction alone"),
-        (LSTMSpec(3, 4, direction="bidirectional", proj_size=2), "a projection"),
-    ],
-)
-def test_what_can_not_share_is_refused_by_name(spec: LSTMSpec, reason: str, tmp_path: Path) -> None:
-    lstm = LSTM(spec, seed=0)
-    plan = calibrate(lstm.weights, np.random.default_rng(0).normal(size=(4, 2, 3)))
-    with pytest.raises(UnsupportedError, match=f"share is 'directions', but the model has {reason}"):
-        export(lstm, plan, tmp_path / "out", share="directions")
-    assert not list(tmp_path.iterdir())
-
-
-def test_directions_of_other_formats_are_not_shared(tmp_path: Path) -> None:
-    lstm = LSTM(LSTMSpec(3, 4, direction="bidirectional"), seed=0)
-    plan = calibrate(lstm.weights, np.random.default_rng(0).normal(size=(4, 2, 3)))
-    first, second = plan.cells
-    assert first == second  # calibration gives the directions of a layer one plan
-    other = replace(plan, cells=(first, replace(second, c_frac=first.c_frac - 1)))
-    with pytest.raises(UnsupportedError, match=r"c_frac of l0 is \d+ and of l0_reverse \d+; one engine has one"):
-        export(lstm, other, tmp_path / "out", share="directions")
-    assert not list(tmp_path.iterdir())

@@ -183,6 +183,7 @@ MODELS = [
     (REVERSE, head_plan(REVERSE, 3), Options(multipliers=5, max_steps=9, output="scores")),
     (STACKED, head_plan(STACKED, 3), Options(multipliers=5, output="class", interleave=2)),
     (BOTH, plain_plans(BOTH), Options(multipliers=5, max_steps=9, share="directions")),
+    (DEEPER, plain_plans(DEEPER), Options(multipliers=5, share="layers")),
 ]
 
 

@@ -66,12 +66,12 @@ def test_states_of_a_single_layer() -> None:
             np.testing.assert_array_equal(ours, expected)
 
 
-def check_model(spec: LSTMSpec, folder: Path) -> None:
+def check_model(spec: LSTMSpec, folder: Path, share: str = "none") -> None:
     """A whole model, from its export, against the integer model."""
     lstm = LSTM(spec, seed=3)
     x = np.random.default_rng(1).normal(size=(6, 4, spec.input_size)).astype(np.float32)
     lengths = np.array([6, 1, 0, 4])
-    export(lstm, calibrate(lstm, x, lengths), folder, multipliers=5)
+    export(lstm, calibrate(lstm, x, lengths, share=share), folder, multipliers=5, share=share)
     for stimulus in (Stimulus(), Stimulus(valid_duty=0.5, ready_duty=0.5, seed=1)):
         verify(folder, x, lengths, simulator="cxxrtl", stimulus=stimulus).require_equal()
 
@@ -81,3 +81,12 @@ def check_model(spec: LSTMSpec, folder: Path) -> None:
 @pytest.mark.parametrize("direction", ["forward", "bidirectional"])
 def test_model(layers: int, direction: Direction, tmp_path: Path) -> None:
     check_model(LSTMSpec(2, 3, num_layers=layers, direction=direction), tmp_path / "export")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    ("share", "spec"),
+    [("directions", LSTMSpec(2, 3, direction="bidirectional")), ("layers", LSTMSpec(2, 3, num_layers=4))],
+)
+def test_cells_in_turn(share: str, spec: LSTMSpec, tmp_path: Path) -> None:
+    check_model(spec, tmp_path / "export", share)

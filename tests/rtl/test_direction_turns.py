@@ -178,8 +178,8 @@ FAULTS = {
     "a direction out of turn": ("direction_turns.sv", "{y_valid_i && y_id_i, y_valid_i && !y_id_i}", "{2{y_valid_i}}"),
     "states of the other direction": (
         "lstm_stack.sv",
-        "ContextWidth'(state_cell_i)",
-        "ContextWidth'(0)",
+        "IdWidth'(state_turn)",
+        "IdWidth'(0)",
     ),
 }
 

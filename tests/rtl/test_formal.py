@@ -133,6 +133,15 @@ def prove_engine(size: int, hidden: int, multipliers: int, *, depth: int, inside
     )
 
 
+def prove_layer_turns(layers: int, beats: int, *, depth: int) -> Proof:
+    """Around an engine of any latency, from reset."""
+    sizes = {"Layers": layers, "Elements": 1, "Beats": beats, "XWidth": 1, "YWidth": 1}
+    rules = bound("layer_turns", " ".join(sizes))
+    return Proof(
+        top="layer_turns", parameters={**sizes, "MemoryStages": 0}, properties=[rules], depth=depth, bounded=True
+    )
+
+
 REGISTER = Proof(top="stream_register", parameters={"Width": 3}, properties=[bound("stream_register", "Width")])
 AXI_LITE = Proof(
     top="axi_lite_slave",
@@ -161,6 +170,7 @@ PROOFS: Mapping[str, Proof] = {
     "lstm_operands": prove_operands(2, 3, 1, 1, 0),
     "lstm_contexts": CONTEXTS,
     "lstm_gather": prove_gather(5, 9, 7, 1, 1, 1),
+    "layer_turns": prove_layer_turns(2, 1, depth=13),
     "lstm_output": prove_output(5, 2, 1, 1),
     "axi_lite_slave": AXI_LITE,
     "sums": prove_sums(4, 3, 3),
@@ -185,6 +195,8 @@ MORE: Mapping[str, Proof] = {
         f"lstm_output-{sizes}": prove_output(*sizes)
         for sizes in ((3, 1, 1, 0), (4, 2, 2, 2), (1, 1, 1, 2), (3, 1, 1, 3))
     },
+    "layer_turns, steps of two beats": prove_layer_turns(2, 2, depth=14),
+    "layer_turns, three layers": prove_layer_turns(3, 1, depth=14),
     **{f"sums-{sizes}": prove_sums(*sizes) for sizes in ((4, 5, 4), (8, 3, 5))},
     "lstm": prove_engine(1, 1, 4, depth=26),
     "lstm, two sequences that take turns": prove_engine(1, 1, 4, depth=24, Contexts=2),
@@ -270,6 +282,16 @@ BUGS = {
         "axi_lite_slave",
         "if (s_axil_rready) begin\n            read_state_q",
         "begin\n            read_state_q",
+    ),
+    "a new step goes first again and again": bug(
+        PROOFS["layer_turns"], "layer_turns", "owed_q <= inside_q", "owed_q <= '0"
+    ),
+    "a step is let in amidst another": bug(
+        MORE["layer_turns, steps of two beats"], "layer_turns", "x_valid_o ? !(take && step_end) : held_q", "1'b0"
+    ),
+    "the loop is full": bug(PROOFS["layer_turns"], "layer_turns", "(Layers * Beats + 2)", "(Layers * Beats)"),
+    "a step never leaves": bug(
+        PROOFS["layer_turns"], "layer_turns", "else if (finishes) inside_q", "else if (1'b0) inside_q"
     ),
     "beats of a step are left out": bug(
         PROOFS["lstm_output"], "stream_fifo", "PointerWidth'(fetch_q);", "PointerWidth'(pop);"

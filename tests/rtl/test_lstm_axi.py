@@ -35,7 +35,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(
     scope="module",
-    params=[pytest.param(name, marks=pytest.mark.nightly if name == "in_turn" else ()) for name in sorted(DESIGNS)],
+    params=[
+        pytest.param(name, marks=pytest.mark.nightly if DESIGNS[name].share != "none" else ())
+        for name in sorted(DESIGNS)
+    ],
 )
 def verdicts(request: pytest.FixtureRequest, folder: Path) -> Verdicts:
     return simulated(request.param, source_files(), folder)

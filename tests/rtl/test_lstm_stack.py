@@ -20,6 +20,7 @@ from gatesmith.fixed.linear import LinearPlan, LinearWeights
 from gatesmith.fixed.model import CodeInputs, run
 from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.qformat import Codes
+from gatesmith.fixed.support import cells_in_turn
 from gatesmith.fixed.weights import CellWeights
 from gatesmith.hardware.emitted import emitted
 from gatesmith.hardware.export import source_files
@@ -91,9 +92,9 @@ class StackBench:
         found = run(self.spec, self.plan, self.weights, inputs)
         out = emitted(self.plan, self.options.output, self.head, found.y, inputs.lengths)
         last = [t == len(steps) - 1 for steps in out for t in range(len(steps))]
-        saturated = found.saturated.any(axis=1)
-        if self.options.share == "directions":  # cells of an engine have flags in common
-            saturated = np.repeat(saturated.reshape(-1, 2, 3).any(axis=1), 2, axis=0)
+        saturated = np.asarray(found.saturated.any(axis=1))
+        for group in cells_in_turn(self.spec, self.options.share):  # cells of an engine have flags in common
+            saturated[group] = np.any(saturated[group], axis=0)
         return np.concatenate(out), last, found.h_n[:, -1], found.c_n[:, -1], saturated
 
 

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from tests.rtl.bench import DEEP, MIDDLE, SHALLOW, Bench, bench, plain_plan
 from tests.rtl.ecp5_netlist import BLOCKS, write_simulated
+from tests.rtl.test_lstm_stack import stack_bench
 
+from gatesmith.hardware.options import PIPELINES, Options
 from gatesmith.hardware.simulate import Stimulus
 from gatesmith.hardware.synthesize import TARGETS, Target, absorb, map_design
+from gatesmith.spec import LSTMSpec
 
 GENERIC = Target(name="generic", command="synth -flatten", luts=(), ffs=(), carries=(), dsps=(), brams=())
 MODELS = {
@@ -66,6 +69,19 @@ def test_generic_gates_of_more_shapes(
     with bench(plain_plan(inputs, hidden), multipliers, pipeline) as b:
         map_design(b.design, GENERIC, tmp_path)
         check_netlist(b, tmp_path / "netlist.v")
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    ("share", "spec"),
+    [("directions", LSTMSpec(2, 3, direction="bidirectional")), ("layers", LSTMSpec(3, 3, num_layers=3))],
+)
+def test_cells_in_turn_as_generic_gates(share: str, spec: LSTMSpec, tmp_path: Path) -> None:
+    with stack_bench(spec, Options(multipliers=5, pipeline=PIPELINES["middle"], max_steps=4, share=share)) as b:
+        map_design(b.design, GENERIC, tmp_path)
+        mapped = replace(b, design=replace(b.design, sources=(tmp_path / "netlist.v",), mapped=True))
+        mapped.check([b.sequences([4]), b.sequences([1, 2])])
+        mapped.check([b.sequences([2, 1])], Stimulus(valid_duty=0.5, ready_duty=0.5, warmup=60, seed=1))
 
 
 @pytest.mark.nightly

@@ -246,6 +246,11 @@ def _buffers(p: Mapping[str, int], cells: Sequence[Mapping[str, int]]) -> Iterat
             yield ("h forward, waiting for reverse", "2S·R·h", words, elements * width, words * elements * width, 1)
         if both or (reverse and top):
             yield _turned("h, to be turned back", "2S·R·h", size, elements, width, longest)
+        if p.get("Share", 0) == 2 and top:
+            layers, beats = cell["WeightSets"], -(-size // elements)
+            words, bits = _power_of_two(layers * beats + 2), elements * cell["XWidth"]
+            beat = bits + 1 + (layers - 1).bit_length()
+            yield ("h between layers", "L·R·x", words, beat, layers * size * cell["XWidth"], 1)
         if p["LastOnly"] and top:
             yield _turned("h of the last step", "2R·h", (2 if both else 1) * size, elements, width, 1)
 

@@ -36,6 +36,7 @@ def quantize(
     hard_activations: Annotated[
         bool, typer.Option("--hard-activations", help="Piecewise linear gates and candidate, whatever the model says.")
     ] = False,
+    share: Annotated[str, typer.Option(help="layers: one plan for all of one size, to share an engine.")] = "none",
     as_json: JsonFlag = False,
 ) -> None:
     """Choose a fixed-point format for every tensor, from the ranges on calibration data."""
@@ -54,6 +55,7 @@ def quantize(
         cell_width=cell_width,
         table_bits=table_bits,
         hard_activations=hard_activations,
+        share=share,
         head=head,
     )
     report = measure_accuracy(weights, plan, sequences.x, sequences.lengths)
@@ -85,7 +87,8 @@ def export(
         int, typer.Option(help="Sequences that take turns in each cell, so that none waits for its h: 1, 2, 4, …")
     ] = 1,
     share: Annotated[
-        str, typer.Option(help="directions: one engine for both directions of a layer, which take turns in it.")
+        str,
+        typer.Option(help="directions, or layers: one engine for both of a layer, or for layers of one size, in turn."),
     ] = "none",
     device: Annotated[str | None, typer.Option(help="Refuse what an FPGA can't hold, such as lfe5u-25f.")] = None,
     as_json: JsonFlag = False,

@@ -12,7 +12,7 @@ from gatesmith.fixed.cell import BOUNDS, CellPlan
 from gatesmith.fixed.linear import LinearPlan
 from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.qformat import QFormat, Reals, format_for_range, require_integer
-from gatesmith.fixed.support import clip_code, curves_of, effective_peepholes, unsupported_feature
+from gatesmith.fixed.support import cells_in_turn, clip_code, curves_of, effective_peepholes, unsupported_feature
 from gatesmith.fixed.tables import signed_bits, z_format
 from gatesmith.fixed.weights import real_bias, real_matrix, real_peepholes, real_projection
 from gatesmith.ops.call import Array, Call, State, make_call
@@ -70,8 +70,9 @@ def calibrate(
     margin: float = 1.25,
     hard_activations: bool = False,
     head: tuple[Array, Array] | None = None,
+    share: str = "none",
 ) -> Plan:
-    """Choose a format for every tensor of every cell.
+    """Choose a format for every tensor of every cell; directions of a layer have the same.
 
     Args:
         lstm: the operator, or its weights.
@@ -83,11 +84,12 @@ def calibrate(
         table_bits: 2^table_bits segments in each activation table.
         margin: factor on the observed ranges of x and c, for data that calibration has not seen.
         head: weight [K, features] and bias [K] of a classifier's head on the last step's output; None for no head.
+        share: "layers" for one plan of all layers of one size, so that they can take turns in one engine in hardware.
         hard_activations: replace sigmoid and tanh by their piecewise linear approximations, whatever the spec says.
 
     Raises:
         UnsupportedError: the spec has a feature that the integer world can't express.
-        InputError: an argument doesn't fit the spec, or no sequence has a step to calibrate on.
+        InputError: an argument doesn't fit the spec, no sequence has a step to calibrate on, or ``share`` is unknown.
         FormatError: a width is out of range, or a range is too wide for it.
     """
     weights = lstm.weights if isinstance(lstm, LSTM) else lstm
@@ -111,10 +113,12 @@ def calibrate(
         raise InputError(f"x of shape {x.shape} holds no valid step; expected data to calibrate on")
     traces = trace(call)
     cells: list[CellPlan] = []
-    for layer in range(spec.num_layers):
+    in_turn = cells_in_turn(spec, share)
+    for group in in_turn if spec.num_directions == 1 else cells_in_turn(spec, "directions"):
         x_format = cells[-1].h_format if cells else None
-        cell = _layer_plan(call, traces, layer, widths, margin, x_format=x_format)
-        for direction in spec.directions:
+        cell = _layer_plan(call, traces, group, widths, margin, x_format=x_format)
+        for at in group:
+            direction = spec.cells()[at][1]
             gate, candidate = ("hard_sigmoid", "hard_tanh") if hard_activations else curves_of(spec, direction)
             cells.append(replace(cell, gate_activation=gate, cell_activation=candidate))
     return Plan(cells=tuple(cells), head=_head_plan(call, traces, cells[-1], head, widths, margin) if head else None)
@@ -170,11 +174,11 @@ def weight_format(weights: Array, *, width: int) -> QFormat:
 
 
 def _layer_plan(
-    call: Call, traces: list[CellTrace], layer: int, widths: Widths, margin: float, *, x_format: QFormat | None
+    call: Call, traces: list[CellTrace], cells: range, widths: Widths, margin: float, *, x_format: QFormat | None
 ) -> CellPlan:
-    """One plan for all directions of a layer. A later layer's x has the format of the h that it reads."""
+    """One plan for all directions of a layer, or layers. A later layer's x has the format of the h that it reads."""
     spec = call.spec
-    at = slice(layer * spec.num_directions, (layer + 1) * spec.num_directions)
+    at = slice(cells.start, cells.stop)
     suffixes = [suffix for _, _, suffix in spec.cells()[at]]
     x_bound = margin * _bound(*(run.x for run in traces[at]))
     h_bound, h_frac = _recurrent_range(call, traces[at], at, widths.data, margin)
@@ -193,7 +197,7 @@ def _layer_plan(
     acc_frac = max(fractions.x + fractions.w_ih, fractions.h + fractions.w_hh)
     c_frac = min(_fraction("c_frac", c_bound, widths.cell), widths.cell - 1 - LEAST_CELL_INTEGER_BITS)
     return CellPlan(
-        input_size=spec.layer_input_size(layer),
+        input_size=spec.layer_input_size(spec.cells()[cells[0]][0]),
         hidden_size=spec.hidden_size,
         x_width=widths.data,
         x_frac=fractions.x,

@@ -1,10 +1,14 @@
 """What of a specification the integer world can express, and by which numbers of a plan."""
 
+from gatesmith.errors import InputError
 from gatesmith.fixed.qformat import QFormat
 from gatesmith.spec import SIGMOID, TANH, Activation, LSTMSpec
 
 GATE_CURVES = {SIGMOID: "sigmoid", Activation(name="hard_sigmoid"): "hard_sigmoid"}
 """Gate activations of a spec that a table computes, by the table's name."""
+
+SHARES = ("none", "directions", "layers")
+"""Cells that take turns in one engine."""
 
 
 def unsupported_feature(spec: LSTMSpec) -> str | None:
@@ -31,6 +35,23 @@ def effective_peepholes(spec: LSTMSpec) -> str:
     return "".join(
         gate for gate in "ifo" if (source if source and gate == spec.derived_gate else gate) in spec.peepholes
     )
+
+
+def cells_in_turn(spec: LSTMSpec, share: str) -> list[range]:
+    """The cells of each engine where they take turns: both directions of a layer, or layers of one size and direction.
+
+    Raises:
+        InputError: ``share`` is none of ``SHARES``.
+    """
+    if share not in SHARES:
+        raise InputError(f"share is {share!r}; expected {', '.join(SHARES)}")
+    cells = range(len(spec.cells()))
+    if share == "directions":
+        return [cells[at : at + spec.num_directions] for at in cells[:: spec.num_directions]]
+    if share == "layers" and spec.num_directions == 1:
+        first = 0 if spec.input_size == spec.output_size else 1
+        return [cells[at : at + 1] for at in cells[:first]] + [cells[first:]]
+    return [cells[at : at + 1] for at in cells]
 
 
 def clip_code(bound: float | None, form: QFormat) -> int:

@@ -1,5 +1,6 @@
 """The block diagram of a design as SVG: streams from left to right, the control bus above."""
 
+from gatesmith.fixed.support import cells_in_turn
 from gatesmith.hardware.options import HEAD_OUTPUTS, Options
 from gatesmith.spec import LSTMSpec
 
@@ -14,11 +15,14 @@ def block_diagram(spec: LSTMSpec, options: Options) -> str:
     columns: list[list[tuple[str, str]]] = [[("gate", "whole sequences")]]
     if turned:
         columns.append([("reverser", f"up to {options.max_steps} steps")])
-    for layer in range(spec.num_layers):
+    for group in cells_in_turn(spec, options.share)[:: 2 if both else 1]:
+        layer = group[0] // spec.num_directions
         size = f"D = {spec.layer_input_size(layer)}, H = {spec.hidden_size}"
         size += f", R = {spec.proj_size}" if spec.proj_size else ""
-        directions = ("in turn",) if options.share == "directions" else spec.directions
-        columns.append([(f"layer {layer}, {direction}", size) for direction in directions])
+        last = group[-1] // spec.num_directions
+        name = f"layer {layer}" if last == layer else f"layers {layer} to {last}"
+        directions = ("in turn",) if len(group) > 1 else spec.directions
+        columns.append([(f"{name}, {direction}", size) for direction in directions])
     if turned:
         columns.append([("reverser", f"up to {options.max_steps} steps")])
     if options.output != "sequence":

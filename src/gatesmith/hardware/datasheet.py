@@ -107,14 +107,14 @@ LOAD = (
     " lowest first; do the same with every other MEMORY for which WORDS is not 0.</li>"
 )
 SHARED_LOAD = (
-    "<li>A weight, bias or peephole file with in_turn in its name is that of both directions of a layer: first the"
-    " words of the forward cell, filled up to a power of two, then those of the reverse one. Each cell is loaded with"
-    " its own.</li>"
+    "<li>A weight, bias or peephole file with in_turn in its name is that of all cells of an engine: the words of one"
+    " cell after the other, all but the last filled up to a power of two. Each cell is loaded with its own.</li>"
 )
-SHARED_DIRECTIONS = (
-    "both directions of a layer take turns in one engine, step by step; weights and states of each are its own, the"
-    " flags of SATURATED are those of both"
-)
+SHARED = {
+    who: f"{cells} take turns in one engine, step by step; weights and states of each are its own, the flags of"
+    " SATURATED are those of all"
+    for who, cells in {"directions": "both directions of a layer", "layers": "layers of one size"}.items()
+}
 TURNS = "{} sequences take turns, step by step, with tid 0 … {}: the states of each are its own"
 REVERSE_LIMITS = (
     "<li>A reverse direction holds whole sequences, of at most {} steps (MaxSteps).</li>\n"
@@ -125,12 +125,12 @@ REVERSE_LIMITS = (
 def _loading(options: Options) -> str:
     if not options.writable_weights:
         return ""
-    return LOAD + ("\n" + SHARED_LOAD if options.share == "directions" else "")
+    return LOAD + ("\n" + SHARED_LOAD if options.share in SHARED else "")
 
 
 def _overview(sheet: Sheet) -> str:
     spec, options = sheet.spec, sheet.options
-    slowest = max(timing(parameters).cycles_per_step for parameters in sheet.engines.values())
+    slowest = max(clocks for _, clocks in _clocks(sheet))
     projected = f", projected R = {spec.proj_size}" if spec.proj_size else ""
     rows = [
         ("Module", f"{sheet.top} in rtl/{sheet.top}.sv"),
@@ -138,7 +138,7 @@ def _overview(sheet: Sheet) -> str:
         ("Sizes", f"input D = {spec.input_size}, hidden H = {spec.hidden_size}{projected}"),
         ("Output", OUTPUT_WORDS[options.output]),
         ("Multipliers", f"P = {options.multipliers} in each of {_counted(len(sheet.engines), 'engine')}"),
-        *([("Sharing", SHARED_DIRECTIONS)] if options.share == "directions" else []),
+        *([("Sharing", SHARED[options.share])] if options.share in SHARED else []),
         *(
             [("Interleaving", TURNS.format(options.interleave, options.interleave - 1))]
             if options.interleave > 1
@@ -240,13 +240,18 @@ def _registers() -> str:
 
 def _cycles(sheet: Sheet) -> str:
     rows: list[Row] = []
-    for name, parameters in sheet.engines.items():
-        found = timing(parameters)
+    for (name, parameters), (words, clocks) in zip(sheet.engines.items(), _clocks(sheet), strict=True):
         products = 4 * parameters["HiddenSize"] * (parameters["InputSize"] + cell_output_size(parameters))
         products *= parameters["WeightSets"]
-        share = products / (parameters["Multipliers"] * found.cycles_per_step)
-        rows.append((name, products, found.words, found.cycles_per_step, f"{share:.1%}"))
+        share = products / (parameters["Multipliers"] * clocks)
+        rows.append((name, products, words, clocks, f"{share:.1%}"))
     return table("This design", ("engine", "products", "words", "cycles per step", "multipliers busy"), rows)
+
+
+def _clocks(sheet: Sheet) -> list[tuple[int, float]]:
+    """(words of a step, clocks between time steps, to two digits) of every engine."""
+    found = [timing(parameters, chained=sheet.options.share == "layers") for parameters in sheet.engines.values()]
+    return [(one.words, round(one.cycles_per_step, 2)) for one in found]
 
 
 def _resources(results: Sequence[Mapping[str, Any]]) -> str:

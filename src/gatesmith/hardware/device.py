@@ -50,7 +50,7 @@ def forward(
         ExportError, UnsupportedError: as :func:`gatesmith.hardware.export.export`.
         MissingToolError, ToolError: as :func:`gatesmith.hardware.simulate.simulate`.
     """
-    plan = plan_for(call, plan, options)
+    plan = plan_for(call, plan, options | ({"share": share} if plan is None else {}))
     longest = int(call.lengths.max(initial=1))
     with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
         folder = Path(scratch, "export")

@@ -14,6 +14,7 @@ from gatesmith.fixed.linear import LinearWeights, quantise_linear
 from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.support import unsupported_feature
 from gatesmith.fixed.weights import quantise_weights
+from gatesmith.hardware.buildable import require_buildable
 from gatesmith.hardware.devices import device_named, require_predicted_fit
 from gatesmith.hardware.handover import Handover, handover_files, top_module
 from gatesmith.hardware.manifest import (
@@ -29,7 +30,6 @@ from gatesmith.hardware.manifest import (
     read_export_head,
     read_export_weights,
     read_manifest,
-    require_buildable,
     stack_parameters,
 )
 from gatesmith.hardware.memfile import head_files
@@ -79,7 +79,9 @@ def export(
         interleave: sequences that take turns in each cell, step by step, each with states of its own: 1, 2, 4, … 64.
             A step of one fills the clocks in which another waits for its h.
         share: "directions" for one engine instead of two for both directions of a layer, which take turns in it, step
-            by step: half of the multipliers, and each fills the clocks in which the other waits for its h.
+            by step: half of the multipliers, and each fills the clocks in which the other waits for its h. "layers"
+            for one engine for all layers of one size, which are all where D = H, else all but the first; their plan has
+            to be calibrated with the same ``share``.
         projection_multipliers: products of a projection in a clock, at most R; 0 for as many as it takes to cost no
             time, at most P.
         device: refuse what this FPGA can't hold; one of ``gatesmith.hardware.devices.DEVICES``.

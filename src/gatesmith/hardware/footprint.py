@@ -25,9 +25,10 @@ def export_footprint(
     exported = load_export(folder)
     engines = exported.engines
     alone = verification is not None and len(engines) == 1
+    chained = exported.options.share == "layers"
     return hardware_footprint(
         engines,
-        predicted_cycles=[timing(parameters).cycles_per_step for parameters in engines.values()],
+        predicted_cycles=[timing(one, chained=chained).cycles_per_step for one in engines.values()],
         measured_cycles=[verification.cycles_per_step] if alone and verification else None,
         synthesised=synthesis.to_dict() if synthesis else None,
         stack={name: value for name, value in exported.stack.items() if isinstance(value, int)},

@@ -63,6 +63,8 @@ STACKS: tuple[Mapping[str, int], ...] = (
     {"Layers": 2, "Direction": 2, "LastOnly": 1, "MaxSteps": 5},
     {"Layers": 2, "Direction": 2, "ProjSize": 6, "HiddenSize": 8, "MaxSteps": 5, "LinkElements": 1},
     {"Layers": 2, "Direction": 2, "Share": 1, "MaxSteps": 5},
+    {"Layers": 3, "Share": 2},
+    {"Layers": 2, "Share": 2, "InputSize": 64, "Direction": 1, "LastOnly": 1, "MaxSteps": 5},
     {"Direction": 2, "InputSize": 3, "HiddenSize": 4, "Multipliers": 36, "OutElements": 2, "InElements": 2},
 )
 """The same for whole models."""
@@ -73,6 +75,7 @@ BUSES: tuple[Mapping[str, int], ...] = (
     {"Head": 2, "Classes": 3, "Peepholes": 7, "WritableWeights": 1},
     {"Head": 2, "Classes": 3, "LastOnly": 1, "Contexts": 2},
     {"Direction": 2, "Share": 1, "WritableWeights": 1},
+    {"Layers": 4, "Share": 2, "WritableWeights": 1},
 )
 """The same for whole models behind their buses."""
 

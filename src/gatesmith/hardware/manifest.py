@@ -2,22 +2,22 @@
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from gatesmith.errors import ExportError, FormatError, SpecError, UnsupportedError
+from gatesmith.errors import ExportError, FormatError, SpecError
 from gatesmith.fixed.cell import CellPlan
 from gatesmith.fixed.linear import LinearPlan, LinearWeights
 from gatesmith.fixed.plan import Plan
+from gatesmith.fixed.support import SHARES, cells_in_turn
 from gatesmith.fixed.weights import CellWeights
 from gatesmith.hardware.handover import handover_paths
 from gatesmith.hardware.memfile import HEAD_BIAS, HEAD_WEIGHT, cell_files, read_linear, read_weights
 from gatesmith.hardware.names import require_identifier
-from gatesmith.hardware.options import HEAD_OUTPUTS, SHARES, Options, Pipeline
+from gatesmith.hardware.options import HEAD_OUTPUTS, Options, Pipeline
 from gatesmith.hardware.timing import projection_multipliers
 from gatesmith.hardware.verilator import Parameter
 from gatesmith.spec import LSTMSpec
@@ -33,8 +33,6 @@ PEEPHOLE_FILES = {"PeepholeFile": "peephole"}
 PROJECTION_FILES = {"ProjWeightFile": "projection_weight", "ProjBiasFile": "projection_bias"}
 """Memories by the parameter that names their file; the end of the file's name."""
 DIRECTION_CODES = {"forward": 0, "reverse": 1, "bidirectional": 2}
-MAX_LAYERS = 10
-"""One digit in the names of memory files."""
 SOURCE = re.compile(r"rtl/[A-Za-z0-9_]+\.sv")
 
 
@@ -182,26 +180,29 @@ def exported_cells(spec: LSTMSpec, plan: Plan, options: Options) -> tuple[Export
         FormatError: the plan doesn't belong to the spec.
     """
     plan.require(spec)
-    pipeline, turns = options.pipeline, cells_in_turn(spec, options)
+    pipeline = options.pipeline
+    groups = {at: group for group in cells_in_turn(spec, options.share) for at in group}
+    # An engine of several cells is named after the layer of the first.
+    shared = {at: f"l{group[0] // spec.num_directions}_in_turn" for at, group in groups.items() if len(group) > 1}
     return tuple(
         ExportedCell(
             name=name,
             layer=layer,
             direction=direction,
             module="lstm",
-            engine=f"l{layer}_in_turn" if turns > 1 else name,
-            context=at % turns,
+            engine=shared.get(at, name),
+            context=at - groups[at][0],
             parameters={
                 **cell_parameters(cell, options),
                 "InElements": pipeline.in_elements if layer == 0 else pipeline.link_elements,
                 "OutElements": pipeline.out_elements if layer == spec.num_layers - 1 else pipeline.link_elements,
                 "WritableWeights": int(options.writable_weights),
-                "Contexts": turns * options.interleave,
-                "WeightSets": turns,
+                "Contexts": options.interleave * (1 << (len(groups[at]) - 1).bit_length()),
+                "WeightSets": len(groups[at]),
             },
             plan=cell,
             files={
-                parameter: f"weights/l{layer}_{'in_turn' if turns > 1 else direction}_{memory}.hex"
+                parameter: f"weights/{shared.get(at, f'l{layer}_{direction}')}_{memory}.hex"
                 for parameter, memory in {
                     **CELL_FILES,
                     **(PEEPHOLE_FILES if cell.peepholes else {}),
@@ -237,11 +238,6 @@ def stack_parameters(spec: LSTMSpec, plan: Plan, options: Options) -> dict[str, 
         "Contexts": options.interleave,
         "Share": SHARES.index(options.share),
     }
-
-
-def cells_in_turn(spec: LSTMSpec, options: Options) -> int:
-    """How many cells each engine computes."""
-    return spec.num_directions if options.share == "directions" else 1
 
 
 def head_parameters(head: LinearPlan | None, output: str) -> dict[str, Parameter]:
@@ -311,67 +307,6 @@ def _projection_parameters(projection: LinearPlan) -> dict[str, int]:
         "ProjAccFrac": projection.acc_frac,
         "ProjClip": projection.y_clip,
     }
-
-
-def require_buildable(spec: LSTMSpec, plan: Plan, options: Options) -> None:
-    """Check what the SystemVerilog would refuse.
-
-    Raises:
-        UnsupportedError: there are more layers than it has names for, or sequences are to take turns where they can't.
-        ExportError: elements per beat don't divide what they have to.
-    """
-    if spec.num_layers > MAX_LAYERS:
-        raise UnsupportedError(f"the hardware has at most {MAX_LAYERS} layers; the specification has {spec.num_layers}")
-    if options.interleave > 1 and (spec.direction != "forward" or spec.proj_size):
-        what = "a projection" if spec.proj_size else f"a {spec.direction} direction, which reads whole sequences"
-        raise UnsupportedError(
-            f"interleave is {options.interleave}, but the model has {what}; sequences take turns in forward layers"
-            " without a projection, export it with interleave 1"
-        )
-    if options.share == "directions":
-        _require_shareable(spec, plan)
-    if options.output in HEAD_OUTPUTS:
-        if plan.head is None:
-            raise ExportError(f"output is {options.output!r}, but the plan has no head; calibrate with the head")
-        if options.pipeline.out_elements != 1:
-            raise ExportError(f"out_elements is {options.pipeline.out_elements}; a head takes one element per beat")
-    if options.projection_multipliers > spec.proj_size:
-        raise ExportError(
-            f"projection_multipliers is {options.projection_multipliers}; expected at most proj_size = {spec.proj_size}"
-        )
-    columns = max(1, options.multipliers // (4 * spec.hidden_size))
-    units, both = min(columns, spec.output_size), spec.direction == "bidirectional"
-    pipeline, chained = options.pipeline, spec.num_layers > 1
-    for name, size, given in (
-        ("in_elements", columns, pipeline.in_elements),
-        ("link_elements", math.gcd(columns, units) if chained else 0, pipeline.link_elements),
-        ("out_elements", units, pipeline.out_elements),
-        ("link_elements", spec.output_size if both and chained else 0, pipeline.link_elements),
-        ("out_elements", spec.output_size if both else 0, pipeline.out_elements),
-    ):
-        if size % given:
-            raise ExportError(
-                f"{name} is {given}; expected a divisor of {size} for H = {spec.hidden_size}"
-                f" and P = {options.multipliers}"
-            )
-
-
-def _require_shareable(spec: LSTMSpec, plan: Plan) -> None:
-    """Raise UnsupportedError where the directions of a layer can't take turns in one engine."""
-    if spec.direction != "bidirectional" or spec.proj_size:
-        what = "a projection" if spec.proj_size else f"the {spec.direction} direction alone"
-        raise UnsupportedError(
-            f"share is 'directions', but the model has {what}; both directions of a layer without a projection take"
-            " turns in one engine, export it with share 'none'"
-        )
-    for (_, _, name), first, second in zip(spec.cells()[::2], plan.cells[::2], plan.cells[1::2], strict=True):
-        for field in fields(CellPlan):
-            given = getattr(first, field.name), getattr(second, field.name)
-            if given[0] != given[1]:
-                raise UnsupportedError(
-                    f"share is 'directions', but {field.name} of {name} is {given[0]!r} and of {name}_reverse"
-                    f" {given[1]!r}; one engine has one, take a plan as calibration makes it, or share 'none'"
-                )
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, cast
 
 from gatesmith.errors import ExportError
+from gatesmith.fixed.support import SHARES
 
 MAX_MULTIPLIERS = 1 << 16
 MAX_STEPS = 1 << 16
 MAX_INTERLEAVE = 64
 HEAD_OUTPUTS = ("scores", "class")
 OUTPUTS = ("sequence", "last", *HEAD_OUTPUTS)
-SHARES = ("none", "directions")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ class Options:
         writable_weights: weights and biases in RAM that the control bus can load, instead of ROM.
         projection_multipliers: products of a projection in a clock, for each cell; 0 for as many as cost no time.
         interleave: sequences that take turns in each cell, step by step, each with states of its own; a power of two.
-        share: cells that take turns in one engine: "none", or both "directions" of a layer.
+        share: cells that take turns in one engine: "none", both "directions" of a layer, or "layers" of one size.
 
     Raises:
         ExportError: a value is out of range.

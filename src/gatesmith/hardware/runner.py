@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from typing import Literal, cast
 
@@ -230,7 +231,7 @@ class _Shape:
             units=timing(first).units,
             state_width=32 if design.cells else widest,
             read_latency=first["MemoryStages"] + (3 if stacked else 2),
-            cycles_per_round=max(timing(cell).cycles_per_round for cell in cells),
+            cycles_per_round=max(ceil(timing(cell).cycles_per_round) for cell in cells),
             max_steps=_integer(top["MaxSteps"]) if direction else 0,
             last_only=bool(top.get("LastOnly", 0)),
         )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 from gatesmith.errors import ExportError
 
@@ -28,7 +29,8 @@ class Timing:
         words: clocks in which a step's products are multiplied.
         turns: steps in a round: of sequences, or of cells, that take turns.
         sequences: how many sequences these are of.
-        cycles_per_round: clocks in which each of them takes a step, in long sequences, input and output never waiting.
+        cycles_per_round: clocks in which each of them takes a step, in long sequences, input and output never waiting;
+            the average, where rounds differ.
     """
 
     lanes: int
@@ -38,17 +40,24 @@ class Timing:
     words: int
     turns: int
     sequences: int
-    cycles_per_round: int
+    cycles_per_round: int | Fraction
 
     @property
     def cycles_per_step(self) -> float:
         """Clocks from one time step, of all cells, to the next, of whichever sequence; with several, the average."""
-        whole, left = divmod(self.cycles_per_round, self.sequences)
-        return self.cycles_per_round / self.sequences if left else whole
+        clocks = Fraction(self.cycles_per_round) / self.sequences
+        return float(clocks) if clocks.denominator > 1 else int(clocks)
 
 
-def timing(parameters: Mapping[str, int]) -> Timing:
-    """The timing of module ``lstm`` with these parameters; missing pipeline parameters have their defaults."""
+def timing(parameters: Mapping[str, int], *, chained: bool = False) -> Timing:
+    """The timing of module ``lstm`` with these parameters; missing pipeline parameters have their defaults.
+
+    Args:
+        chained: its cells, where there are several, are layers, each of which reads what the one before hands back.
+
+    Raises:
+        ExportError: a size is below 1.
+    """
     given = {**PIPELINE, **parameters}
     inputs, hidden, multipliers = (given[name] for name in ("InputSize", "HiddenSize", "Multipliers"))
     if min(inputs, hidden, multipliers) < 1:
@@ -66,6 +75,12 @@ def timing(parameters: Mapping[str, int]) -> Timing:
     # less than four lanes are read one by one.
     busy = max(words + (1 if contexts > 1 and inputs < per_cycle else 0), 4 * hidden if lanes < 4 else 0)
     transfers = max(-(-inputs // given["InElements"]), -(-outputs // given["OutElements"]))
+    dependence = _dependence(given, lanes, per_cycle, words)
+    per_round = max(dependence.loop, turns * max(busy, transfers))
+    if chained and cells > 1:
+        # A step goes through all layers but the last, and then the next new one begins behind it: so many rounds.
+        through = Fraction((cells - 1) * _return(given, dependence, lanes) + max(busy, transfers), cells)
+        per_round = max(per_round, through)
     return Timing(
         lanes=lanes,
         columns_per_cycle=per_cycle,
@@ -74,7 +89,7 @@ def timing(parameters: Mapping[str, int]) -> Timing:
         words=words,
         turns=turns,
         sequences=turns // cells,
-        cycles_per_round=max(_loop(given, lanes, per_cycle, words), turns * max(busy, transfers)),
+        cycles_per_round=per_round,
     )
 
 
@@ -96,8 +111,22 @@ def projection_multipliers(parameters: Mapping[str, int]) -> int:
     return most
 
 
-def _loop(given: Mapping[str, int], lanes: int, per_cycle: int, words: int) -> int:
-    """Clocks around the dependence of a step on the h of the step before."""
+@dataclass(frozen=True, kw_only=True)
+class _Dependence:
+    """How a step depends on the h of the step before, in clocks.
+
+    Attributes:
+        enough: from the issue of a step's first word to that of the one which completes the first sums.
+        latency: from there to the issue of the first operand that is made of them.
+        loop: around it, where nothing else is waited for.
+    """
+
+    enough: int
+    latency: int
+    loop: int
+
+
+def _dependence(given: Mapping[str, int], lanes: int, per_cycle: int, words: int) -> _Dependence:
     inputs, hidden = given["InputSize"], given["HiddenSize"]
     rows = 4 * hidden
     memory, operand, product, add = (given[f"{name}Stages"] for name in ("Memory", "Operand", "Product", "Sum"))
@@ -123,7 +152,18 @@ def _loop(given: Mapping[str, int], lanes: int, per_cycle: int, words: int) -> i
         after = [min((group + 1) * out_units, outputs) - 1 for group in range(len(uses))]  # r's come one a clock
     else:
         after = [pace * group for group in range(len(uses))]
-    return max(enough - use + latency + late for late, use in zip(after, uses, strict=True))
+    loop = max(enough - use + latency + late for late, use in zip(after, uses, strict=True))
+    return _Dependence(enough=enough, latency=latency, loop=loop)
+
+
+def _return(given: Mapping[str, int], dependence: _Dependence, lanes: int) -> int:
+    """Clocks from a step's first word to that of the next layer's, which waits until all of its x is stored.
+
+    h goes out through the output's FIFO and in again through that of ``layer_turns``, element by element.
+    """
+    beats = -(-given["HiddenSize"] // given["OutElements"])
+    around = 2 * given["MemoryStages"] + 8  # longer than the way of the same h to the next step of its own layer
+    return dependence.enough + dependence.latency + around + (beats - 1) * (4 if lanes < 4 else 1)
 
 
 def _joins(lanes: int, units: int) -> int:

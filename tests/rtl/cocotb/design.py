@@ -37,7 +37,7 @@ class BusDesign:
     Attributes:
         classes: of a head, 0 for none.
         data_width: bits of x and h; not a whole number of bytes, so that padding is seen.
-        share: as for an export; the directions of a layer that share an engine have flags in common.
+        share: as for an export; cells that share an engine have flags in common.
     """
 
     name: str
@@ -68,7 +68,7 @@ class BusDesign:
     @cache  # noqa: B019 - a handful of designs, for the life of a test run
     def plan(self) -> Plan:
         x = np.random.default_rng(0).normal(size=(6, 4, self.spec.input_size))
-        return calibrate(self.lstm(), x, data_width=self.data_width, head=self.head())
+        return calibrate(self.lstm(), x, data_width=self.data_width, head=self.head(), share=self.share)
 
     def model(self, seed: int = 1) -> Model:
         """Integer weights; every seed but 1 is a retrained model in the same formats."""
@@ -129,4 +129,11 @@ IN_TURN = BusDesign(
     pipeline=Pipeline(memory_stages=1, operand_stages=0, product_stages=1, sum_stages=1),
     share="directions",
 )
-DESIGNS = {design.name: design for design in (SINGLE, STACK, IN_TURN)}
+LAYERS = BusDesign(
+    name="layers",
+    spec=LSTMSpec(3, 4, 4, peepholes="ifo"),
+    multipliers=7,
+    pipeline=Pipeline(memory_stages=1, operand_stages=0, product_stages=1, sum_stages=1),
+    share="layers",
+)
+DESIGNS = {design.name: design for design in (SINGLE, STACK, IN_TURN, LAYERS)}

@@ -11,6 +11,7 @@ from cocotbext.axi.axil_channels import AxiLiteARTransaction, AxiLiteAWTransacti
 from tests.rtl.cocotb.bench import Bench, bit
 from tests.rtl.cocotb.design import DESIGN_WORD, Model
 
+from gatesmith.fixed.support import cells_in_turn
 from gatesmith.hardware import registers
 from gatesmith.hardware.datasheet import READ_CLOCKS, WRITE_CLOCKS
 from gatesmith.hardware.manifest import DIRECTION_CODES, module_parameters
@@ -313,8 +314,8 @@ async def saturation_is_told_for_each_cell(dut) -> None:
     await bench.idle()
     assert model.saturated.any(), "the test needs a saturation"
     flags = model.saturated[:, 0]  # [cells, 3]
-    if bench.design.share == "directions":
-        flags = np.repeat(flags.reshape(-1, 2, 3).any(axis=1), 2, axis=0)
+    for group in cells_in_turn(bench.design.spec, bench.design.share):
+        flags[group] = flags[group].any(axis=0)
     for cell, (z, c, h) in enumerate(flags):
         await bench.select(cell)
         word = z * bit("SATURATED", "Z") | c * bit("SATURATED", "C") | h * bit("SATURATED", "H")
