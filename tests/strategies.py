@@ -1,7 +1,7 @@
 """Hypothesis strategies: any LSTM that a spec can say, and calls of it with random sizes, lengths and states."""
 
 import numpy as np
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 
 from gatesmith.ops.call import Call, make_call
@@ -9,9 +9,11 @@ from gatesmith.spec import ACTIVATION_DEFAULTS, Activation, LSTMSpec
 from gatesmith.weights import Weights, initialise
 
 
-def deterministic(max_examples: int) -> settings:
-    """The same examples in every run, without a clock."""
+def deterministic(max_examples: int, *, shrink: bool = True) -> settings:
+    """The same examples in every run, without a clock; the first that fails as it is where shrinking it takes minutes."""
     return settings(
+        phases=tuple(Phase) if shrink else (Phase.explicit, Phase.generate),
+        report_multiple_bugs=shrink,
         max_examples=max_examples,
         derandomize=True,
         deadline=None,

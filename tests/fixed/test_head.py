@@ -39,4 +39,6 @@ def test_a_head_that_does_not_belong_is_refused() -> None:
     assert plan.head is not None
     with pytest.raises(FormatError, match="the plan of the head reads 4 features in Q0.15; expected 5"):
         replace(plan, head=replace(plan.head, input_size=4)).require(lstm.spec)
+    with pytest.raises(FormatError, match="the plan of the head has y_clip 3; expected 0"):
+        replace(plan, head=replace(plan.head, y_clip=3)).require(lstm.spec)
     assert set(asdict(plan.head)) == set(plan.to_dict()["head"])

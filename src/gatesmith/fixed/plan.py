@@ -31,7 +31,8 @@ class Plan:
         """Check that the plan belongs to ``spec``.
 
         Raises:
-            FormatError: the number of cells or a size differs, or directions of one layer differ in h's format.
+            FormatError: the number of cells or a size differs, directions of one layer differ in h's format, or the head
+                has a clip.
         """
         cells = spec.cells()
         if len(cells) != len(self.cells):
@@ -55,6 +56,8 @@ class Plan:
                     f"the plan of the head reads {self.head.input_size} features in {self.head.x_format}; expected"
                     f" {features} in {form}"
                 )
+            if self.head.y_clip:
+                raise FormatError(f"the plan of the head has y_clip {self.head.y_clip}; expected 0: scores have no clip")
 
     @property
     def x_format(self) -> QFormat:
