@@ -10,7 +10,7 @@ from gatesmith.weights import Weights, initialise
 
 
 def deterministic(max_examples: int, *, shrink: bool = True) -> settings:
-    """The same examples in every run, without a clock; the first that fails as it is where shrinking it takes minutes."""
+    """The same examples in every run, without a clock; where shrinking takes minutes, a failing one as it is."""
     return settings(
         phases=tuple(Phase) if shrink else (Phase.explicit, Phase.generate),
         report_multiple_bugs=shrink,

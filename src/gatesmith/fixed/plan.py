@@ -31,8 +31,8 @@ class Plan:
         """Check that the plan belongs to ``spec``.
 
         Raises:
-            FormatError: the number of cells or a size differs, directions of one layer differ in h's format, or the head
-                has a clip.
+            FormatError: the number of cells or a size differs, directions of one layer differ in h's format, or the
+                head has a clip.
         """
         cells = spec.cells()
         if len(cells) != len(self.cells):
@@ -57,7 +57,9 @@ class Plan:
                     f" {features} in {form}"
                 )
             if self.head.y_clip:
-                raise FormatError(f"the plan of the head has y_clip {self.head.y_clip}; expected 0: scores have no clip")
+                raise FormatError(
+                    f"the plan of the head has y_clip {self.head.y_clip}; expected 0: scores have no clip"
+                )
 
     @property
     def x_format(self) -> QFormat:
