@@ -132,6 +132,23 @@ def test_train_quantize_export_by_hand(data: Path, tmp_path: Path, capsys: pytes
     assert "manifest.json" in json.loads(capsys.readouterr().out)["files"]
 
 
+def test_layers_share_an_engine_with_a_plan_that_was_made_for_it(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights, plan, rtl = tmp_path / "deep.safetensors", tmp_path / "plan.json", tmp_path / "rtl"
+    initialise(LSTMSpec(3, 3, 2), seed=1).save(weights)
+    quantise = ["quantize", str(weights), "--data", str(data), "--out", str(plan)]
+    share = ["export", str(weights), "--plan", str(plan), "--out", str(rtl), "--share", "layers"]
+    assert main(quantise) == 0
+    assert main(share) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "one engine has one, calibrate with share 'layers'" in said
+    assert not rtl.exists()
+    assert main([*quantise, "--share", "layers"]) == 0
+    assert main(share) == 0
+    assert (rtl / "weights" / "l0_in_turn_weight.hex").exists()
+
+
 def test_doctor_names_every_device(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "--json"]) == 0
     found = {(row["kind"], row["name"]): row["found"] for row in json.loads(capsys.readouterr().out)}
