@@ -159,11 +159,17 @@ def _dependence(given: Mapping[str, int], lanes: int, per_cycle: int, words: int
 def _return(given: Mapping[str, int], dependence: _Dependence, lanes: int) -> int:
     """Clocks from a step's first word to that of the next layer's, which waits until all of its x is stored.
 
-    h goes out through the output's FIFO and in again through that of ``layer_turns``, element by element.
+    h goes beat by beat, and the last beat is waited for.
     """
+    memory, add = given["MemoryStages"], given["SumStages"]
+    leaves = add + (memory + 2) + 1  # a register, the FIFO, and the register slice of the output
+    returns = memory + 2  # the FIFO of layer_turns
+    enters = 1 + 2  # the register slice of the input; stored, and known to be
+    fetched = 2 + memory + 2 * add  # from there to the operand
+    directly = 2 + memory + 3 * add  # what the latency holds for all of that: to the next step of the same layer
     beats = -(-given["HiddenSize"] // given["OutElements"])
-    around = 2 * given["MemoryStages"] + 8  # longer than the way of the same h to the next step of its own layer
-    return dependence.enough + dependence.latency + around + (beats - 1) * (4 if lanes < 4 else 1)
+    around = leaves + returns + enters + fetched - directly + (beats - 1) * (4 if lanes < 4 else 1)
+    return dependence.enough + dependence.latency + around
 
 
 def _joins(lanes: int, units: int) -> int:
