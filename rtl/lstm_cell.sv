@@ -211,6 +211,10 @@ module lstm_cell #(
     .clk, .rst(1'b0), .data_i(step_tag), .data_o(tag_at_sums)
   );
 
+  // Room may be far away. It is known a clock late, and no step of a single buffer begins so soon after another.
+  logic room;
+  delay #(.Width(1), .Stages(Captures == 1 ? SumStages : 0)) u_room (.clk, .rst, .data_i(room_i), .data_o(room));
+
   logic read, group_last;
   logic [GroupWidth-1:0] group;
   logic [4*Units*AccWidth-1:0] rows;
@@ -229,7 +233,7 @@ module lstm_cell #(
     .rst,
     .capture_i(captured),
     .complete_i(complete),
-    .room_i,
+    .room_i(room),
     .sums_i(sums),
     .start_o,
     .done_o(gather_done),

@@ -80,14 +80,13 @@ module lstm_operands #(
   logic [Units-1:0] h_present;
   logic [GroupWidth-1:0] h_arrived_group;
   logic [Units*HWidth-1:0] h;
-  logic h_step_last;
+  logic step_written;  // the last of a step is there
   logic [ContextWidth-1:0] h_context;
-  delay #(.Width(Units), .Stages(SumStages)) u_h_present (.clk, .rst, .data_i(h_present_i), .data_o(h_present));
-  delay #(.Width(GroupWidth + Units * HWidth + 1 + ContextWidth), .Stages(SumStages)) u_h_arrived (
-    .clk,
-    .rst(1'b0),
-    .data_i({h_group_i, h_i, h_step_last_i, h_context_i}),
-    .data_o({h_arrived_group, h, h_step_last, h_context})
+  delay #(.Width(Units + 1), .Stages(SumStages)) u_h_present (
+    .clk, .rst, .data_i({h_present_i[0] && h_step_last_i, h_present_i}), .data_o({step_written, h_present})
+  );
+  delay #(.Width(GroupWidth + Units * HWidth + ContextWidth), .Stages(SumStages)) u_h_arrived (
+    .clk, .rst(1'b0), .data_i({h_group_i, h_i, h_context_i}), .data_o({h_arrived_group, h, h_context})
   );
 
   // x
@@ -130,12 +129,12 @@ module lstm_operands #(
   logic initial_q, step_last_q, idle_q;
   logic settled_q, first_word_q, last_word_q, x_ends_q, h_needed_q, h_needed_next_q;
   logic none_q, one_q, many_q;     // of steps_q: 0, 1, as many as it can count
-  logic fetch_q, step_last, written, step_written, step_fetched;
+  logic fetch, fetch_q, read_q;    // equal: what decides, and what the memories read by
+  logic step_last, written, step_fetched;
   logic room, x_there, h_known, h_unread, h_there, h_needed;
 
   assign step_last = first_word_q ? x_last[slot_q] : step_last_q;
   assign written = h_present[0];
-  assign step_written = written && h_step_last;
   assign step_fetched = fetch_q && last_word_q;
   assign idle_o = idle_q;
 
@@ -248,14 +247,14 @@ module lstm_operands #(
     );
   end
 
+  assign fetch = room && x_there && (!h_needed || (h_known && h_there)) && !many_q;
+  fanout #(.Width(1), .Copies(2), .Stages(1)) u_fetch (.clk, .rst, .data_i(fetch), .data_o({read_q, fetch_q}));
   always_ff @(posedge clk) begin
     if (rst) begin
-      fetch_q <= 1'b0;
       steps_q <= '0;
       many_q <= 1'b0;
       idle_q <= 1'b1;
     end else begin
-      fetch_q <= room && x_there && (!h_needed || (h_known && h_there)) && !many_q;
       // One more step than the decision knew of may be fetched.
       if (step_fetched && !step_written) begin
         steps_q <= steps_q + StepsWidth'(1);
@@ -284,7 +283,7 @@ module lstm_operands #(
   // A register behind the choice between x and h keeps the way from the memories to the queue short.
   logic [Banks*OperandWidth-1:0] operands_q;
   logic arrived;
-  delay #(.Width(1), .Stages(MemoryStages)) u_fetch (.clk, .rst, .data_i(fetch_q), .data_o(fetch_late));
+  delay #(.Width(1), .Stages(MemoryStages)) u_fetch_late (.clk, .rst, .data_i(read_q), .data_o(fetch_late));
   delay #(.Width(1), .Stages(SumStages)) u_arrived (.clk, .rst, .data_i(fetch_late), .data_o(arrived));
   // What goes with a word: {context, initial, last}; a single context takes no bit.
   localparam int TagWidth = 2 + $clog2(Contexts);
@@ -307,7 +306,7 @@ module lstm_operands #(
       .write_i(x_write[bank]),
       .write_address_i(x_write_address),
       .write_data_i(x_write_data[bank*XWidth+:XWidth]),
-      .read_i(fetch_q),
+      .read_i(read_q),
       .read_address_i({slot_q, x_word}),
       .read_data_o(x_read)
     );
@@ -324,7 +323,7 @@ module lstm_operands #(
         .write_i(idle_q ? host_write_i[Unit] : h_present[Unit]),
         .write_address_i({idle_q, write_place}),
         .write_data_i(idle_q ? host_data_i : h[Unit*HWidth+:HWidth]),
-        .read_i(fetch_q || idle_q),
+        .read_i(read_q || idle_q),
         .read_address_i({!idle_q && initial_q, read_place}),
         .read_data_o(h_read[bank*HWidth+:HWidth])
       );

@@ -26,7 +26,7 @@ module lstm_operands_properties #(
   input wire logic                  rst,
   input wire logic [Units-1:0]      h_present,
   input wire logic [GroupWidth-1:0] h_arrived_group,
-  input wire logic                  h_step_last,  // as it arrives
+  input wire logic                  step_written,  // with the last of a step
   input wire logic                  operand_pop_i,
   input wire logic                  operand_shift_i,
   input wire logic                  idle_o,
@@ -68,22 +68,21 @@ module lstm_operands_properties #(
   logic keep_q;
   always_ff @(posedge clk) keep_q <= keep_i;
   always @(posedge clk) if (started) assume (rst || keep_i == keep_q);
-  logic written, step_written, step_fetched, fetch_unread;
+  logic written, step_fetched, fetch_unread;
   logic [CountWidth-1:0] groups_q;  // of the step under way
   assign written = h_present[0];
-  assign step_written = written && h_step_last;
   assign step_fetched = fetch_q && last_word_q;
   assign fetch_unread = fetch_q && h_needed_q && !settled_q;
   always_ff @(posedge clk) groups_q <= rst || step_written ? '0 : groups_q + CountWidth'(written);
   always @(posedge clk) if (started && !rst) begin
     if (Given) begin
       assume (!written || (steps_q != '0 && int'(h_arrived_group) == int'(groups_q)));
-      assume (!written || h_step_last == (int'(groups_q) == Groups - 1));
+      assume (step_written == (written && int'(groups_q) == Groups - 1));
       assume (!operand_pop_i || queued[0]);
       assume (operand_shift_i == operand_pop_i);
     end else begin
       assert (!written || (steps_q != '0 && int'(h_arrived_group) == int'(groups_q)));
-      assert (!written || h_step_last == (int'(groups_q) == Groups - 1));
+      assert (step_written == (written && int'(groups_q) == Groups - 1));
       assert (!operand_pop_i || queued[0]);
       assert (operand_shift_i == operand_pop_i);
     end
