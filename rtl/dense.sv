@@ -105,9 +105,10 @@ module dense #(
   delay #(.Width(InWidth), .Stages(MemoryStages + OperandStages)) u_operand (
     .clk, .rst(1'b0), .data_i, .data_o(operand)
   );
-  delay #(.Width(1), .Stages(SumLatency)) u_step (.clk, .rst, .data_i(issue), .data_o(step));
+  // A reset is a step that clears.
+  delay #(.Width(1), .Stages(SumLatency)) u_step (.clk, .rst(1'b0), .data_i(issue || rst), .data_o(step));
   delay #(.Width(1), .Stages(SumLatency)) u_clear (
-    .clk, .rst(1'b0), .data_i(int'(word_d) < Turns), .data_o(clear)
+    .clk, .rst(1'b0), .data_i(rst || int'(word_d) < Turns), .data_o(clear)
   );
   delay #(.Width(1), .Stages(SumLatency + 1)) u_caught (.clk, .rst, .data_i(issue && final_word), .data_o(caught));
   delay #(.Width(TurnWidth + 1), .Stages(SumLatency + 1)) u_caught_turn (

@@ -121,15 +121,25 @@ module lstm_gather #(
     end
   end
 
-  // The buffer, in parts with addresses of their own. Lanes into which a window wraps around are read one by one.
+  // The buffer, in parts with addresses of their own. Lanes into which a window wraps around are read one by one. Where none
+  // does, a part that is not wanted reads zeros, from its upper addresses, so that what is left is an OR. A buffer in cells
+  // of logic is then read at once, and the registers stand before its addresses instead of behind its words; there are so
+  // few of many lanes, because the wires into it are many.
+  localparam bit Aligned = SumStages > 0 && !Serial && Wrapping == 0 && Positions > 1;
+  localparam int BlockWords = Lanes < 32 ? 8 : 4;
+  localparam int ReadStages = Aligned && Steps * BufferWords < BlockWords ? 0 : MemoryStages;
+  localparam int ReadWait = SumStages + MemoryStages - ReadStages;
+  localparam int PlaceWidth = AddressWidth + int'(Aligned);
   logic [Lanes*AccWidth-1:0] lanes;
   logic [Parts*AddressWidth-1:0] read_addresses;
   logic [PositionWidth-1:0] read_position;
-  fanout #(.Width(AddressWidth), .Copies(Parts), .Stages(1 + SumStages)) u_addresses (
+  fanout #(.Width(AddressWidth), .Copies(Parts), .Stages(1 + ReadWait)) u_addresses (
     .clk, .rst(1'b0), .data_i(address_d), .data_o(read_addresses)
   );
   logic [Parts-1:0] reads;
-  fanout #(.Width(1), .Copies(Parts), .Stages(SumStages)) u_reads (.clk, .rst(1'b0), .data_i(reading_q), .data_o(reads));
+  fanout #(.Width(1), .Copies(Parts), .Stages(ReadWait)) u_reads (
+    .clk, .rst(1'b0), .data_i(reading_q), .data_o(reads)
+  );
   delay #(.Width(PositionWidth), .Stages(SumStages)) u_read_position (
     .clk, .rst(1'b0), .data_i(position_q), .data_o(read_position)
   );
@@ -137,6 +147,10 @@ module lstm_gather #(
     localparam int First = part == 0 ? Wrapping : part * PartLanes;
     localparam int End = part == Parts - 1 ? Lanes : (part + 1) * PartLanes;
     logic [AddressWidth-1:0] write_address_q, read_address;
+    logic unwanted;
+    delay #(.Width(1), .Stages(ReadWait)) u_unwanted (
+      .clk, .rst(1'b0), .data_i(int'(position_q) != part * PartLanes / Stride), .data_o(unwanted)
+    );
     assign read_address = read_addresses[part*AddressWidth+:AddressWidth];
     (* keep *) always_ff @(posedge clk) begin
       if (rst) write_address_q <= '0;
@@ -165,13 +179,16 @@ module lstm_gather #(
         assign unused_wraps = wraps;
       end
     end
-    ram #(.Width((End - First) * AccWidth), .Depth(Steps * BufferWords), .Latency(MemoryStages)) u_buffer (
+    ram #(
+      .Width((End - First) * AccWidth), .Depth(Aligned ? 2 ** PlaceWidth : Steps * BufferWords),
+      .Latency(ReadStages), .Zeros(Aligned)
+    ) u_buffer (
       .clk,
       .write_i(capture_i[part]),
-      .write_address_i(write_address_q),
+      .write_address_i(PlaceWidth'(write_address_q)),
       .write_data_i(sums_i[First*AccWidth+:(End-First)*AccWidth]),
       .read_i(reads[part]),
-      .read_address_i(read_address),
+      .read_address_i(PlaceWidth'({unwanted, read_address})),
       .read_data_o(lanes[First*AccWidth+:(End-First)*AccWidth])
     );
   end
@@ -210,25 +227,31 @@ module lstm_gather #(
         .words_i(windows), .index_i(position), .word_o(rows_o)
       );
     end else begin : g_join
-      // Windows that are not wanted are cleared in their register, which is free; what is left is an OR.
-      logic [Positions-1:0] unwanted;
-      logic [Window*Positions-1:0] clear;  // a copy for each row of the window
+      // Of windows that are not wanted, zeros are left.
       logic [Positions*Window*AccWidth-1:0] wanted;
       logic [Window*AccWidth-1:0] joined;
-      for (genvar i = 0; i < Positions; i++) begin : g_unwanted
-        assign unwanted[i] = int'(read_position) != i;
-      end
-      fanout #(.Width(Positions), .Copies(Window), .Stages(MemoryStages)) u_clear (
-        .clk, .rst(1'b0), .data_i(unwanted), .data_o(clear)
-      );
-      for (genvar i = 0; i < Positions; i++) begin : g_wanted
-        for (genvar row = 0; row < Window; row++) begin : g_row
-          delay #(.Width(AccWidth), .Stages(SumStages)) u_row (
-            .clk,
-            .rst(clear[row*Positions+i]),
-            .data_i(windows[(i*Window+row)*AccWidth+:AccWidth]),
-            .data_o(wanted[(i*Window+row)*AccWidth+:AccWidth])
-          );
+      if (Aligned) begin : g_aligned
+        delay #(.Width(Positions * Window * AccWidth), .Stages(SumStages)) u_wanted (
+          .clk, .rst(1'b0), .data_i(windows), .data_o(wanted)
+        );
+      end else begin : g_overlapping
+        logic [Positions-1:0] unwanted;
+        logic [Window*Positions-1:0] clear;  // a copy for each row of the window
+        for (genvar i = 0; i < Positions; i++) begin : g_unwanted
+          assign unwanted[i] = int'(read_position) != i;
+        end
+        fanout #(.Width(Positions), .Copies(Window), .Stages(MemoryStages)) u_clear (
+          .clk, .rst(1'b0), .data_i(unwanted), .data_o(clear)
+        );
+        for (genvar i = 0; i < Positions; i++) begin : g_window_of_lanes
+          for (genvar row = 0; row < Window; row++) begin : g_row
+            delay #(.Width(AccWidth), .Stages(SumStages)) u_row (
+              .clk,
+              .rst(clear[row*Positions+i]),
+              .data_i(windows[(i*Window+row)*AccWidth+:AccWidth]),
+              .data_o(wanted[(i*Window+row)*AccWidth+:AccWidth])
+            );
+          end
         end
       end
       join_words #(.Width(Window * AccWidth), .Count(Positions)) u_rows (.clk, .words_i(wanted), .word_o(joined));

@@ -77,14 +77,16 @@ module lstm_mac #(
     .clk, .rst(1'b0), .data_i(front_i), .data_o(fronts)
   );
 
-  // When to step and when to clear arrives together with the products, one copy for each group of lanes. A reset clears.
+  // When to step and when to clear arrives together with the products, one copy for each group of lanes. A reset does both.
   logic [Groups-1:0] steps;
   logic [1:0] clear;
   logic [Groups*2-1:0] clears;
   logic unused_clear;  // where no word straddles two columns, the flag of the lanes that would
   assign clear = {2{rst}} | ({2{issue_i}} & fresh_i);
   assign unused_clear = ^clears;
-  fanout #(.Width(1), .Copies(Groups), .Stages(SumDelay)) u_steps (.clk, .rst, .data_i(issue_i), .data_o(steps));
+  fanout #(.Width(1), .Copies(Groups), .Stages(SumDelay)) u_steps (
+    .clk, .rst(1'b0), .data_i(issue_i || rst), .data_o(steps)
+  );
   fanout #(.Width(2), .Copies(Groups), .Stages(SumDelay)) u_clears (.clk, .rst(1'b0), .data_i(clear), .data_o(clears));
 
   logic [Lanes*OperandsWidth-1:0] operands;

@@ -11,11 +11,11 @@ module lstm_ring #(
   input  wire logic             clk,
   input  wire logic             rst,
   input  wire logic             step_i,
-  input  wire logic             clear_i,  // with step_i, or while nothing moves
+  input  wire logic             clear_i,  // with step_i
   input  wire logic [Width-1:0] data_i,
   output logic      [Width-1:0] data_o
 );
-  localparam int RegisterDepth = 3;  // up to here registers are smaller than memory
+  localparam int RegisterDepth = 2;  // up to here registers are smaller than memory
   localparam int BlockDepth = 8;     // from here on, block RAM with registers behind it
 
   if (Depth == 0) begin : g_none
@@ -28,6 +28,7 @@ module lstm_ring #(
     assign data_o = fresh_q ? '0 : data_i;
   end else begin : g_some
     logic [Width-1:0] last_d, last_q;
+    logic clear;  // the last register does it
     if (Depth <= RegisterDepth) begin : g_registers
       logic [Depth*Width-1:0] chain;
       logic unused_reset;
@@ -40,11 +41,15 @@ module lstm_ring #(
         assign chain = data_i;
       end
       assign last_d = chain[(Depth-1)*Width+:Width];
+      assign clear = clear_i;
     end else begin : g_memory
-      // A word comes out one turn of the addresses after it went in, and waits in the registers of the read.
+      // A word comes out one turn of the addresses after it went in, and waits in the registers of the read. Where that is
+      // at once, upper addresses read zeros: registers with resets of their own can't share a tile of an FPGA with others.
       localparam int Latency = Depth < BlockDepth ? 0 : MemoryStages > 2 ? 2 : MemoryStages;  // its inputs are registers
       localparam int Words = Depth - Latency;
       localparam int AddressWidth = $clog2(Words);
+      localparam bit Zeros = Depth < BlockDepth;
+      localparam int PlaceWidth = AddressWidth + int'(Zeros);
       logic [AddressWidth-1:0] write_q, read_q;
       always_ff @(posedge clk) begin
         if (rst) begin
@@ -55,18 +60,19 @@ module lstm_ring #(
           read_q <= read_q == AddressWidth'(Words - 1) ? '0 : read_q + AddressWidth'(1);
         end
       end
-      ram #(.Width(Width), .Depth(Words), .Latency(Latency), .Paced(1'b1)) u_memory (
+      ram #(.Width(Width), .Depth(Zeros ? 2 ** PlaceWidth : Words), .Latency(Latency), .Paced(1'b1), .Zeros(Zeros)) u_memory (
         .clk,
         .write_i(step_i),
-        .write_address_i(write_q),
+        .write_address_i(PlaceWidth'(write_q)),
         .write_data_i(data_i),
         .read_i(step_i),
-        .read_address_i(read_q),
+        .read_address_i(PlaceWidth'({clear_i, read_q})),
         .read_data_o(last_d)
       );
+      assign clear = clear_i && !Zeros;
     end
     always_ff @(posedge clk) begin
-      if (clear_i) last_q <= '0;
+      if (clear) last_q <= '0;
       else if (step_i) last_q <= last_d;
     end
     assign data_o = last_q;

@@ -10,6 +10,7 @@ module ram #(
   parameter int Depth = 64,
   parameter int Latency = 1,
   parameter bit Paced = 1'b0,  // words move on by read_i alone; Latency is at most 2
+  parameter bit Zeros = 1'b0,  // the upper half of the words is zero: nothing is written there
   localparam int AddressWidth = Depth > 1 ? $clog2(Depth) : 1
 ) (
   input  wire logic                    clk,
@@ -26,14 +27,15 @@ module ram #(
   end
 
   logic write, reads;
-  logic [AddressWidth-1:0] write_address, read_address;
+  logic [AddressWidth-1:0] written, write_address, read_address;
   logic [Width-1:0] write_data;
   delay #(.Width(AddressWidth + 1), .Stages(Latency > 2 ? 1 : 0)) u_read (
     .clk, .rst(1'b0), .data_i({read_i, read_address_i}), .data_o({reads, read_address})
   );
   delay #(.Width(AddressWidth + Width + 1), .Stages(Latency > 2 && Depth >= BlockDepth ? 1 : 0)) u_write (
-    .clk, .rst(1'b0), .data_i({write_i, write_address_i, write_data_i}), .data_o({write, write_address, write_data})
+    .clk, .rst(1'b0), .data_i({write_i, write_address_i, write_data_i}), .data_o({write, written, write_data})
   );
+  assign write_address = Zeros ? written & ~(AddressWidth'(1) << (AddressWidth - 1)) : written;
 
   logic read, move;
 `ifdef MEMORIES_NEVER_REST
@@ -45,14 +47,16 @@ module ram #(
 
   if (Latency == 0) begin : g_combinational
     logic [Width-1:0] memory[0:2**AddressWidth-1];
+    initial if (Zeros) for (int i = 2 ** AddressWidth / 2; i < 2 ** AddressWidth; i++) memory[i] = '0;
     logic unused_read;
     assign unused_read = &{1'b0, read, move};
-    always_ff @(posedge clk) if (write) memory[write_address] <= write_data;
+    always @(posedge clk) if (write) memory[write_address] <= write_data;
     assign read_data_o = memory[read_address];
   end else if (Depth >= BlockDepth) begin : g_block
     (* no_rw_check, ram_style = "block" *) logic [Width-1:0] memory[0:2**AddressWidth-1];
+    initial if (Zeros) for (int i = 2 ** AddressWidth / 2; i < 2 ** AddressWidth; i++) memory[i] = '0;
     logic [Width-1:0] read_q;
-    always_ff @(posedge clk) if (write) memory[write_address] <= write_data;
+    always @(posedge clk) if (write) memory[write_address] <= write_data;
     always_ff @(posedge clk) if (read) read_q <= memory[read_address];
     if (Latency == 1) begin : g_direct
       logic unused_move;
@@ -64,8 +68,9 @@ module ram #(
   end else begin : g_small
     // Memory in cells of logic reads at once: its address waits, which takes fewer registers than the word.
     (* no_rw_check *) logic [Width-1:0] memory[0:2**AddressWidth-1];
+    initial if (Zeros) for (int i = 2 ** AddressWidth / 2; i < 2 ** AddressWidth; i++) memory[i] = '0;
     logic [AddressWidth-1:0] address;
-    always_ff @(posedge clk) if (write) memory[write_address] <= write_data;
+    always @(posedge clk) if (write) memory[write_address] <= write_data;
     if (Latency == 1) begin : g_direct
       logic unused_move;
       assign unused_move = move;

@@ -72,13 +72,18 @@ FAULTS = {
     "weights read once": ("lstm_mac.sv", ".read_i(moved_i || renew_q ||", ".read_i(renew_q ||"),
     "tables read late": ("lstm_pointwise.sv", "valid[CellAt+4*SumStages]", "valid[CellAt+4*SumStages+1]"),
     "c0 not taken": ("lstm_pointwise.sv", ": {read_initial, read_place}", ": {1'b0, read_place}"),
+    "all windows wanted": ("lstm_gather.sv", "int'(position_q) != part * PartLanes / Stride", "1'b0"),
+}
+FAULTS_OF_FEW_LANES = {
+    "zeros not read": ("lstm_ring.sv", "PlaceWidth'({clear_i, read_q})", "PlaceWidth'({1'b0, read_q})"),
+    "zeros written": ("ram.sv", "Zeros ? written & ~(AddressWidth'(1) << (AddressWidth - 1)) : written", "'1"),
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", [*FAULTS, *FAULTS_OF_FEW_LANES])
 def test_a_fault_in_the_hardware_is_seen(fault: str, tmp_path: Path) -> None:
-    sources = plant(FAULTS[fault], tmp_path / "rtl")
-    with bench(plain_plan(INPUTS, HIDDEN), 20) as b:
+    sources = plant((FAULTS | FAULTS_OF_FEW_LANES)[fault], tmp_path / "rtl")
+    with bench(plain_plan(INPUTS, HIDDEN), 20 if fault in FAULTS else 4) as b:
         jobs = [b.sequences([20, 20])]
         (right_result,) = b.check(jobs)
         design = replace(b.design, sources=tuple(sources))

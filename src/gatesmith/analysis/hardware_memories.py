@@ -11,9 +11,12 @@ BLOCK_SHAPES = ((16384, 1), (8192, 2), (4096, 4), (2048, 9), (1024, 18), (512, 3
 ROM_BLOCK_WORDS, RAM_BLOCK_WORDS = 16, 8
 """Memories of fewer words are built from logic: BlockDepth of rtl/rom.sv and rtl/ram.sv."""
 
-LANES_OF_A_PART, REGISTER_WORDS, MEMORY_STAGES = 4, 3, 2
+LANES_OF_A_PART, REGISTER_WORDS, MEMORY_STAGES = 4, 2, 2
 """GroupLanes of rtl/lstm_mac.sv and PartLanes of rtl/lstm_gather.sv; RegisterDepth of rtl/lstm_ring.sv; the reads'
 default latency."""
+
+WIDE_LANES, WIDE_BLOCK_WORDS = 32, 4
+"""From so many lanes on, finished sums lie in block RAM from so few words on: BlockWords of rtl/lstm_gather.sv."""
 
 DEEPEST_BLOCK, BLOCK_BITS = 16384, 18432
 """DeepestBlock of rtl/rom.sv, where words are no longer rounded up to a power of two; bits of an ECP5 block RAM."""
@@ -198,11 +201,15 @@ def _sum_memories(p: Mapping[str, int], columns: int, steps: int = 1) -> list[De
     offset = 0 if columns > 1 else rows * (p["InputSize"] + _outputs(p)[0] - 1) % lanes
     waiting = steps * -(-(offset + rows) // lanes)
     alone = 0 if lanes < 4 or lanes % 4 == 0 else 4 - (2 if lanes % 2 == 0 else 1)
+    # Where no window wraps around, a part that is not wanted reads zeros from the upper half of its words.
+    aligned = not alone and lanes > 4 * min(columns, p["HiddenSize"])
+    least = WIDE_BLOCK_WORDS if lanes >= WIDE_LANES else RAM_BLOCK_WORDS
+    places = 2 * _power_of_two(waiting) if aligned and waiting >= least else waiting
     if alone:
         found.append(("finished sums", "acc", waiting, acc, alone * waiting * acc, alone))
     for first in range(0, lanes, LANES_OF_A_PART):
         count = min(first + LANES_OF_A_PART, lanes) - max(first, alone)
-        found.append(("finished sums", "acc", waiting, count * acc, waiting * count * acc, 1))
+        found.append(("finished sums", "acc", places, count * acc, waiting * count * acc, 1))
     return _gathered(found)
 
 
