@@ -58,15 +58,13 @@ def cell_plans(draw: st.DrawFn, *, input_size: int, hidden_size: int, spec: LSTM
         return CellPlan(**values)
     except FormatError:  # too wide: bring the products' fractions together, which always fits
         projection: LinearPlan | None = values.get("projection")
-        values |= {
-            "x_frac": projection.y_frac if projection else values["h_frac"],
-            "w_ih_frac": values["w_hh_frac"],
-            "c_frac": min(c_width - 1, a_width - 2),
-        }
+        x_frac, c_frac = projection.y_frac if projection else values["h_frac"], min(c_width - 1, a_width - 2)
+        w_frac = max(8, values["w_hh_frac"])  # no long shift to the left
+        values |= {"x_frac": x_frac, "w_ih_frac": w_frac, "w_hh_frac": w_frac, "c_frac": c_frac}
         if spec:
-            values["p_frac"] = 0
-            values["c_clip"] = clip_code(spec.cell_clip, QFormat(width=c_width, fraction=min(c_width - 1, a_width - 2)))
-        return CellPlan(**values | {"c_width": c_width, "a_width": a_width})
+            values["p_frac"] = x_frac + w_frac - c_frac
+            values["c_clip"] = clip_code(spec.cell_clip, QFormat(width=c_width, fraction=c_frac))
+        return CellPlan(**values)
 
 
 @st.composite
