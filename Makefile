@@ -40,7 +40,7 @@ test: setup ## all tests but the slow tiers
 	$(PY) -m pytest
 
 nightly: setup ## the slow tiers: thousands of sequences, long fuzzing, place and route
-	$(PY) -m pytest -m nightly
+	$(PY) -m pytest -m nightly -v
 
 bench: setup ## the CPU kernel against its peers, side by side in one run
 	$(PY) -m benchmarks.cpu
