@@ -1,7 +1,9 @@
 """Synthesis of an export: counts, refusals, and tools that fail."""
 
 import json
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.rtl.bench import plain_plan
@@ -78,6 +80,23 @@ def test_place_and_route_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: p
     assert found.mhz == (210.5, 190.25)
     assert found.logic_cells == 7
     assert [arguments[arguments.index("--seed") + 1] for arguments in runs] == ["2"]
+
+
+def test_a_seed_without_end_counts_as_the_worst(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "netlist.json").write_text('{"modules": {}}')
+    ends = {"2"}
+
+    def run(*given: Any, **options: Any) -> Any:
+        arguments = given[0]
+        if arguments[arguments.index("--seed") + 1] not in ends:
+            raise subprocess.TimeoutExpired(arguments, options["timeout"])
+        (tmp_path / "report.json").write_text(report(210.0))
+        return subprocess.CompletedProcess(arguments, 0, "", "")
+
+    monkeypatch.setattr(module.subprocess, "run", run)
+    assert module.place_and_route(tmp_path, 3).mhz == (0.0, 210.0, 0.0)
+    with pytest.raises(ToolError, match="stopped after 1800 s"):
+        module.place_and_route(tmp_path, 1)
 
 
 @pytest.mark.parametrize(("pins", "option"), [(False, "--out-of-context"), (True, "--lpf-allow-unconstrained")])

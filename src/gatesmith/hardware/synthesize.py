@@ -145,10 +145,14 @@ class Synthesis:
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """A design after place and route."""
+    """A design after place and route; 0 MHz for a seed whose routing found no end in time."""
 
     logic_cells: int
     mhz: tuple[float, ...]
+
+
+class _OutOfTimeError(ToolError):
+    """A tool was stopped."""
 
 
 def missing(*, pnr: bool = False) -> str | None:
@@ -263,30 +267,38 @@ def place_and_route(
 ) -> Placement:
     """Run nextpnr on what :func:`map_design` left in ``work``, once for each seed from 1 on.
 
-    The report of a seed that is already there is taken as it stands, so that what was interrupted goes on.
+    The report of a seed that is already there is taken as it stands, so that what was interrupted goes on. A seed that
+    runs out of time counts as 0 MHz, so that a median takes it for the worst.
 
     Raises:
-        ToolError: nextpnr failed or ran out of time.
+        ToolError: nextpnr failed, or ran out of time with every seed.
     """
     board = board or Board()
     absorb(work)
     options = [f"--{board.device}", "--package", board.package, "--speed", board.speed, "--freq", str(board.mhz_asked)]
     ports = "--lpf-allow-unconstrained" if board.pins else "--out-of-context"
     quiet = [ports, "--timing-allow-fail", "-q"]
-    frequencies: list[float] = []
-    logic_cells = 0
+    reports: list[dict[str, Any]] = []
     for seed in range(1, seeds + 1):
         if begin:
             begin(f"placing, seed {seed}")
         report_file = work / f"report-{seed}.json"
         if not report_file.exists():
             files = ["--json", "absorbed.json", "--report", "report.json"]
-            _run(NEXTPNR, [*options, *quiet, *files, "--seed", str(seed)], work, timeout_s)
+            try:
+                _run(NEXTPNR, [*options, *quiet, *files, "--seed", str(seed)], work, timeout_s)
+            except _OutOfTimeError as stopped:
+                (work / "report.json").write_text(json.dumps({"fmax": {}, "stopped": str(stopped)}))
             (work / "report.json").rename(report_file)
-        report = json.loads(report_file.read_text())
-        frequencies.append(round(min(clock["achieved"] for clock in report["fmax"].values()), 2))
-        logic_cells = report["utilization"]["TRELLIS_COMB"]["used"]
-    return Placement(logic_cells=logic_cells, mhz=tuple(frequencies))
+        reports.append(json.loads(report_file.read_text()))
+    finished = [report for report in reports if report["fmax"]]
+    if not finished:
+        raise ToolError(reports[0]["stopped"])
+    achieved = [[clock["achieved"] for clock in report["fmax"].values()] for report in reports]
+    return Placement(
+        logic_cells=finished[0]["utilization"]["TRELLIS_COMB"]["used"],
+        mhz=tuple(round(min(clocks, default=0.0), 2) for clocks in achieved),
+    )
 
 
 def absorb(work: Path) -> None:
@@ -305,7 +317,7 @@ def _run(module: str, arguments: list[str], work: Path, timeout_s: float) -> str
             [sys.executable, "-c", program, *arguments], cwd=work, capture_output=True, text=True, timeout=timeout_s
         )
     except subprocess.TimeoutExpired:
-        raise ToolError(
+        raise _OutOfTimeError(
             f"{name} was stopped after {timeout_s:g} s; allow more time or choose a smaller design"
         ) from None
     output = done.stdout + done.stderr
