@@ -1,6 +1,7 @@
 """The engine against the integer model, `==`: every shape, every stream, every reset."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -37,10 +38,12 @@ EVERY_SHAPE = [
 
 
 @st.composite
-def designs(draw: st.DrawFn, largest: int) -> tuple[CellPlan, int, dict[str, int], str, int]:
+def designs(draw: st.DrawFn, largest: int, *, projected: bool = True) -> tuple[CellPlan, int, dict[str, int], str, int]:
     """Any plan, any number of lanes, of a projection too, any pipeline."""
     sizes = st.integers(1, largest)
     spec = draw(variants(draw(sizes), draw(sizes)))
+    if not projected:
+        spec = replace(spec, proj_size=0, proj_bias=False, proj_clip=None)
     cell = draw(cell_plans(input_size=spec.input_size, hidden_size=spec.hidden_size, spec=spec))
     multipliers = draw(
         st.one_of(st.integers(1, 40), st.integers(1, 3).map(lambda columns: 4 * columns * cell.hidden_size))
