@@ -12,42 +12,16 @@
 #include <set>
 #include <string>
 
-#include "fixed_kernel.h"
+#include "check.h"
+#include "fixed_targets.h"
 #include "gatesmith.h"
 #include "naive_fixed.h"
-
-#if defined(GATESMITH_X86_TARGETS)
-namespace avx512_codes {
-extern const gatesmith::FixedKernel FIXED_KERNEL;
-}
-namespace avx512 {
-extern const gatesmith::FixedKernel FIXED_KERNEL;
-}
-namespace avx2 {
-extern const gatesmith::FixedKernel FIXED_KERNEL;
-}
-#endif
-namespace portable {
-extern const gatesmith::FixedKernel FIXED_KERNEL;
-}
 
 namespace {
 
 using gatesmith::Lanes, gatesmith::Sums, naive::Integers;
 
 constexpr int64_t LINE = 64;  // bytes at whose multiples begins what the kernels want aligned
-int failures = 0;
-
-#define CHECK(condition, ...)                                     \
-    do {                                                          \
-        if (!(condition)) {                                       \
-            ++failures;                                           \
-            std::printf("%s:%d: %s: ", __FILE__, __LINE__, #condition); \
-            std::printf(__VA_ARGS__);                             \
-            std::printf("\n");                                    \
-        }                                                         \
-    } while (0)
-
 // Memory before a page that nobody may touch, since ASan doesn't see what intrinsics load and store; up to `alignment`
 // bytes lie between.
 class Fenced {

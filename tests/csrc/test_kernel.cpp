@@ -8,6 +8,7 @@
 #include <random>
 #include <thread>
 
+#include "check.h"
 #include "gatesmith.h"
 #include "naive.h"
 
@@ -16,18 +17,6 @@ namespace {
 constexpr double OUTPUT_TOLERANCE = 2e-6, GRADIENT_TOLERANCE = 1e-5;  // absolute; of the largest element
 
 using Floats = std::vector<float>;
-int failures = 0;
-
-#define CHECK(condition, ...)                                     \
-    do {                                                          \
-        if (!(condition)) {                                       \
-            ++failures;                                           \
-            std::printf("%s:%d: %s: ", __FILE__, __LINE__, #condition); \
-            std::printf(__VA_ARGS__);                             \
-            std::printf("\n");                                    \
-        }                                                         \
-    } while (0)
-
 struct Case {
     int64_t T, N, D, H;
     bool reverse, ragged;

@@ -1,5 +1,6 @@
 """Hypothesis strategies for plans, codes and weights, also far from what calibration would choose."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from gatesmith.fixed.linear import LinearPlan, LinearWeights
 from gatesmith.fixed.model import CodeInputs
 from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.qformat import Codes, QFormat
-from gatesmith.fixed.support import clip_code, effective_peepholes
+from gatesmith.fixed.support import cells_in_turn, clip_code, effective_peepholes
 from gatesmith.fixed.tables import z_format
 from gatesmith.fixed.weights import CellWeights
 from gatesmith.spec import GATES, LSTMSpec
@@ -123,6 +124,17 @@ def variants(draw: st.DrawFn, *sizes: Any) -> LSTMSpec:
         gate_clip=draw(bounds),
         cell_clip=draw(bounds),
     )
+
+
+def unprojected(spec: LSTMSpec) -> LSTMSpec:
+    """The same without its projection, for cells that take turns."""
+    return replace(spec, proj_size=0, proj_bias=False, proj_clip=None)
+
+
+def one_plan(spec: LSTMSpec, plan: Plan, share: str) -> Plan:
+    """Each engine's first cell for all of its cells, as calibration does it."""
+    groups = cells_in_turn(spec, share)
+    return replace(plan, cells=tuple(plan.cells[group[0]] for group in groups for _ in group))
 
 
 @st.composite

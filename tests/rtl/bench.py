@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from hypothesis import strategies as st
 from tests.fixed.plans import RANDOM, cell_weights, codes
 
 from gatesmith.fixed.cell import CellPlan
@@ -16,7 +17,7 @@ from gatesmith.fixed.weights import CellWeights
 from gatesmith.hardware.export import source_files
 from gatesmith.hardware.manifest import module_parameters
 from gatesmith.hardware.memfile import cell_files
-from gatesmith.hardware.options import PIPELINES
+from gatesmith.hardware.options import PIPELINES, Pipeline
 from gatesmith.hardware.runner import Design, Job, JobResult, Stimulus, run_jobs
 
 DEEP, MIDDLE, SHALLOW = (PIPELINES[name].stages() for name in ("deep", "middle", "shallow"))
@@ -26,6 +27,17 @@ def resets(clocks: Iterable[int]) -> Iterator[Stimulus]:
     """A reset at each of these clocks, of 1 and of 20 clocks by turns."""
     for clock in clocks:
         yield Stimulus(warmup=clock, reset=1 if clock % 2 else 20, seed=clock)
+
+
+@st.composite
+def pipelines(draw: st.DrawFn) -> Pipeline:
+    """Any stages of registers."""
+    return Pipeline(
+        memory_stages=draw(st.integers(0, 3)),
+        operand_stages=draw(st.integers(0, 1)),
+        product_stages=draw(st.integers(0, 3)),
+        sum_stages=draw(st.integers(0, 1)),
+    )
 
 
 def plain_plan(input_size: int, hidden_size: int) -> CellPlan:

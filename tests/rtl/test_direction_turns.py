@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.fixed.plans import RAILS, RANDOM, plans, variants
+from tests.fixed.plans import RAILS, RANDOM, one_plan, plans, unprojected, variants
 from tests.rtl.bench import resets
 from tests.rtl.faults import plant
 from tests.rtl.test_lstm_stack import StackBench, check_everything, check_model, stack_bench
@@ -78,9 +78,8 @@ def test_several_elements_in_a_beat() -> None:
 def models(draw: st.DrawFn, layers: Sequence[int] = (1, 2)) -> tuple[LSTMSpec, Plan, Options]:
     """Any bidirectional layers without a projection; directions have one plan, as calibration makes it."""
     sizes = (*(draw(st.integers(1, most)) for most in (6, 5)), draw(st.sampled_from(layers)))
-    spec = replace(draw(variants(*sizes, "bidirectional")), proj_size=0, proj_bias=False, proj_clip=None)
-    plan = draw(plans(spec))
-    firsts = plan.cells[::2]
+    spec = unprojected(draw(variants(*sizes, "bidirectional")))
+    plan = one_plan(spec, draw(plans(spec)), "directions")
     stages = Pipeline(
         memory_stages=draw(st.integers(0, 3)),
         product_stages=draw(st.integers(0, 3)),
@@ -88,7 +87,7 @@ def models(draw: st.DrawFn, layers: Sequence[int] = (1, 2)) -> tuple[LSTMSpec, P
     )
     output = draw(st.sampled_from(["sequence", "last"]))
     options = replace(shared(draw(st.integers(1, 70)), stages), output=output)
-    return spec, replace(plan, cells=tuple(cell for cell in firsts for _ in range(2))), options
+    return spec, plan, options
 
 
 @given(model=models(), kind=st.sampled_from([RANDOM, RAILS]))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.fixed.plans import RAILS, RANDOM, plans, variants
-from tests.rtl.bench import resets
+from tests.fixed.plans import RAILS, RANDOM, one_plan, plans, unprojected, variants
+from tests.rtl.bench import pipelines, resets
 from tests.rtl.faults import plant
 from tests.rtl.test_lstm_stack import StackBench, check_everything, plain_plans, stack_bench
 from tests.strategies import deterministic
@@ -18,7 +18,6 @@ from tests.strategies import deterministic
 from gatesmith.errors import ToolError
 from gatesmith.fixed.linear import LinearPlan
 from gatesmith.fixed.plan import Plan
-from gatesmith.fixed.support import cells_in_turn
 from gatesmith.hardware.options import PIPELINES, Options, Pipeline
 from gatesmith.hardware.runner import Job, Stimulus, run_jobs
 from gatesmith.hardware.timing import timing
@@ -97,28 +96,16 @@ def test_as_many_layers_as_there_can_be() -> None:
     check_shape(LSTMSpec(2, 2, 10), shared(5), RANDOM)
 
 
-def one_plan(spec: LSTMSpec, plan: Plan) -> Plan:
-    """Each engine's first cell for all of its cells, as calibration does it."""
-    groups = cells_in_turn(spec, "layers")
-    return replace(plan, cells=tuple(plan.cells[group[0]] for group in groups for _ in group))
-
-
 @st.composite
 def models(draw: st.DrawFn, several: Sequence[int] = (2, 3, 4)) -> tuple[LSTMSpec, Plan, Options]:
     """Any layers of one direction without a projection."""
     hidden, layers = draw(st.integers(1, 5)), draw(st.sampled_from(several))
     inputs = hidden if layers == 2 or draw(st.booleans()) else draw(st.integers(1, 6))
     direction = draw(st.sampled_from(["forward", "forward", "reverse"]))
-    spec = draw(variants(inputs, hidden, layers, direction))
-    spec = replace(spec, proj_size=0, proj_bias=False, proj_clip=None)
-    stages = Pipeline(
-        memory_stages=draw(st.integers(0, 3)),
-        operand_stages=draw(st.integers(0, 1)),
-        product_stages=draw(st.integers(0, 3)),
-        sum_stages=draw(st.integers(0, 1)),
-    )
+    spec = unprojected(draw(variants(inputs, hidden, layers, direction)))
+    stages = draw(pipelines())
     options = shared(draw(st.integers(1, 70)), stages, draw(st.sampled_from(["sequence", "last"])))
-    return spec, one_plan(spec, draw(plans(spec))), options
+    return spec, one_plan(spec, draw(plans(spec)), "layers"), options
 
 
 def check_any(model: tuple[LSTMSpec, Plan, Options], kind: str) -> None:

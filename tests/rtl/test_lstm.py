@@ -1,14 +1,13 @@
 """The engine against the integer model, `==`: every shape, every stream, every reset."""
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.fixed.plans import RAILS, RANDOM, cell_plans, variants
-from tests.rtl.bench import DEEP, MIDDLE, SHALLOW, bench, plain_plan, resets
+from tests.fixed.plans import RAILS, RANDOM, cell_plans, unprojected, variants
+from tests.rtl.bench import DEEP, MIDDLE, SHALLOW, bench, pipelines, plain_plan, resets
 from tests.strategies import deterministic
 
 from gatesmith.fixed.cell import CellPlan
@@ -43,17 +42,12 @@ def designs(draw: st.DrawFn, largest: int, *, projected: bool = True) -> tuple[C
     sizes = st.integers(1, largest)
     spec = draw(variants(draw(sizes), draw(sizes)))
     if not projected:
-        spec = replace(spec, proj_size=0, proj_bias=False, proj_clip=None)
+        spec = unprojected(spec)
     cell = draw(cell_plans(input_size=spec.input_size, hidden_size=spec.hidden_size, spec=spec))
     multipliers = draw(
         st.one_of(st.integers(1, 40), st.integers(1, 3).map(lambda columns: 4 * columns * cell.hidden_size))
     )
-    stages = {
-        "MemoryStages": draw(st.integers(0, 3)),
-        "OperandStages": draw(st.integers(0, 1)),
-        "ProductStages": draw(st.integers(0, 3)),
-        "SumStages": draw(st.integers(0, 1)),
-    }
+    stages = draw(pipelines()).stages()
     return cell, multipliers, stages, draw(st.sampled_from([RANDOM, RAILS])), draw(st.integers(1, cell.output_size))
 
 

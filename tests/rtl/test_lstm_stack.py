@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.fixed.plans import RAILS, RANDOM, cell_weights, codes, linear_plans, plans, variants
-from tests.rtl.bench import plain_plan, resets
+from tests.rtl.bench import pipelines, plain_plan, resets
 from tests.strategies import deterministic
 
 from gatesmith.fixed import calibrate
@@ -141,12 +141,7 @@ def models(draw: st.DrawFn, directions: Sequence[str] = DIRECTIONS) -> tuple[LST
     """Any layers, directions, plan, lanes and stages."""
     sizes = (draw(st.integers(1, most)) for most in (6, 5, 3))
     spec = draw(variants(*sizes, draw(st.sampled_from(directions))))
-    pipeline = Pipeline(
-        memory_stages=draw(st.integers(0, 3)),
-        operand_stages=draw(st.integers(0, 1)),
-        product_stages=draw(st.integers(0, 3)),
-        sum_stages=draw(st.integers(0, 1)),
-    )
+    pipeline = draw(pipelines())
     options = Options(
         multipliers=draw(st.integers(1, 70)),
         pipeline=pipeline,
