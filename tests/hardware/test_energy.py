@@ -13,7 +13,9 @@ from gatesmith.fixed import calibrate
 from gatesmith.hardware.activity import Activity, Memory
 from gatesmith.hardware.energy import HOROWITZ_45_NM, EnergyTable, estimate_energy
 from gatesmith.hardware.export import export
-from gatesmith.hardware.manifest import ExportedCell
+from gatesmith.hardware.manifest import ExportedCell, exported_cells
+from gatesmith.hardware.options import Options
+from gatesmith.hardware.timing import timing
 from gatesmith.ops.operator import LSTM
 from gatesmith.spec import LSTMSpec
 
@@ -52,6 +54,16 @@ def test_operations_follow_from_the_sizes(cell: ExportedCell) -> None:
     assert not any(part.measured for part in energy.components)
     assert energy.joules_per_step == pytest.approx(sum(part.joules for part in energy.components))
     assert energy.gop_per_joule == pytest.approx(energy.operations_per_step / energy.joules_per_step / 1e9)
+
+
+def test_layers_in_turn_take_the_clocks_of_their_wavefront() -> None:
+    lstm = LSTM(LSTMSpec(20, 20, 3), seed=1)
+    plan = calibrate(lstm, np.random.default_rng(0).normal(size=(6, 4, 20)), share="layers")
+    options = Options(multipliers=1600, share="layers")
+    cell = exported_cells(lstm.spec, plan, options)[0]
+    assert options.chained
+    expected = timing(cell.parameters, chained=True).cycles_per_step
+    assert estimate_energy(cell, chained=True).cycles_per_step == expected > estimate_energy(cell).cycles_per_step
 
 
 def test_random_bits_have_activity_one(cell: ExportedCell) -> None:

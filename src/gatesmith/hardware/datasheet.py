@@ -250,7 +250,7 @@ def _cycles(sheet: Sheet) -> str:
 
 def _clocks(sheet: Sheet) -> list[tuple[int, float]]:
     """(words of a step, clocks between time steps, to two digits) of every engine."""
-    found = [timing(parameters, chained=sheet.options.share == "layers") for parameters in sheet.engines.values()]
+    found = [timing(parameters, chained=sheet.options.chained) for parameters in sheet.engines.values()]
     return [(one.words, round(one.cycles_per_step, 2)) for one in found]
 
 

@@ -141,15 +141,20 @@ class Energy:
 
 
 def estimate_energy(
-    cell: ExportedCell, activity: Activity | None = None, *, table: EnergyTable = HOROWITZ_45_NM
+    cell: ExportedCell,
+    activity: Activity | None = None,
+    *,
+    chained: bool = False,
+    table: EnergyTable = HOROWITZ_45_NM,
 ) -> Energy:
     """Model energy of a time step of the engine that computes an exported cell, alone or in turn with others.
 
     Args:
         activity: from :func:`gatesmith.hardware.activity.measure_activity`; None to count operations from the sizes
             alone, with operands of random bits and two 16-bit counters as control.
+        chained: as of :class:`gatesmith.hardware.options.Options`; counts where there is no activity.
     """
-    plan, given = cell.plan, timing(cell.parameters)
+    plan, given = cell.plan, timing(cell.parameters, chained=chained)
     inputs, hidden = plan.input_size, plan.hidden_size
     outputs, y_width = plan.output_size, plan.y_format.width
     turns = cell.parameters["WeightSets"]  # cells that it computes

@@ -25,7 +25,7 @@ def export_footprint(
     exported = load_export(folder)
     engines = exported.engines
     alone = verification is not None and len(engines) == 1
-    chained = exported.options.share == "layers"
+    chained = exported.options.chained
     return hardware_footprint(
         engines,
         predicted_cycles=[timing(one, chained=chained).cycles_per_step for one in engines.values()],

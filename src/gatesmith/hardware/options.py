@@ -94,6 +94,11 @@ class Options:
         if not isinstance(self.writable_weights, bool):
             raise ExportError(f"writable_weights is {self.writable_weights!r}; expected true or false")
 
+    @property
+    def chained(self) -> bool:
+        """Whether cells that take turns in an engine are layers, each of which reads what the one before hands back."""
+        return self.share == "layers"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON; :meth:`from_dict` reads them back."""
         return asdict(self)

@@ -53,7 +53,7 @@ def timing(parameters: Mapping[str, int], *, chained: bool = False) -> Timing:
     """The timing of module ``lstm`` with these parameters; missing pipeline parameters have their defaults.
 
     Args:
-        chained: its cells, where there are several, are layers, each of which reads what the one before hands back.
+        chained: as of :class:`gatesmith.hardware.options.Options`.
 
     Raises:
         ExportError: a size is below 1.
