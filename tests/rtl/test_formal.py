@@ -339,6 +339,10 @@ def test_every_planted_bug_is_caught(name: str, tmp_path: Path) -> None:
     check_bug({**BUGS, **ENGINE_BUGS}[name], tmp_path)
 
 
-def test_sums_one_bit_narrower_overflow(tmp_path: Path) -> None:
-    verdict, failed = prove(prove_sums(4, 3, 3, missing_bits=1), source_files(), tmp_path)
+@pytest.mark.parametrize(
+    "sizes",
+    [(4, 3, 3), pytest.param((4, 5, 4), marks=pytest.mark.nightly), pytest.param((8, 3, 5), marks=pytest.mark.nightly)],
+)
+def test_sums_one_bit_narrower_overflow(sizes: tuple[int, int, int], tmp_path: Path) -> None:
+    verdict, failed = prove(prove_sums(*sizes, missing_bits=1), source_files(), tmp_path)
     assert (verdict, "accumulator_miter" in failed) == (REFUTED, True)

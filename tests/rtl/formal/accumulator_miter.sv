@@ -9,6 +9,7 @@ module accumulator_miter #(
   parameter int AccWidth = 5,
   localparam int Wide = AccWidth + 4,
   localparam int Words = (Rows * Columns + Lanes - 1) / Lanes,
+  localparam int Filled = Words * Lanes - Rows * Columns,  // lanes of the last word beyond the last column
   localparam int WordWidth = Words > 1 ? $clog2(Words) : 1,
   localparam int BaseWidth = $clog2(Rows + 1)
 ) (
@@ -48,8 +49,11 @@ module accumulator_miter #(
 
   // No operand before a word can stand at the outputs, which lstm_operands keeps.
   always @(posedge clk) assume (u_schedule.filling_q == '0 || soon == '0);
-  // Any weights, the same in both.
+  // Any weights, the same in both, and zeros where a memory file fills up its last word.
   always @(posedge clk) assume (u_narrow.weights == u_wide.weights);
+  if (Filled > 0) begin : g_filled
+    always @(posedge clk) assume (int'(word) != Words - 1 || u_narrow.weights[Lanes*WeightWidth-1-:Filled*WeightWidth] == '0);
+  end
   always_ff @(posedge clk) issue_q <= issue && !rst;
   for (genvar lane = 0; lane < Lanes; lane++) begin : g_lane
     logic signed [AccWidth-1:0] sum;
