@@ -12,8 +12,8 @@ from gatesmith.datasets import load
 from gatesmith.fixed import calibrate
 from gatesmith.hardware.consumption import ModelEnergy, measure_savings
 from gatesmith.hardware.export import export
+from gatesmith.hardware.jobs import Stimulus
 from gatesmith.hardware.options import PIPELINES
-from gatesmith.hardware.runner import Stimulus
 from gatesmith.ops import LSTM
 from gatesmith.spec import LSTMSpec
 

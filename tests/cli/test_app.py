@@ -13,7 +13,7 @@ from gatesmith.cli.app import app
 from gatesmith.hardware import consumption
 from gatesmith.hardware.consumption import ModelEnergy
 from gatesmith.hardware.energy import HOROWITZ_45_NM, Component, Energy
-from gatesmith.hardware.runner import Stimulus
+from gatesmith.hardware.jobs import Stimulus
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from gatesmith.fixed.model import CodeInputs, quantise_inputs
 from gatesmith.hardware import activity, verilator
 from gatesmith.hardware.activity import MEMORIES, PARTS, Memory, evaluations_per_step, measure_activity, read_nets
 from gatesmith.hardware.export import Export, export
+from gatesmith.hardware.jobs import Stimulus
 from gatesmith.hardware.memfile import from_hex
-from gatesmith.hardware.runner import Stimulus
 from gatesmith.hardware.timing import timing
 from gatesmith.ops.call import make_call
 from gatesmith.ops.operator import LSTM

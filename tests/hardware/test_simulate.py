@@ -10,14 +10,13 @@ import pytest
 from tests.fixed.plans import RANDOM, codes
 from tests.rtl.bench import Bench, bench, plain_plan
 
-from gatesmith.errors import ExportError, InputError, MissingToolError, ToolError
+from gatesmith.errors import ExportError, InputError
 from gatesmith.fixed.model import CodeInputs, run
 from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.weights import quantise_weights
-from gatesmith.hardware import runner, verilator
 from gatesmith.hardware.export import export
-from gatesmith.hardware.runner import Stimulus, run_jobs
-from gatesmith.hardware.simulate import missing, simulate, simulate_model
+from gatesmith.hardware.jobs import Stimulus
+from gatesmith.hardware.simulate import simulate, simulate_model
 from gatesmith.ops.operator import LSTM
 from gatesmith.spec import LSTMSpec
 
@@ -92,37 +91,6 @@ def test_a_changed_weight_file_is_refused(folder: Path, tmp_path: Path) -> None:
         simulate(tmp_path / "copy", given.x, given.lengths, given.h0[0], given.c0[0])
 
 
-def test_a_missing_memory_file_is_an_error(small: Bench) -> None:
-    design = replace(small.design, files={**small.design.files, "WeightFile": "gone.hex"})
-    with pytest.raises(ToolError, match=r"gone\.hex"):
-        run_jobs(design, [small.sequence(1)])
-
-
-def test_missing_verilator_names_the_extra(small: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verilator, "PACKAGE", "no_such_package")
-    assert "gatesmith[rtl]" in str(missing())
-    with pytest.raises(MissingToolError, match=r"gatesmith\[rtl\]"):
-        run_jobs(small.design, [small.sequence(1)])
-
-
-def test_a_simulator_that_hangs_is_stopped(small: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verilator, "build", lambda *_args, **_options: script(tmp_path, "sleep 60"))
-    with pytest.raises(ToolError, match=r"stopped after 0\.2 s"):
-        run_jobs(small.design, [small.sequence(1)], timeout_s=0.2)
-
-
-def test_a_simulator_that_dies_is_an_error(small: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verilator, "build", lambda *_args, **_options: script(tmp_path, "echo broken >&2; exit 3"))
-    with pytest.raises(ToolError, match="exit code 3: broken"):
-        run_jobs(small.design, [small.sequence(1)])
-
-
-def test_hardware_that_takes_no_input_is_stuck(small: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "PATIENCE", 100)
-    with pytest.raises(ToolError, match="stuck in sequence 0"):
-        small.run([small.sequence(1)], Stimulus(valid_duty=0.0))
-
-
 @pytest.mark.nightly
 def test_ten_thousand_sequences(folder: Path) -> None:
     generator = np.random.default_rng(1)
@@ -132,10 +100,3 @@ def test_ten_thousand_sequences(folder: Path) -> None:
     np.testing.assert_array_equal(result.c_n, expected.c_n[0])
     valid = np.arange(len(given.x))[:, None] < given.lengths
     np.testing.assert_array_equal(result.y[valid], expected.y[valid])
-
-
-def script(folder: Path, body: str) -> Path:
-    path = folder / "simulator"
-    path.write_text(f"#!/bin/sh\n{body}\n")
-    path.chmod(0o755)
-    return path

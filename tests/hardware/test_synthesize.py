@@ -12,7 +12,7 @@ from gatesmith.errors import InputError, MissingToolError, ToolError
 from gatesmith.fixed.plan import Plan
 from gatesmith.hardware import synthesize as module
 from gatesmith.hardware.export import export
-from gatesmith.hardware.runner import Design
+from gatesmith.hardware.jobs import Design
 from gatesmith.hardware.synthesize import TARGETS, Synthesis, synthesize
 from gatesmith.ops.operator import LSTM
 from gatesmith.spec import LSTMSpec

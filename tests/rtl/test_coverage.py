@@ -36,8 +36,9 @@ from gatesmith.hardware.coverage import (
     read_toggles,
 )
 from gatesmith.hardware.export import source_files
+from gatesmith.hardware.jobs import Design, Job, Stimulus
 from gatesmith.hardware.options import PIPELINES, Options
-from gatesmith.hardware.runner import Design, Job, Stimulus, run_jobs
+from gatesmith.hardware.runner import run_jobs
 from gatesmith.hardware.verilator import COVERAGE
 from gatesmith.spec import LSTMSpec
 

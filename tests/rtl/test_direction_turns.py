@@ -17,8 +17,9 @@ from tests.strategies import deterministic
 
 from gatesmith.errors import ToolError
 from gatesmith.fixed.plan import Plan
+from gatesmith.hardware.jobs import Job, Stimulus
 from gatesmith.hardware.options import PIPELINES, Options, Pipeline
-from gatesmith.hardware.runner import Job, Stimulus, run_jobs
+from gatesmith.hardware.runner import run_jobs
 from gatesmith.hardware.timing import timing
 from gatesmith.spec import LSTMSpec
 

@@ -15,7 +15,8 @@ from tests.strategies import deterministic
 
 from gatesmith.errors import ToolError
 from gatesmith.fixed.cell import CellPlan
-from gatesmith.hardware.runner import Job, Stimulus, run_jobs
+from gatesmith.hardware.jobs import Job, Stimulus
+from gatesmith.hardware.runner import run_jobs
 from gatesmith.hardware.timing import timing
 
 # (D, H, P, pipeline, contexts): rows one by one, words that straddle columns, whole columns, several columns side by

@@ -11,8 +11,8 @@ from tests.rtl.test_lstm_stack import StackBench, stack_bench
 
 from gatesmith.fixed.qformat import QFormat
 from gatesmith.fixed.weights import CellWeights
+from gatesmith.hardware.jobs import Job, JobResult, Stimulus
 from gatesmith.hardware.options import PIPELINES, Options
-from gatesmith.hardware.runner import Job, JobResult, Stimulus
 from gatesmith.spec import LSTMSpec
 
 DUTIES = list(itertools.product((1.0, 0.5, 0.1), repeat=2))

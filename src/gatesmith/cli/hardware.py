@@ -198,7 +198,7 @@ def energy(
     from gatesmith.datasets import load
     from gatesmith.hardware.consumption import measure_savings
     from gatesmith.hardware.energy import HOROWITZ_45_NM, EnergyTable
-    from gatesmith.hardware.runner import Stimulus
+    from gatesmith.hardware.jobs import Stimulus
     from gatesmith.report.hardware_tables import energy_table, model_energy_table, savings_table
 
     table = HOROWITZ_45_NM if table_file is None else EnergyTable.from_json(read_text(table_file))

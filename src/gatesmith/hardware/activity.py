@@ -11,8 +11,9 @@ import numpy as np
 
 from gatesmith.errors import InputError, ToolError
 from gatesmith.fixed.model import CodeInputs
+from gatesmith.hardware.jobs import Job, Stimulus
 from gatesmith.hardware.manifest import Export, load_export
-from gatesmith.hardware.runner import Job, Stimulus, run_jobs
+from gatesmith.hardware.runner import run_jobs
 from gatesmith.hardware.simulate import require_fitting, stack_design
 from gatesmith.hardware.timing import timing
 from gatesmith.hardware.verilator import ACTIVITY

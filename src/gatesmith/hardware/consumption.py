@@ -17,8 +17,8 @@ from gatesmith.hardware.energy import (
     estimate_head,
     estimate_streams,
 )
+from gatesmith.hardware.jobs import Stimulus
 from gatesmith.hardware.manifest import load_export
-from gatesmith.hardware.runner import Stimulus
 from gatesmith.hardware.verify import inputs_of
 
 Array = npt.NDArray[Any]

@@ -1,6 +1,6 @@
 // Drives the modules `lstm` and `lstm_stack` under Verilator: reads jobs from a file, streams them, writes what came out.
 //
-// Usage: harness REQUEST RESPONSE. Both are int64 words; runner.py writes the one and reads the other, and names the
+// Usage: harness REQUEST RESPONSE. Both are int64 words; exchange.py writes the one and reads the other, and names the
 // fields. Everything that depends on the design's sizes is in the request, so that this file is never edited.
 #include <algorithm>
 #include <cstdint>
@@ -266,7 +266,8 @@ void write_words(const char* path, const Words& words) {
     throw std::runtime_error("can't write the response");
 }
 
-// Response: status (0 done, 1 stuck), clocks; then for each job: first and last clock, flags, data, last, ids, h and c.
+// Response: status (0 done, 1 stuck), clocks; then for each job: first and last clock, flags, data, last, ids, h and c;
+// of one that got stuck its number alone.
 Words run(const Words& request) {
   Settings set;
   std::copy_n(request.begin(), settings_words, reinterpret_cast<int64_t*>(&set));

@@ -4,7 +4,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gatesmith.fixed.qformat import Codes
-from gatesmith.hardware.runner import Job
+from gatesmith.hardware.jobs import Job
 
 
 def groups(lengths: Codes, contexts: int) -> list[list[int]]:
