@@ -21,7 +21,7 @@ from gatesmith.fixed.trace import real_trace
 from gatesmith.fixed.weights import CellWeights, quantise_weights
 from gatesmith.hardware.export import Export, export
 from gatesmith.hardware.footprint import export_footprint
-from gatesmith.hardware.manifest import memory_files
+from gatesmith.hardware.instances import memory_files
 from gatesmith.hardware.synthesize import Synthesis, synthesize
 from gatesmith.hardware.verify import Verification, verify
 from gatesmith.ops import LSTM, run_on_device

@@ -13,7 +13,7 @@ from gatesmith.fixed import calibrate
 from gatesmith.hardware.activity import Activity, Memory
 from gatesmith.hardware.energy import HOROWITZ_45_NM, EnergyTable, estimate_energy
 from gatesmith.hardware.export import export
-from gatesmith.hardware.manifest import ExportedCell, exported_cells
+from gatesmith.hardware.instances import ExportedCell, exported_cells
 from gatesmith.hardware.options import Options
 from gatesmith.hardware.timing import timing
 from gatesmith.ops.operator import LSTM

@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.fixed.test_cell import PLAIN
 
 from gatesmith.errors import ExportError, GatesmithError
 from gatesmith.fixed import calibrate
 from gatesmith.fixed.weights import quantise_weights
 from gatesmith.hardware.export import export
-from gatesmith.hardware.manifest import load_export, module_parameters, read_export_weights
+from gatesmith.hardware.manifest import load_export, read_export_weights
 from gatesmith.ops.operator import LSTM
 from gatesmith.spec import LSTMSpec
 
@@ -26,36 +25,6 @@ def folder(tmp_path: Path) -> Path:
     lstm = LSTM(LSTMSpec(3, 5, 2, "bidirectional"), seed=1)
     export(lstm, calibrate(lstm, X), tmp_path / "out", multipliers=7)
     return tmp_path / "out"
-
-
-def test_parameters_are_those_of_the_contract() -> None:
-    assert module_parameters(PLAIN, 16) == {
-        "InputSize": 3,
-        "HiddenSize": 5,
-        "Multipliers": 16,
-        "XWidth": 16,
-        "XShift": 2,
-        "HWidth": 16,
-        "HShift": 0,
-        "HFrac": 15,
-        "WeightWidth": 8,
-        "BiasWidth": 20,
-        "AccWidth": 28,
-        "AccFrac": 21,
-        "ZWidth": 16,
-        "ZFrac": 12,
-        "ActWidth": 18,
-        "ActFrac": 16,
-        "CellWidth": 18,
-        "CellFrac": 15,
-        "TableBits": 8,
-        "SlopeWidth": 13,
-        "Peepholes": 0,
-        "PeepholeWidth": 8,
-        "PeepholeFrac": 0,
-        "GateClip": 0,
-        "CellClip": 0,
-    }
 
 
 @pytest.mark.parametrize("multipliers", [1, 7, 20, 23, 40, 61])

@@ -9,7 +9,8 @@ from gatesmith import LSTM, LSTMSpec
 from gatesmith.fixed import calibrate
 from gatesmith.hardware.consumption import ModelEnergy
 from gatesmith.hardware.energy import estimate_energy
-from gatesmith.hardware.manifest import Options, exported_cells
+from gatesmith.hardware.instances import exported_cells
+from gatesmith.hardware.options import Options
 from gatesmith.report.hardware_tables import energy_table, model_energy_table, savings_table
 
 

@@ -15,8 +15,8 @@ from gatesmith.fixed.model import step
 from gatesmith.fixed.qformat import Codes
 from gatesmith.fixed.weights import CellWeights
 from gatesmith.hardware.export import source_files
+from gatesmith.hardware.instances import module_parameters
 from gatesmith.hardware.jobs import Design, Job, JobResult, Stimulus
-from gatesmith.hardware.manifest import module_parameters
 from gatesmith.hardware.memfile import cell_files
 from gatesmith.hardware.options import PIPELINES, Pipeline
 from gatesmith.hardware.runner import run_jobs

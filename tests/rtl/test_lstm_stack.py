@@ -24,8 +24,8 @@ from gatesmith.fixed.support import cells_in_turn
 from gatesmith.fixed.weights import CellWeights
 from gatesmith.hardware.emitted import emitted
 from gatesmith.hardware.export import source_files
+from gatesmith.hardware.instances import engine_files, exported_cells, memory_files, stack_parameters
 from gatesmith.hardware.jobs import Design, Job, JobResult, Stimulus
-from gatesmith.hardware.manifest import engine_files, exported_cells, memory_files, stack_parameters
 from gatesmith.hardware.memfile import head_files
 from gatesmith.hardware.options import HEAD_OUTPUTS, OUTPUTS, PIPELINES, Options, Pipeline
 from gatesmith.hardware.runner import run_jobs

@@ -9,7 +9,7 @@ from typing import Any, cast
 from gatesmith.errors import FormatError
 from gatesmith.fixed.linear import LinearPlan
 from gatesmith.hardware.activity import Activity, evaluations_per_step
-from gatesmith.hardware.manifest import ExportedCell
+from gatesmith.hardware.instances import ExportedCell
 from gatesmith.hardware.timing import timing
 
 PICO = 1e-12

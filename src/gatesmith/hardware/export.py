@@ -17,20 +17,16 @@ from gatesmith.fixed.weights import quantise_weights
 from gatesmith.hardware.buildable import require_buildable
 from gatesmith.hardware.devices import device_named, require_predicted_fit
 from gatesmith.hardware.handover import Handover, handover_files, top_module
+from gatesmith.hardware.instances import engine_files, engines_of, exported_cells, memory_files, stack_parameters
 from gatesmith.hardware.manifest import (
     FILE_LIST,
     FORMAT,
     MANIFEST,
     Export,
-    engine_files,
-    engines_of,
-    exported_cells,
     load_export,
-    memory_files,
     read_export_head,
     read_export_weights,
     read_manifest,
-    stack_parameters,
 )
 from gatesmith.hardware.memfile import head_files
 from gatesmith.hardware.names import require_identifier

@@ -13,8 +13,9 @@ from gatesmith.fixed.model import CodeInputs, CodeOutputs
 from gatesmith.fixed.qformat import Codes
 from gatesmith.hardware import verilator
 from gatesmith.hardware.emitted import output_size
+from gatesmith.hardware.instances import memory_files
 from gatesmith.hardware.jobs import Design, Job, JobResult, Stimulus
-from gatesmith.hardware.manifest import Export, load_export, memory_files
+from gatesmith.hardware.manifest import Export, load_export
 from gatesmith.hardware.options import HEAD_OUTPUTS
 from gatesmith.hardware.runner import Simulator, run_jobs
 from gatesmith.hardware.timing import cell_output_size

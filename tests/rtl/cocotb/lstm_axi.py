@@ -14,7 +14,7 @@ from tests.rtl.cocotb.design import DESIGN_WORD, Model
 from gatesmith.fixed.support import cells_in_turn
 from gatesmith.hardware import registers
 from gatesmith.hardware.datasheet import READ_CLOCKS, WRITE_CLOCKS
-from gatesmith.hardware.manifest import DIRECTION_CODES, module_parameters
+from gatesmith.hardware.instances import DIRECTION_CODES, module_parameters
 from gatesmith.hardware.registers import CONSTANTS, REGISTERS, register
 
 ENABLE, KEEP, START = (bit("CONTROL", name) for name in ("ENABLE", "KEEP", "START"))
