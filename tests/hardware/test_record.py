@@ -12,6 +12,7 @@ from gatesmith.hardware.record import record_synthesis
 
 FOUND = {
     "target": "ecp5",
+    "bus": False,
     "luts": 1650,
     "ffs": 2779,
     "dsps": 20,
@@ -31,10 +32,14 @@ def test_the_data_sheet_tells_what_was_found(tmp_path: Path) -> None:
         assert text in page
     assert "Not mapped yet" not in page
     record_synthesis(exported.folder, {**FOUND, "luts": 1651})
-    record_synthesis(exported.folder, {**FOUND, "target": "ice40", "mhz": None, "mhz_per_seed": [], "device": ""})
+    record_synthesis(
+        exported.folder, {**FOUND, "luts": 1651, "target": "ice40", "mhz": None, "mhz_per_seed": [], "device": ""}
+    )
+    record_synthesis(exported.folder, {**FOUND, "bus": True, "luts": 1899})
     page = (exported.folder / "datasheet.html").read_text()
-    assert "1,651" in page
-    assert "ice40" in page
+    assert "1,650" not in page
+    for text in ("1,651", "1,899", "ice40", "<td>lstm_stack</td>", f"<td>{exported.name}_top</td>"):
+        assert text in page
     assert load_export(exported.folder) == exported  # every hash is right again
 
 

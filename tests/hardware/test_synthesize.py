@@ -41,6 +41,14 @@ def test_ecp5(folder: Path) -> None:
     assert told[-1] == (1, 1, "")
 
 
+def test_what_is_handed_over_has_the_bus_too(folder: Path) -> None:
+    inside, whole = synthesize(folder), synthesize(folder, bus=True)
+    assert (inside.bus, whole.bus) == (False, True)
+    assert (whole.dsps, whole.brams) == (inside.dsps, inside.brams)
+    assert whole.ffs > inside.ffs + 2 * 64  # counters of clocks that the bus reads
+    assert whole.luts > inside.luts
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("target", sorted(set(TARGETS) - {"ecp5"}))
 def test_other_families(folder: Path, target: str) -> None:

@@ -160,6 +160,7 @@ def synthesize(
     pnr: Annotated[bool, typer.Option("--pnr", help="Place and route too (ECP5), for the clock frequency.")] = False,
     seeds: Annotated[int, typer.Option(help="How many placements to try.")] = 1,
     pins: Annotated[bool, typer.Option("--pins", help="Place the ports at pins, not as a part of a design.")] = False,
+    bus: Annotated[bool, typer.Option("--bus", help="The module that is handed over, with the bus around.")] = False,
     device: Annotated[str | None, typer.Option(help="Fail where an FPGA can't hold it, such as lfe5u-25f.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -174,7 +175,7 @@ def synthesize(
         target = chosen.target
         require_predicted_fit(chosen, load_export(folder).engines)
     with progress_bar("synthesising", enabled=not as_json) as progress:
-        result = run(folder, target=target, pnr=pnr, seeds=seeds, pins=pins, progress=progress)
+        result = run(folder, target=target, pnr=pnr, seeds=seeds, pins=pins, bus=bus, progress=progress)
     record_synthesis(folder, result.to_dict())
     show(result.to_dict(), as_json=as_json, title=f"Synthesised {folder} for {target}")
     if chosen:

@@ -23,7 +23,7 @@ RESULTS = "build/synthesis-*.json"
 """Where `gatesmith synthesize` leaves what it found, inside an export."""
 READ_CLOCKS, WRITE_CLOCKS = 8, 4
 """Clocks from the handshake of an address to that of its answer, a read's beyond MemoryStages; held in simulation."""
-RESULT_FIELDS = {"target", "luts", "ffs", "dsps", "brams", "mhz", "mhz_per_seed", "device", "tools"}
+RESULT_FIELDS = {"target", "bus", "luts", "ffs", "dsps", "brams", "mhz", "mhz_per_seed", "device", "tools"}
 
 Row = Sequence[object]
 
@@ -86,7 +86,7 @@ def render(sheet: Sheet) -> str:
             "read_clocks": str(pipeline.memory_stages + READ_CLOCKS),
             "load": _loading(sheet.options),
             "cycles": _cycles(sheet),
-            "resources": _resources(sheet.results),
+            "resources": _resources(sheet),
             "errors": _errors(sheet),
             "limits": "" if spec.direction == "forward" else REVERSE_LIMITS.format(sheet.options.max_steps),
             "files": _files(sheet),
@@ -254,24 +254,38 @@ def _clocks(sheet: Sheet) -> list[tuple[int, float]]:
     return [(one.words, round(one.cycles_per_step, 2)) for one in found]
 
 
-def _resources(results: Sequence[Mapping[str, Any]]) -> str:
-    if not results:
+def _resources(sheet: Sheet) -> str:
+    if not sheet.results:
         return (
-            "<p>Not mapped yet: <code>gatesmith synthesize</code> on this folder fills this table, with"
-            " <code>--pnr</code> also the clock; <code>make synth</code> maps the whole design with Yosys.</p>"
+            "<p>Not mapped yet: <code>gatesmith synthesize --bus</code> on this folder fills this table, with"
+            " <code>--pnr</code> also the clock; <code>make synth</code> maps the design with Yosys alone.</p>"
         )
     rows = [
         (
             f"{one['target']}, {one['device']}" if one["device"] else one["target"],
+            sheet.top if one["bus"] else "lstm_stack",
             *(one[kind] for kind in ("luts", "ffs", "dsps", "brams")),
             f"{one['mhz']:.1f}" if one["mhz"] else "–",
             ", ".join(f"{mhz:.1f}" for mhz in one["mhz_per_seed"]) or "–",
             ", ".join(f"{tool} {version}" for tool, version in one["tools"].items()),
         )
-        for one in results
+        for one in sheet.results
     ]
-    head = ("target", "LUTs", "FFs", "multipliers", "block RAMs", "MHz, median", "MHz of seeds 1, 2, …", "tools")
-    said = "<p>All cells, without the bus. Frequencies are the router's estimates, not measured on silicon.</p>"
+    head = (
+        "target",
+        "module",
+        "LUTs",
+        "FFs",
+        "multipliers",
+        "block RAMs",
+        "MHz, median",
+        "MHz of seeds 1, 2, …",
+        "tools",
+    )
+    said = (
+        "<p>All cells; lstm_stack is everything within the bus. Frequencies are the router's estimates, not measured"
+        " on silicon.</p>"
+    )
     return table("", head, rows) + said
 
 

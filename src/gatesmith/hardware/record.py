@@ -16,14 +16,15 @@ def record_synthesis(folder: str | Path, found: Mapping[str, Any]) -> Path:
     """Write a result into the export's build folder, and the data sheet anew; returns the data sheet's path.
 
     Args:
-        found: ``Synthesis.to_dict()``; a later result for the same target takes the place of an earlier one.
+        found: ``Synthesis.to_dict()``; a later result of the same module for the same target takes the place of an
+            earlier one.
 
     Raises:
         ExportError: the folder is no export, or a file in it has changed.
         OutputError: it can't be written.
     """
     exported = load_export(folder)
-    result = exported.folder / RESULTS.replace("*", str(found["target"]))
+    result = exported.folder / RESULTS.replace("*", f"{found['target']}{'-bus' if found['bus'] else ''}")
     make_folder(result.parent)
     write_json(result, dict(found))
     page = data_sheet(

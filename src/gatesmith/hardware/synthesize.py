@@ -9,17 +9,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from gatesmith.errors import InputError, MissingToolError, ToolError
 from gatesmith.hardware.ecp5 import absorb_registers
-from gatesmith.hardware.manifest import load_export
-from gatesmith.hardware.simulate import Design, stack_design
+from gatesmith.hardware.handover import top_module
+from gatesmith.hardware.jobs import Design
+from gatesmith.hardware.manifest import Export, load_export
+from gatesmith.hardware.simulate import stack_design
 from gatesmith.hardware.timing import PIPELINE
-from gatesmith.hardware.verilator import literal
+from gatesmith.hardware.verilator import Parameter, literal
 
 Progress = Callable[[int, int, str], None]
 
@@ -112,7 +114,7 @@ class Board:
 
 @dataclass(frozen=True, kw_only=True)
 class Synthesis:
-    """What a design needs: all layers, what is between them, and the head.
+    """What a design needs: all layers, what is between them, the head, and the bus where it was asked for.
 
     Attributes:
         luts, ffs, carries, dsps, brams: as Yosys mapped them; ``cells`` has every kind by name.
@@ -120,6 +122,7 @@ class Synthesis:
         mhz: clock frequency, the median over the seeds; None without place and route.
         mhz_per_seed: each of them.
         pins: whether the ports were placed at pins.
+        bus: whether it is the module that is handed over, with AXI4-Lite and AXI4-Stream around ``lstm_stack``.
         tools: versions.
     """
 
@@ -135,6 +138,7 @@ class Synthesis:
     mhz_per_seed: tuple[float, ...]
     device: str
     pins: bool
+    bus: bool
     tools: Mapping[str, str]
     seconds: float
 
@@ -170,6 +174,7 @@ def synthesize(
     pnr: bool = False,
     seeds: int = 1,
     pins: bool = False,
+    bus: bool = False,
     timeout_s: float = 1800.0,
     progress: Progress | None = None,
 ) -> Synthesis:
@@ -181,6 +186,7 @@ def synthesize(
         pnr: place and route too; ECP5 only.
         seeds: placements to try.
         pins: place the ports at pins; else they are wires of a larger design, as those of a core usually are.
+        bus: take the module that is handed over; else ``lstm_stack`` inside it.
         timeout_s: seconds after which one run of a tool is stopped.
         progress: told (runs done, runs in all, what is under way).
 
@@ -204,7 +210,8 @@ def synthesize(
     counter = _Counter(1 + (seeds if pnr else 0), progress)
     with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
         counter.begin(f"mapping {exported.name}")
-        cells = map_design(stack_design(exported), TARGETS[target], Path(scratch), timeout_s)
+        mapped = map_top if bus else map_stack
+        cells = mapped(exported, TARGETS[target], Path(scratch), timeout_s)
         placement = None
         if pnr:
             placement = place_and_route(Path(scratch), seeds, board=board, timeout_s=timeout_s, begin=counter.begin)
@@ -218,6 +225,7 @@ def synthesize(
         mhz_per_seed=placement.mhz if placement else (),
         device=f"LFE5U-{board.device[:-1]}F-{board.speed}{board.package}" if pnr else "",
         pins=pins,
+        bus=bus,
         tools={
             name: importlib.metadata.version(name.replace("_", "-")) for name in ((YOSYS, NEXTPNR) if pnr else (YOSYS,))
         },
@@ -231,17 +239,44 @@ def map_design(design: Design, target: Target, work: Path, timeout_s: float = 18
     Raises:
         ToolError: Yosys failed, ran out of time, or gave a netlist that is known to be wrong.
     """
-    for source in design.sources:
-        shutil.copyfile(source, work / source.name)
     top, names = design.top, design.file_names
-    for key, path in design.files.items():
-        (work / names[key]).parent.mkdir(exist_ok=True)
-        shutil.copyfile(design.folder / path, work / names[key])
-    values = {**PIPELINE, **design.parameters, **(names if top == "lstm" else {})}
+    texts = names if top == "lstm" else {}
+    values: dict[str, Parameter | str] = {**PIPELINE, **design.parameters, **texts}
+    memories = {names[key]: design.folder / path for key, path in design.files.items()}
+    return _map(top, design.sources, values, memories, target, work, timeout_s)
+
+
+def map_stack(exported: Export, target: Target, work: Path, timeout_s: float = 1800.0) -> dict[str, int]:
+    """As :func:`map_design`, of all layers and the head."""
+    return map_design(stack_design(exported), target, work, timeout_s)
+
+
+def map_top(exported: Export, target: Target, work: Path, timeout_s: float = 1800.0) -> dict[str, int]:
+    """As :func:`map_design`, of the module that is handed over, whose parameters are its own."""
+    top, design = top_module(exported.name), stack_design(exported)
+    sources = (*design.sources, exported.folder / "rtl" / f"{top}.sv")
+    memories = {path: exported.folder / path for path in design.files.values()}
+    return _map(top, sources, {}, memories, target, work, timeout_s)
+
+
+def _map(
+    top: str,
+    sources: Sequence[Path],
+    values: Mapping[str, Parameter | str],
+    memories: Mapping[str, Path],
+    target: Target,
+    work: Path,
+    timeout_s: float,
+) -> dict[str, int]:
+    for source in sources:
+        shutil.copyfile(source, work / source.name)
+    for name, path in memories.items():
+        (work / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(path, work / name)
     settings = [f"-set {name} {literal(value)}" for name, value in values.items()]
     script = [
-        f"read_verilog -sv -defer {' '.join(source.name for source in design.sources)}",
-        f"chparam {' '.join(settings)} {top}",
+        f"read_verilog -sv -defer {' '.join(source.name for source in sources)}",
+        *([f"chparam {' '.join(settings)} {top}"] if settings else []),
         f"hierarchy -check -top {top}",
         f"{target.command} -top {top}",
         "write_json netlist.json",
