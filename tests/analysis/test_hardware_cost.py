@@ -89,7 +89,7 @@ STACKS = {
     "reverse": (LSTMSpec(3, 8, 2, "reverse"), {}, 24),
     "peepholes": (LSTMSpec(3, 20, peepholes="ifo"), {}, 24),
     "head": (LSTMSpec(3, 8), {"output": "class"}, 14),
-    "projection": (LSTMSpec(3, 20, proj_size=9), {"projection_multipliers": 2}, 24),
+    "projection": (LSTMSpec(3, 20, proj_size=9), {"projection_multipliers": 2}, 22),
     "layers in turn": (LSTMSpec(20, 20, 3), {"share": "layers"}, 29),
 }
 """Specification, options, and the DP16KD cells that Yosys 0.70 maps it onto with P = 8 and 16 steps at most."""

@@ -2,13 +2,23 @@
 
 from dataclasses import replace
 
-from benchmarks.rtl_table import HLS4ML, Row, _sources, multipliers_in_all, to_markdown  # pyright: ignore[reportPrivateUsage]
+from benchmarks.rtl_table import (
+    HLS4ML,
+    MARKS,
+    README,
+    Row,
+    _sources,  # pyright: ignore[reportPrivateUsage]
+    multipliers_in_all,
+    to_markdown,
+    with_tables,
+)
 
 ROW = Row(
     input_size=6,
     hidden_size=20,
     steps=100,
     multipliers=16,
+    pipeline="middle",
     cycles_per_step=133.61,
     mac_utilisation=0.973,
     luts=900,
@@ -30,10 +40,25 @@ def test_every_multiplier_counts() -> None:
 
 def test_cycles_times_multipliers_stand_beside_hls4ml() -> None:
     text = to_markdown([ROW, replace(ROW, hidden_size=64)])
-    assert "| this engine, P = 16 | 133.6 | 24 | 3207 | 900 |" in text
-    assert "| hls4ml, latency, reuse 1 | 16.6 | 2720 | 45152 | 109386 |" in text
+    assert "| this engine, P = 16 | 133.6 | 24 | 3,207 | 900 |" in text
+    assert "| hls4ml, latency, reuse 1 | 16.6 | 2,720 | 45,152 | 109,386 |" in text
     assert text.count("this engine") == 1
     assert min(luts for *_, luts in HLS4ML) > 48_000
+
+
+def test_a_row_shows_what_was_measured() -> None:
+    placed = replace(ROW, brams=3, logic_cells=2483, mhz=201.3, mhz_per_seed=(199.2, 0.0, 206.1))
+    assert "| 6, 20, 16 | middle | 133.6 | 97.3% | 900 | – | – | – | – | – | 10.0 |" in to_markdown([ROW])
+    assert "| 3 | 2,483 | **201.3** of 199.2, none, 206.1 | 10.0 |" in to_markdown([placed])
+
+
+def test_tables_take_their_place_on_the_page() -> None:
+    page = README.read_text()
+    once = with_tables(page, [ROW])
+    assert page.count(MARKS[0]) == page.count(MARKS[1]) == 1
+    assert to_markdown([ROW]) in once
+    assert once != page
+    assert with_tables(once, [ROW]) == once
 
 
 def test_a_row_depends_on_the_engine_alone() -> None:

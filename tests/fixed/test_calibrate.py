@@ -1,14 +1,17 @@
 """Calibration: formats that hold what was observed, fit the multiplier, and are refused in a sentence otherwise."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.tolerances import TOLERANCES
 
 from gatesmith.errors import FormatError, GatesmithError, InputError, UnsupportedError
 from gatesmith.fixed import calibrate
+from gatesmith.fixed.accuracy import measure_accuracy
 from gatesmith.fixed.calibrate import weight_format
 from gatesmith.fixed.model import quantise_inputs, run
 from gatesmith.fixed.qformat import QFormat
@@ -68,6 +71,24 @@ def test_shifted_operands_fit_the_multiplier(scale: float, weight_scale: float) 
     lstm = LSTM(Weights(SPEC, {**weights, "weight_hh_l0": weights["weight_hh_l0"] * np.float32(weight_scale)}))
     cell = calibrate(lstm, (X * scale)).cells[0]
     assert cell.operand_width <= 18
+
+
+@pytest.mark.parametrize(("scale", "weight_width"), [(1.0, 6), (8.0, 4), (8.0, 8), (8.0, 12), (8.0, 18)])
+def test_bits_are_given_up_where_they_cost_least(scale: float, weight_width: int) -> None:
+    """Beside every other way to take as many bits from h and its weights."""
+    weights = initialise(LSTMSpec(3, 16), seed=2)
+    weights = Weights(weights.spec, {**weights, "weight_ih_l0": scale * weights["weight_ih_l0"]})
+    x = np.random.default_rng(3).normal(size=(30, 40, 3))
+    plan = calibrate(LSTM(weights), x, weight_width=weight_width)
+    (cell,) = plan.cells
+    finest = weight_format(weights["weight_hh_l0"], width=weight_width).fraction
+    lost = (15 - cell.h_frac) + (finest - cell.w_hh_frac)
+    others = (
+        replace(cell, h_width=16 - bits, h_frac=15 - bits, w_hh_frac=finest - lost + bits) for bits in range(lost + 1)
+    )
+    found = [measure_accuracy(weights, replace(plan, cells=(other,)), x).sqnr_db or 0.0 for other in others]
+    assert len(found) > 1
+    assert (measure_accuracy(weights, plan, x).sqnr_db or 0.0) >= max(found) - TOLERANCES["calibrated_split_db"]
 
 
 def test_h0_and_c0_are_part_of_the_range() -> None:

@@ -107,7 +107,7 @@ def test_layers_of_other_formats_are_not_shared(tmp_path: Path) -> None:
     """A plan that was made without sharing has a format of x for every layer; made with it, one."""
     lstm, x = LSTM(LSTMSpec(4, 4, 3), seed=0), 3 * np.random.default_rng(0).normal(size=(4, 2, 4))
     with pytest.raises(
-        UnsupportedError, match=r"x_frac of l0 is \d+ and of l1 15; one engine has one, calibrate with share"
+        UnsupportedError, match=r"x_width of l0 is 16 and of l1 \d+; one engine has one, calibrate with share"
     ):
         export(lstm, calibrate(lstm.weights, x), tmp_path / "out", share="layers")
     assert not list(tmp_path.iterdir())

@@ -42,18 +42,40 @@ class Widths:
 
 
 @dataclass(kw_only=True)
-class _Fractions:
-    """Fractions of the two products that meet in the accumulator, while they are being matched."""
+class _Product:
+    """Formats of one of the two products that meet in the accumulator, while they are being matched.
 
-    x: int
-    w_ih: int
-    h: int
-    w_hh: int
+    Attributes:
+        width, fraction: of x, or of what the next step reads, h or its projection.
+        w_fraction: of its weights.
+        free: whether x or h may lose bits; what a layer before hands on may not.
+        data_gain, weight_gain: by how much an error of every element of x or h, or of every weight, is larger in what
+            comes of it, the errors being independent.
+    """
+
+    width: int
+    fraction: int
+    w_fraction: int
+    free: bool
+    data_gain: float
+    weight_gain: float
 
     @property
-    def excess(self) -> int:
-        """How many bits finer h's product is than x's: the left shift of x; negative: of h."""
-        return self.h + self.w_hh - self.x - self.w_ih
+    def sum_fraction(self) -> int:
+        return self.fraction + self.w_fraction
+
+    def give_up_a_bit(self) -> bool:
+        """The one that costs the least error, of the data or of the weights; False where none is left."""
+        data_error = math.ldexp(self.data_gain, -self.fraction)
+        weight_error = math.ldexp(self.weight_gain, -self.w_fraction)
+        data_may = self.free and self.width > LEAST_SIGNIFICANT_BITS
+        weights_may = self.w_fraction > BOUNDS["w_ih_frac"][0]
+        if data_may and (data_error <= weight_error or not weights_may):
+            self.width -= 1
+            self.fraction -= 1
+        elif weights_may:
+            self.w_fraction -= 1
+        return data_may or weights_may
 
 
 def calibrate(
@@ -77,7 +99,7 @@ def calibrate(
     Args:
         lstm: the operator, or its weights.
         x: [T, N, D] real inputs like those that the hardware will see; lengths and state as for calling the operator.
-        data_width: bits of x and h, 8 to 24.
+        data_width: bits of x and h, 8 to 24; fewer where weights are coarser and more would take a wider multiplier.
         weight_width: bits of w_ih and w_hh, 4 to 18.
         cell_width: bits of c; by default two more than data, at least 18.
         z_width: bits of the pre-activations; by default as data, at least 16. Activations have two more.
@@ -181,58 +203,69 @@ def _layer_plan(
     at = slice(cells.start, cells.stop)
     suffixes = [suffix for _, _, suffix in spec.cells()[at]]
     x_bound = margin * _bound(*(run.x for run in traces[at]))
-    h_bound, h_frac = _recurrent_range(call, traces[at], at, widths.data, margin)
+    h_frac = _recurrent_fraction(call, traces[at], at, widths.data, margin)
     c_bound = max(margin * _bound(*(run.c for run in traces[at])), _bound(call.c0[at]))
-    fractions = _Fractions(
-        x=x_format.fraction if x_format else _fraction("x_frac", x_bound, widths.data),
-        w_ih=weight_format(
-            np.stack([real_matrix(call.weights, "weight_ih", s) for s in suffixes]), width=widths.weight
-        ).fraction,
-        h=h_frac,
-        w_hh=weight_format(
-            np.stack([real_matrix(call.weights, "weight_hh", s) for s in suffixes]), width=widths.weight
-        ).fraction,
+    w_ih, w_hh = (
+        np.stack([real_matrix(call.weights, name, s) for s in suffixes]) for name in ("weight_ih", "weight_hh")
     )
-    _match(fractions, widths.data, x_bound=x_bound, h_bound=h_bound, x_is_free=x_format is None)
-    acc_frac = max(fractions.x + fractions.w_ih, fractions.h + fractions.w_hh)
+    x = _Product(
+        width=x_format.width if x_format else widths.data,
+        fraction=x_format.fraction if x_format else _fraction("x_frac", x_bound, widths.data),
+        w_fraction=weight_format(w_ih, width=widths.weight).fraction,
+        free=x_format is None,
+        data_gain=_norm(w_ih),
+        weight_gain=_norm(*(run.x for run in traces[at])),
+    )
+    h = _Product(
+        width=widths.data,
+        fraction=h_frac,
+        w_fraction=weight_format(w_hh, width=widths.weight).fraction,
+        free=True,
+        data_gain=_norm(w_hh) + 1,  # h leaves the cell too
+        weight_gain=_norm(*(run.h for run in traces[at])),
+    )
+    _match(x, h)
+    acc_frac = max(x.sum_fraction, h.sum_fraction)
     c_frac = min(_fraction("c_frac", c_bound, widths.cell), widths.cell - 1 - LEAST_CELL_INTEGER_BITS)
     return CellPlan(
         input_size=spec.layer_input_size(spec.cells()[cells[0]][0]),
         hidden_size=spec.hidden_size,
-        x_width=widths.data,
-        x_frac=fractions.x,
-        h_width=widths.data,
-        h_frac=widths.data - 1 if spec.proj_size else fractions.h,
+        x_width=x.width,
+        x_frac=x.fraction,
+        h_width=widths.data if spec.proj_size else h.width,
+        h_frac=widths.data - 1 if spec.proj_size else h.fraction,
         w_width=widths.weight,
-        w_ih_frac=fractions.w_ih,
-        w_hh_frac=fractions.w_hh,
+        w_ih_frac=x.w_fraction,
+        w_hh_frac=h.w_fraction,
         b_width=_bias_width(np.stack([real_bias(call.weights, s) for s in suffixes]), acc_frac),
         z_width=widths.z,
         a_width=widths.z + 2,
         c_width=widths.cell,
         c_frac=c_frac,
         table_bits=widths.table_bits,
-        projection=_projection_plan(call, suffixes, widths, r_frac=fractions.h) if spec.proj_size else None,
+        projection=_projection_plan(call, suffixes, widths, r_width=h.width, r_frac=h.fraction)
+        if spec.proj_size
+        else None,
         **_variant(call, suffixes, widths, c_frac=c_frac),
     )
 
 
-def _recurrent_range(call: Call, traces: list[CellTrace], at: slice, width: int, margin: float) -> tuple[float, int]:
-    """Bound and fraction of what the next step reads: of h, or of its projection, which can have any range."""
+def _recurrent_fraction(call: Call, traces: list[CellTrace], at: slice, width: int, margin: float) -> int:
+    """Of what the next step reads: of h, or of its projection, which can have any range."""
     if call.spec.proj_size:
         bound = max(margin * _bound(*(run.h for run in traces)), _bound(call.h0[at]))
-        return bound, _fraction("x_frac", bound, width)
+        return _fraction("x_frac", bound, width)
     # |h| = o * |tanh(c)| < 1, so h needs an integer bit only where h0 brings one.
-    bound = max(1.0, _bound(call.h0[at]))
-    return bound, _fraction("h_frac", bound, width) if bound > 1 else width - 1
+    bound = _bound(call.h0[at])
+    return _fraction("h_frac", bound, width) if bound > 1 else width - 1
 
 
-def _projection_plan(call: Call, suffixes: list[str], widths: Widths, *, r_frac: int) -> LinearPlan:
+def _projection_plan(call: Call, suffixes: list[str], widths: Widths, *, r_width: int, r_frac: int) -> LinearPlan:
     """The formats of r = W_hr h + b, shared by the directions of a layer."""
     pairs = [real_projection(call.weights, suffix) for suffix in suffixes]
     weight, bias = (np.stack(parts) for parts in zip(*pairs, strict=True))
     h_format = QFormat(width=widths.data, fraction=widths.data - 1)
-    r_format = QFormat(width=widths.data, fraction=r_frac)
+    r_format = QFormat(width=r_width, fraction=r_frac)
     plan = _linear_plan(weight, bias, h_format, r_format, widths.weight)
     return replace(plan, y_clip=clip_code(call.spec.proj_clip, r_format))
 
@@ -253,25 +286,14 @@ def _variant(call: Call, suffixes: list[str], widths: Widths, *, c_frac: int) ->
     return values
 
 
-def _match(fractions: _Fractions, width: int, *, x_bound: float, h_bound: float, x_is_free: bool) -> None:
-    """Give up fraction bits of the finer product until the shifted operand fits whole multipliers, where it can.
-
-    The finer product's weights give theirs while their rounding still matters less than half of the coarser
-    product's; then its x or h does, down to 8 significant bits.
-    """
-    spare = -width % MULTIPLIER_BITS
-    least_x, least_h = fractions.x - width + LEAST_SIGNIFICANT_BITS, fractions.h - width + LEAST_SIGNIFICANT_BITS
-    while abs(fractions.excess) > spare:
-        x_noise, h_noise = math.ldexp(x_bound, -fractions.w_ih), math.ldexp(h_bound, -fractions.w_hh)
-        if fractions.excess > 0 and 4 * h_noise <= x_noise:
-            fractions.w_hh -= 1
-        elif fractions.excess < 0 and 4 * x_noise <= h_noise:
-            fractions.w_ih -= 1
-        elif fractions.excess > 0 and fractions.h > max(least_h, 0):
-            fractions.h -= 1
-        elif fractions.excess < 0 and x_is_free and fractions.x > least_x:
-            fractions.x -= 1
-        else:
+def _match(x: _Product, h: _Product) -> None:
+    """Let the finer product give up bits until the operand that is shifted fits whole multipliers, where it can."""
+    fits = -(-max(x.width, h.width) // MULTIPLIER_BITS) * MULTIPLIER_BITS
+    while True:
+        x_shift = h.sum_fraction - x.sum_fraction  # to the left; negative: that of h
+        if max(x.width + x_shift, h.width - x_shift) <= fits:
+            return
+        if not (h if x_shift > 0 else x).give_up_a_bit():
             return
 
 
@@ -282,6 +304,12 @@ def _fraction(name: str, bound: float, width: int) -> int:
 def _bias_width(bias: Reals, acc_frac: int) -> int:
     widest = QFormat(width=BOUNDS["b_width"][1], fraction=acc_frac).quantise(bias)
     return max(BOUNDS["b_width"][0], signed_bits(int(widest.min())), signed_bits(int(widest.max())))
+
+
+def _norm(*arrays: Array) -> float:
+    """Of the vectors along the last axis, the root of the mean square."""
+    squares = [np.square(array).sum(axis=-1) for array in arrays]
+    return math.sqrt(float(np.mean(np.concatenate([one.ravel() for one in squares]))))
 
 
 def _bound(*arrays: Array) -> float:
