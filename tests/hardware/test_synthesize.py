@@ -26,11 +26,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ).folder
 
 
-def test_ecp5(folder: Path) -> None:
+Told = list[tuple[int, int, str]]
+
+
+@pytest.fixture(scope="module")
+def mapped(folder: Path) -> tuple[Synthesis, Told]:
+    told: Told = []
+    return synthesize(folder, progress=lambda *seen: told.append(seen)), told
+
+
+def test_ecp5(mapped: tuple[Synthesis, Told]) -> None:
     """Products are in DSP blocks: one for each lane, five for interpolation, three for c and h."""
-    told: list[tuple[int, int, str]] = []
-    result = synthesize(folder, progress=lambda *seen: told.append(seen))
-    assert isinstance(result, Synthesis)
+    result, told = mapped
     assert result.dsps == 4 + 5 + 3
     assert result.luts > 100
     assert result.ffs > 100
@@ -41,8 +48,8 @@ def test_ecp5(folder: Path) -> None:
     assert told[-1] == (1, 1, "")
 
 
-def test_what_is_handed_over_has_the_bus_too(folder: Path) -> None:
-    inside, whole = synthesize(folder), synthesize(folder, bus=True)
+def test_what_is_handed_over_has_the_bus_too(folder: Path, mapped: tuple[Synthesis, Told]) -> None:
+    inside, whole = mapped[0], synthesize(folder, bus=True)
     assert (inside.bus, whole.bus) == (False, True)
     assert (whole.dsps, whole.brams) == (inside.dsps, inside.brams)
     assert whole.ffs > inside.ffs + 2 * 64  # counters of clocks that the bus reads

@@ -29,7 +29,7 @@ def quantize(
     model: ModelArgument,
     plan_file: Annotated[Path, typer.Option("--out", help="Where the plan of formats goes, as JSON.")],
     data: DataOption = "japanese-vowels",
-    data_width: Annotated[int, typer.Option(help="Bits of x and h, 8 to 24.")] = 16,
+    data_width: Annotated[int, typer.Option(help="Bits of x and h at most, 8 to 24.")] = 16,
     weight_width: Annotated[int, typer.Option(help="Bits of the weights, 4 to 18.")] = 8,
     cell_width: Annotated[int | None, typer.Option(help="Bits of the cell state.")] = None,
     table_bits: Annotated[int, typer.Option(help="2^bits segments in each activation table.")] = 8,

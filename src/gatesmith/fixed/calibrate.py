@@ -99,7 +99,7 @@ def calibrate(
     Args:
         lstm: the operator, or its weights.
         x: [T, N, D] real inputs like those that the hardware will see; lengths and state as for calling the operator.
-        data_width: bits of x and h, 8 to 24; fewer where weights are coarser and more would take a wider multiplier.
+        data_width: bits of x and h at most, 8 to 24; fewer where all of them would take wider multipliers for nothing.
         weight_width: bits of w_ih and w_hh, 4 to 18.
         cell_width: bits of c; by default two more than data, at least 18.
         z_width: bits of the pre-activations; by default as data, at least 16. Activations have two more.
