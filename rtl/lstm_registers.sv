@@ -88,19 +88,21 @@ module lstm_registers #(
   assign write_address = {write_address_i, 2'b00};
   assign read_address = {read_address_i, 2'b00};
   logic control_q, flags_here_q, saturation_q, select_q, state_q, load_q, clear_q;  // decoded a clock before
+  logic cell_there_q, context_there_q;
   always_ff @(posedge clk) begin
     control_q <= write_address == CONTROL;
     flags_here_q <= write_address == FLAGS;
     saturation_q <= write_address == SATURATED;
-    select_q <= write_address == SELECT && int'(write_data_i[7:0]) < Cells && write_data_i[11:9] < 3'd7
-      && int'(write_data_i[31:16]) < Contexts;
+    select_q <= write_address == SELECT;
+    cell_there_q <= int'(write_data_i[7:0]) < Cells && write_data_i[11:9] < 3'd7;
+    context_there_q <= write_data_i[31:16] >> $clog2(Contexts) == '0;  // their number is a power of two
     state_q <= write_address == STATE;
     load_q <= write_address == LOAD;
   end
   assign control = write_i && control_q;
   assign flags = write_i && flags_here_q;
   assign saturation = write_i && saturation_q;
-  assign select = write_i && select_q;
+  assign select = write_i && select_q && cell_there_q && context_there_q;
   assign state = write_i && state_q;
   assign load = write_i && load_q;
   assign state_allowed = idle_i && !state_end_i;
@@ -136,15 +138,19 @@ module lstm_registers #(
   // Counters. The upper half of the clocks follows the lower by a clock, and stands still from when that is read.
   logic [31:0] cycles_q, cycles_high_q, cycles_high_early_q, cycles_high_late_q, cycles_caught_q, steps_q, sequences_q;
   logic carry_q, catch_q;
+  logic running_q, step_q, sequence_q;  // what is counted, near the counters
   always_ff @(posedge clk) begin
-    {carry_q, cycles_q} <= 33'(cycles_q) + 33'(running_i);
+    running_q <= running_i;
+    step_q <= step_i;
+    sequence_q <= sequence_i;
+    {carry_q, cycles_q} <= 33'(cycles_q) + 33'(running_q);
     cycles_high_q <= cycles_high_q + 32'(carry_q);
     cycles_high_early_q <= cycles_high_q;
     cycles_high_late_q <= cycles_high_early_q;
     if (read_i && catch_q) cycles_caught_q <= cycles_high_late_q;
     catch_q <= read_address == CYCLES_LOW;
-    steps_q <= steps_q + 32'(step_i);
-    sequences_q <= sequences_q + 32'(sequence_i);
+    steps_q <= steps_q + 32'(step_q);
+    sequences_q <= sequences_q + 32'(sequence_q);
     if (clear_q) {carry_q, cycles_q, cycles_high_q, steps_q, sequences_q} <= '0;
   end
 
