@@ -49,7 +49,7 @@ bench: setup ## the CPU kernel against its peers, side by side in one run
 bench-fixed: setup ## the native integer model against the NumPy one
 	OMP_NUM_THREADS=1 $(PY) -m benchmarks.fixed
 
-rtl-table: setup ## cycles, cells and clock of the engine, one row a shape; an hour of place and route
+rtl-table: setup ## cycles, cells and clock of the engine, one row a shape, into rtl/README.md; hours of place and route
 	$(PY) -m benchmarks.rtl_table --pnr 5
 
 bench-gpu: setup ## the CUDA operator against cuDNN, where there is a GPU

@@ -7,10 +7,10 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks.rtl_table import DEEP, Shape, export_shape
+from benchmarks.rtl_table import Shape, export_shape
 from gatesmith.hardware.synthesize import TARGETS, synthesize
 
-SHAPE = Shape(input_size=12, hidden_size=32, multipliers=16, pipeline=DEEP)
+SHAPE = Shape(input_size=12, hidden_size=32, multipliers=16, pipeline="deep")
 
 
 def main() -> None:

@@ -2,8 +2,9 @@
 
 Every figure is measured here: clocks by Verilator over a sequence of the row's length, filling and draining counted;
 joules from the switching of a simulation; cells by Yosys for ECP5; the frequency by nextpnr, the median over the seeds.
-Writes build/rtl-table.json and .md after every row. What was measured stays in build/rtl-table under the hash of
-everything that it depends on, so that a run that was interrupted goes on.
+Writes build/rtl-table.json and .md after every row, and the tables into rtl/README.md after all of them with all seeds.
+What was measured stays in build/rtl-table under the hash of everything that it depends on, so that a run that was
+interrupted goes on.
 """
 
 import argparse
@@ -14,16 +15,17 @@ import re
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gatesmith.files import make_folder, write_atomically, write_json
-from gatesmith.fixed import calibrate
+from gatesmith.fixed.calibrate import weight_format
+from gatesmith.fixed.cell import CellPlan
 from gatesmith.fixed.plan import Plan
-from gatesmith.hardware import ecp5, energy, synthesize
+from gatesmith.hardware import activity, ecp5, energy, synthesize
 from gatesmith.hardware.consumption import measure_energy
 from gatesmith.hardware.export import export, source_files
 from gatesmith.hardware.manifest import load_export
@@ -39,6 +41,10 @@ LARGEST_PLACED = 150
 """Multipliers up to which a row is placed: an ECP5-85 has 156, and the pointwise part takes some."""
 ENERGY_STEPS = 10
 COUNTED = ("luts", "ffs", "dsps", "brams")
+SEEDS = 5
+"""Placements of a row whose frequency has a target; its median counts."""
+README = Path(__file__).parents[1] / "rtl" / "README.md"
+MARKS = ("<!-- rtl-table -->\n", "<!-- /rtl-table -->\n")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,24 +54,25 @@ class Shape:
     input_size: int
     hidden_size: int
     multipliers: int
-    pipeline: Pipeline
+    pipeline: str
+    out_elements: int = 1
     steps: int = 100
-    seeds: int = 1  # placements, at most: five where the frequency has a target
+    seeds: int = 1  # placements, at most
+
+    @property
+    def stages(self) -> Pipeline:
+        return replace(PIPELINES[self.pipeline], out_elements=self.out_elements)
 
 
-DEEP, MIDDLE, SHALLOW = (PIPELINES[name] for name in ("deep", "middle", "shallow"))
-SHAPES = tuple(
-    Shape(input_size=inputs, hidden_size=hidden, multipliers=multipliers, pipeline=pipeline, seeds=seeds)
-    for inputs, hidden, multipliers, pipeline, seeds in (
-        (32, 64, 16, DEEP, 5),
-        (32, 64, 64, DEEP, 5),
-        (6, 20, 16, MIDDLE, 1),
-        (6, 20, 80, SHALLOW, 1),
-        (6, 20, 2080, Pipeline(**{**asdict(SHALLOW), "out_elements": 2}), 1),
-        (3, 128, 32, DEEP, 1),
-        (6, 120, 32, DEEP, 1),
-        (64, 128, 64, DEEP, 1),
-    )
+SHAPES = (
+    Shape(input_size=32, hidden_size=64, multipliers=16, pipeline="deep", seeds=SEEDS),
+    Shape(input_size=32, hidden_size=64, multipliers=64, pipeline="deep", seeds=SEEDS),
+    Shape(input_size=6, hidden_size=20, multipliers=16, pipeline="middle"),
+    Shape(input_size=6, hidden_size=20, multipliers=80, pipeline="shallow"),
+    Shape(input_size=6, hidden_size=20, multipliers=2080, pipeline="shallow", out_elements=2),
+    Shape(input_size=3, hidden_size=128, multipliers=32, pipeline="deep"),
+    Shape(input_size=6, hidden_size=120, multipliers=32, pipeline="deep"),
+    Shape(input_size=64, hidden_size=128, multipliers=64, pipeline="deep"),
 )
 """The two whose frequency has a target first."""
 
@@ -91,6 +98,7 @@ class Row:
     hidden_size: int
     steps: int
     multipliers: int
+    pipeline: str
     cycles_per_step: float
     mac_utilisation: float
     luts: int | None
@@ -113,13 +121,15 @@ def measure(shape: Shape, seeds: int, board: synthesize.Board, kept: Path) -> Ro
         cells = _once(work / "cells.json", lambda: _map(design, shape, work))
         placed = seeds > 0 and shape.multipliers <= LARGEST_PLACED
         placement = synthesize.place_and_route(work, min(seeds, shape.seeds), board=board) if placed else None
-        run = _once(work / "run.json", lambda: _simulate(shape, folder, design, plan))
+        counted = _digest([], [Path(activity.__file__), Path(energy.__file__)])
+        run = _once(work / f"run-{counted}.json", lambda: _simulate(shape, folder, design, plan))
     products = 4 * shape.hidden_size * (shape.input_size + shape.hidden_size)
     return Row(
         input_size=shape.input_size,
         hidden_size=shape.hidden_size,
         steps=shape.steps,
         multipliers=shape.multipliers,
+        pipeline=shape.pipeline,
         cycles_per_step=run["cycles"] / shape.steps,
         mac_utilisation=products * shape.steps / (shape.multipliers * run["cycles"]),
         logic_cells=placement.logic_cells if placement else None,
@@ -139,11 +149,32 @@ def _once(path: Path, find: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
 
 def export_shape(shape: Shape, folder: Path) -> Plan:
     """A model of random weights as hardware; its plan."""
-    generator = np.random.default_rng(0)
     lstm = LSTM(LSTMSpec(shape.input_size, shape.hidden_size), seed=0)
-    plan = calibrate(lstm, generator.normal(size=(20, 8, shape.input_size)), np.full(8, 20))
-    export(lstm, plan, folder, multipliers=shape.multipliers, pipeline=shape.pipeline)
+    plan = Plan(cells=(plan_of(lstm),))
+    export(lstm, plan, folder, multipliers=shape.multipliers, pipeline=shape.stages)
     return plan
+
+
+def plan_of(lstm: LSTM) -> CellPlan:
+    """16-bit x and h, 8-bit weights, operands of 18 bits: the same formats however calibration would choose them."""
+    w_frac = weight_format(lstm.weights["weight_ih_l0"], width=8).fraction
+    return CellPlan(
+        input_size=lstm.spec.input_size,
+        hidden_size=lstm.spec.hidden_size,
+        x_width=16,
+        x_frac=12,
+        h_width=16,
+        h_frac=15,
+        w_width=8,
+        w_ih_frac=w_frac,
+        w_hh_frac=w_frac - 1,
+        b_width=22,
+        z_width=16,
+        a_width=18,
+        c_width=18,
+        c_frac=15,
+        table_bits=8,
+    )
 
 
 def _simulate(shape: Shape, folder: Path, design: Design, plan: Plan) -> dict[str, float]:
@@ -170,11 +201,15 @@ def _map(design: Design, shape: Shape, work: Path) -> Mapping[str, int | None]:
 
 
 def _key(shape: Shape, board: synthesize.Board) -> str:
-    """Hash of what a row depends on: its shape, the sources, the tools."""
+    """Hash of what a row's hardware depends on: its shape, the sources, the tools."""
     tools = [importlib.metadata.version(name.replace("_", "-")) for name in (synthesize.YOSYS, synthesize.NEXTPNR)]
     how = [asdict(one) for one in (shape, synthesize.TARGETS["ecp5"], board)]
-    digest = hashlib.sha256(json.dumps([how, tools]).encode())
-    for path in (*_sources("lstm"), Path(ecp5.__file__), Path(energy.__file__)):
+    return _digest([how, tools], [*_sources("lstm"), Path(ecp5.__file__)])
+
+
+def _digest(values: list[Any], files: list[Path]) -> str:
+    digest = hashlib.sha256(json.dumps(values).encode())
+    for path in files:
         digest.update(path.read_bytes())
     return digest.hexdigest()[:20]
 
@@ -192,20 +227,44 @@ def _sources(top: str) -> list[Path]:
 
 def to_markdown(rows: list[Row]) -> str:
     """The rows as a table, and those of hls4ml's shape beside its figures."""
-    names = [name for name in asdict(rows[0]) if name != "mhz_per_seed"]
+    head = ("D, H, P", "stages", "clocks per step", "lanes busy", "LUTs", "flip-flops", "multipliers", "block RAMs")
+    head += ("logic cells placed", "MHz", "nJ per step")
     ours = [
         (f"this engine, P = {row.multipliers}", row.cycles_per_step, multipliers_in_all(row), row.luts)
         for row in rows
         if (row.input_size, row.hidden_size) == (6, 20)
     ]
     theirs = [(f"hls4ml, {name}", cycles, dsps, luts) for name, cycles, dsps, luts in HLS4ML]
-    head = ("D = 6, H = 20", "cycles per step", "multipliers", "cycles x multipliers", "LUTs")
+    beside = ("D = 6, H = 20", "clocks per step", "multipliers", "clocks x multipliers", "LUTs")
     return "\n".join(
         (
-            _table(names, [[asdict(row)[name] for name in names] for row in rows]),
-            _table(head, [(name, cycles, count, cycles * count, luts) for name, cycles, count, luts in ours + theirs]),
+            _table(head, [_columns(row) for row in rows]),
+            _table(
+                beside,
+                [(name, cycles, count, round(cycles * count), luts) for name, cycles, count, luts in ours + theirs],
+            ),
         )
     )
+
+
+def _columns(row: Row) -> list[Any]:
+    return [
+        f"{row.input_size}, {row.hidden_size}, {row.multipliers}",
+        row.pipeline,
+        row.cycles_per_step,
+        f"{row.mac_utilisation:.1%}",
+        *(getattr(row, kind) for kind in COUNTED),
+        row.logic_cells,
+        _clock(row),
+        row.joules_per_step * 1e9,
+    ]
+
+
+def _clock(row: Row) -> str | float | None:
+    """The median, and what it is of."""
+    if len(row.mhz_per_seed) < 2:
+        return row.mhz
+    return f"**{row.mhz:.1f}** of {', '.join(f'{mhz:.1f}' if mhz else 'none' for mhz in row.mhz_per_seed)}"
 
 
 def multipliers_in_all(row: Row) -> int:
@@ -223,9 +282,7 @@ def _table(head: tuple[str, ...] | list[str], rows: list[Any]) -> str:
 def _text(value: float | str | None) -> str:
     if value is None:
         return "–"
-    if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:.0f}"
-    return str(value)
+    return f"{value:.1f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
 
 
 def main() -> None:
@@ -249,6 +306,14 @@ def main() -> None:
         print(asdict(rows[-1]), flush=True)
         write_json(arguments.out / "rtl-table.json", [asdict(row) for row in rows])
         write_atomically(arguments.out / "rtl-table.md", to_markdown(rows))
+    if len(rows) == len(SHAPES) and arguments.pnr >= SEEDS and not arguments.pins:
+        write_atomically(README, with_tables(README.read_text(), rows))
+
+
+def with_tables(page: str, rows: list[Row]) -> str:
+    """The page with the rows between its marks."""
+    before, rest = page.split(MARKS[0])
+    return f"{before}{MARKS[0]}\n{to_markdown(rows)}\n{MARKS[1]}{rest.split(MARKS[1])[1]}"
 
 
 if __name__ == "__main__":
