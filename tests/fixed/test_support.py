@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gatesmith.fixed.support import curves_of, unsupported_feature
+from gatesmith.fixed.support import cells_in_turn, curves_of, unsupported_feature
 from gatesmith.spec import Activation, LSTMSpec
 
 
@@ -34,3 +34,19 @@ def test_supported_specs() -> None:
     for spec in (projected, LSTMSpec(3, 5), LSTMSpec(3, 5, coupled_gates="i=1-f"), hard, dropout):
         assert unsupported_feature(spec) is None
     assert curves_of(hard, "forward") == ("hard_sigmoid", "tanh")
+
+
+@pytest.mark.parametrize(
+    ("spec", "share", "groups"),
+    [
+        (LSTMSpec(3, 4, 2, "bidirectional"), "none", [[0], [1], [2], [3]]),
+        (LSTMSpec(3, 4, 2, "bidirectional"), "directions", [[0, 1], [2, 3]]),
+        (LSTMSpec(3, 4, 2, "bidirectional"), "layers", [[0], [1], [2], [3]]),
+        (LSTMSpec(4, 4, 3), "layers", [[0, 1, 2]]),
+        (LSTMSpec(3, 4, 3), "layers", [[0], [1, 2]]),
+        (LSTMSpec(3, 4), "layers", [[0]]),
+        (LSTMSpec(4, 4), "directions", [[0]]),
+    ],
+)
+def test_cells_that_take_turns(spec: LSTMSpec, share: str, groups: list[list[int]]) -> None:
+    assert [list(group) for group in cells_in_turn(spec, share)] == groups

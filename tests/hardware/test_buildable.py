@@ -62,6 +62,7 @@ def test_directions_of_other_formats_are_not_shared(tmp_path: Path) -> None:
     ("spec", "reason"),
     [
         (LSTMSpec(4, 4), r"no two layers of one size \(4 inputs\)"),
+        (LSTMSpec(3, 4), r"no two layers of one size \(3 inputs\)"),
         (LSTMSpec(3, 4, 2), r"no two layers of one size \(3 inputs and 4 inputs\)"),
         (LSTMSpec(4, 4, 2, "bidirectional"), "two directions, of which one ends before the next layer begins"),
         (LSTMSpec(4, 4, 2, proj_size=2), "a projection"),

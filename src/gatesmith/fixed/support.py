@@ -50,7 +50,7 @@ def cells_in_turn(spec: LSTMSpec, share: str) -> list[range]:
         return [cells[at : at + spec.num_directions] for at in cells[:: spec.num_directions]]
     if share == "layers" and spec.num_directions == 1:
         first = 0 if spec.input_size == spec.output_size else 1
-        return [cells[at : at + 1] for at in cells[:first]] + [cells[first:]]
+        return [group for group in (cells[:first], cells[first:]) if group]
     return [cells[at : at + 1] for at in cells]
 
 
