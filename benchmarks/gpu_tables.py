@@ -1,9 +1,9 @@
 """The tables of the GPU benchmark, in Markdown: floors, compiled kernels, results."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from benchmarks.gpu_points import PASSES, Point, floor_of
+from benchmarks.markdown import table
 
 
 def floors(points: list[Point]) -> str:
@@ -22,7 +22,7 @@ def floors(points: list[Point]) -> str:
                 step = (f"{value * 1e6:.2f}" for value in (floor.cache, floor.shared, floor.operations))
                 whole = (f"{floor.barriers * 1e3:.2f}", f"{floor.total * 1e3:.2f}")
                 rows.append((point.name, dtype, pass_, str(floor.programs), where, *work, *step, *whole))
-    return markdown(heads, rows)
+    return table(heads, rows)
 
 
 def binaries(points: list[Point]) -> str:
@@ -42,7 +42,7 @@ def binaries(points: list[Point]) -> str:
                 tiles = f"{tiling.block_n} × {tiling.block_h} × {tiling.block_k}"
                 taken = (f"{binary.shared_bytes / 1024:.0f}", str(binary.registers), str(binary.spilled_bytes))
                 rows.append((point.name, dtype, pass_, tiles, str(tiling.num_warps), *taken))
-    return markdown(heads, rows)
+    return table(heads, rows)
 
 
 def results(report: dict[str, Any]) -> str:
@@ -60,15 +60,8 @@ def results(report: dict[str, Any]) -> str:
         )
         for row in report["rows"]
     ]
-    lines = [f"{report['machine']}, PyTorch {report['torch']}", "", markdown(heads, rows), ""]
+    lines = [f"{report['machine']}, PyTorch {report['torch']}", "", table(heads, rows), ""]
     lines += [f"- {kind}: geometric mean {mean:.2f}" for kind, mean in report["means"].items()]
     lines += [f"- {ratio:.2f} × as fast as {name}, as published" for name, ratio in report["published"].items()]
     lines += [f"- failed: {where}: {why}" for where, why in report["failures"].items()]
     return "\n".join(lines)
-
-
-def markdown(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """One table."""
-    heads = list(heads)
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

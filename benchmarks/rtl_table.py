@@ -8,24 +8,25 @@ interrupted goes on.
 """
 
 import argparse
-import hashlib
 import importlib.metadata
 import json
 import re
 import statistics
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.markdown import between, table
 from gatesmith.files import make_folder, write_atomically, write_json
 from gatesmith.fixed.calibrate import weight_format
 from gatesmith.fixed.cell import CellPlan
 from gatesmith.fixed.plan import Plan
 from gatesmith.hardware import activity, ecp5, energy, synthesize
+from gatesmith.hardware.builder import digest
 from gatesmith.hardware.consumption import measure_energy
 from gatesmith.hardware.export import export, source_files
 from gatesmith.hardware.manifest import load_export
@@ -121,7 +122,7 @@ def measure(shape: Shape, seeds: int, board: synthesize.Board, kept: Path) -> Ro
         cells = _once(work / "cells.json", lambda: _map(design, shape, work))
         placed = seeds > 0 and shape.multipliers <= LARGEST_PLACED
         placement = synthesize.place_and_route(work, min(seeds, shape.seeds), board=board) if placed else None
-        counted = _digest([], [Path(activity.__file__), Path(energy.__file__)])
+        counted = digest(*(Path(file).read_bytes() for file in (activity.__file__, energy.__file__)))
         run = _once(work / f"run-{counted}.json", lambda: _simulate(shape, folder, design, plan))
     products = 4 * shape.hidden_size * (shape.input_size + shape.hidden_size)
     return Row(
@@ -204,14 +205,8 @@ def _key(shape: Shape, board: synthesize.Board) -> str:
     """Hash of what a row's hardware depends on: its shape, the sources, the tools."""
     tools = [importlib.metadata.version(name.replace("_", "-")) for name in (synthesize.YOSYS, synthesize.NEXTPNR)]
     how = [asdict(one) for one in (shape, synthesize.TARGETS["ecp5"], board)]
-    return _digest([how, tools], [*_sources("lstm"), Path(ecp5.__file__)])
-
-
-def _digest(values: list[Any], files: list[Path]) -> str:
-    digest = hashlib.sha256(json.dumps(values).encode())
-    for path in files:
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:20]
+    files = (*_sources("lstm"), Path(ecp5.__file__))
+    return digest(json.dumps([how, tools]).encode(), *(path.read_bytes() for path in files))
 
 
 def _sources(top: str) -> list[Path]:
@@ -236,15 +231,8 @@ def to_markdown(rows: list[Row]) -> str:
     ]
     theirs = [(f"hls4ml, {name}", cycles, dsps, luts) for name, cycles, dsps, luts in HLS4ML]
     beside = ("D = 6, H = 20", "clocks per step", "multipliers", "clocks x multipliers", "LUTs")
-    return "\n".join(
-        (
-            _table(head, [_columns(row) for row in rows]),
-            _table(
-                beside,
-                [(name, cycles, count, round(cycles * count), luts) for name, cycles, count, luts in ours + theirs],
-            ),
-        )
-    )
+    compared = [(name, cycles, count, round(cycles * count), luts) for name, cycles, count, luts in ours + theirs]
+    return f"{table(head, map(_texts, map(_columns, rows)))}\n\n{table(beside, map(_texts, compared))}"
 
 
 def _columns(row: Row) -> list[Any]:
@@ -273,10 +261,8 @@ def multipliers_in_all(row: Row) -> int:
     return row.multipliers + 8 * timing(sizes).units
 
 
-def _table(head: tuple[str, ...] | list[str], rows: list[Any]) -> str:
-    lines = [" | ".join(head), " | ".join("---" for _ in head)]
-    lines += [" | ".join(_text(value) for value in row) for row in rows]
-    return "".join(f"| {line} |\n" for line in lines)
+def _texts(row: Iterable[float | str | None]) -> list[str]:
+    return [_text(value) for value in row]
 
 
 def _text(value: float | str | None) -> str:
@@ -305,15 +291,9 @@ def main() -> None:
         rows.append(measure(SHAPES[number], arguments.pnr, board, arguments.out / "rtl-table"))
         print(asdict(rows[-1]), flush=True)
         write_json(arguments.out / "rtl-table.json", [asdict(row) for row in rows])
-        write_atomically(arguments.out / "rtl-table.md", to_markdown(rows))
+        write_atomically(arguments.out / "rtl-table.md", to_markdown(rows) + "\n")
     if len(rows) == len(SHAPES) and arguments.pnr >= SEEDS and not arguments.pins:
-        write_atomically(README, with_tables(README.read_text(), rows))
-
-
-def with_tables(page: str, rows: list[Row]) -> str:
-    """The page with the rows between its marks."""
-    before, rest = page.split(MARKS[0])
-    return f"{before}{MARKS[0]}\n{to_markdown(rows)}\n{MARKS[1]}{rest.split(MARKS[1])[1]}"
+        write_atomically(README, between(README.read_text(), MARKS, to_markdown(rows)))
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from benchmarks.markdown import between
+
 Row = dict[str, Any]
 
 ROOT = Path(__file__).parents[1]
@@ -19,8 +21,7 @@ def main() -> None:
     report = json.loads(RESULTS.read_text())
     before, after = PAGE.read_text().split(f"{HEADINGS[0]}\n")[0], PAGE.read_text().split(HEADINGS[1])[1]
     PAGE.write_text(f"{before}{HEADINGS[0]}\n\n{results(report)}\n{HEADINGS[1]}{after}")
-    before, after = README.read_text().split(MARKS[0])[0], README.read_text().split(MARKS[1])[1]
-    README.write_text(f"{before}{MARKS[0]}\n{overview(report)}\n\n{MARKS[1]}{after}")
+    README.write_text(between(README.read_text(), MARKS, overview(report)))
 
 
 def results(report: Row) -> str:

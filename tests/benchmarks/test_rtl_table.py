@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from benchmarks.markdown import between
 from benchmarks.rtl_table import (
     HLS4ML,
     MARKS,
@@ -10,7 +11,6 @@ from benchmarks.rtl_table import (
     _sources,  # pyright: ignore[reportPrivateUsage]
     multipliers_in_all,
     to_markdown,
-    with_tables,
 )
 
 ROW = Row(
@@ -54,11 +54,11 @@ def test_a_row_shows_what_was_measured() -> None:
 
 def test_tables_take_their_place_on_the_page() -> None:
     page = README.read_text()
-    once = with_tables(page, [ROW])
+    once = between(page, MARKS, to_markdown([ROW]))
     assert page.count(MARKS[0]) == page.count(MARKS[1]) == 1
     assert to_markdown([ROW]) in once
     assert once != page
-    assert with_tables(once, [ROW]) == once
+    assert between(once, MARKS, to_markdown([ROW])) == once
 
 
 def test_a_row_depends_on_the_engine_alone() -> None:

@@ -1,22 +1,22 @@
 """The simulator is driven right, and whatever goes wrong outside is one specific error with nothing left behind."""
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.fixed.plans import RANDOM, codes
-from tests.rtl.bench import Bench, bench, plain_plan
+from tests.rtl.bench import plain_plan
 
 from gatesmith.errors import ExportError, InputError
 from gatesmith.fixed.model import CodeInputs, run
 from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.weights import quantise_weights
+from gatesmith.hardware import verilator
 from gatesmith.hardware.export import export
 from gatesmith.hardware.jobs import Stimulus
-from gatesmith.hardware.simulate import simulate, simulate_model
+from gatesmith.hardware.simulate import missing, simulate, simulate_model
 from gatesmith.ops.operator import LSTM
 from gatesmith.spec import LSTMSpec
 
@@ -27,12 +27,6 @@ PLAN = Plan(cells=(plain_plan(3, 5),))
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return export(LSTM(SPEC, seed=0), PLAN, tmp_path_factory.mktemp("an export") / "out", multipliers=7).folder
-
-
-@pytest.fixture(scope="module")
-def small() -> Iterator[Bench]:
-    with bench(plain_plan(3, 5), 7) as b:
-        yield b
 
 
 def inputs(lengths: list[int]) -> CodeInputs:
@@ -89,6 +83,11 @@ def test_a_changed_weight_file_is_refused(folder: Path, tmp_path: Path) -> None:
     weights.write_text(weights.read_text().replace("0", "1", 1))
     with pytest.raises(ExportError, match="has changed since it was exported"):
         simulate(tmp_path / "copy", given.x, given.lengths, given.h0[0], given.c0[0])
+
+
+def test_missing_verilator_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verilator, "PACKAGE", "no_such_package")
+    assert "gatesmith[rtl]" in str(missing())
 
 
 @pytest.mark.nightly

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from gatesmith.hardware.ecp5 import tops
 from gatesmith.hardware.synthesize import YOSYS, _run  # pyright: ignore[reportPrivateUsage]
 
 BLOCKS = Path(__file__).with_name("ecp5_blocks.sv")
@@ -17,16 +18,15 @@ PLAIN = {"RSTA": "0", "RSTB": "0", "RST0": "0", "CSA0": "0", "CSB0": "0"}
 def write_simulated(work: Path) -> Path:
     """Turn ``absorbed.json`` of a folder into Verilog over the models of :data:`BLOCKS`."""
     netlist = json.loads((work / "absorbed.json").read_text())
-    for module in netlist["modules"].values():
-        if int(module.get("attributes", {}).get("top", "0"), 2):
-            nets = (bits for cell in module["cells"].values() for bits in cell["connections"].values())
-            spare = 1 + max(bit for bits in nets for bit in bits if isinstance(bit, int))
-            for cell in module["cells"].values():
-                if cell["type"] == "DP16KD":
-                    spare = _replace(cell, "ecp5_ram", RAM_PINS, _ram_parameters(cell["parameters"]), spare)
-                elif cell["type"] == "MULT18X18D":
-                    kept = {name: value for name, value in cell["parameters"].items() if name.startswith("REG_")}
-                    spare = _replace(cell, "ecp5_multiplier", MULTIPLIER_PINS, kept, spare)
+    for module in tops(netlist):
+        nets = (bits for cell in module["cells"].values() for bits in cell["connections"].values())
+        spare = 1 + max(bit for bits in nets for bit in bits if isinstance(bit, int))
+        for cell in module["cells"].values():
+            if cell["type"] == "DP16KD":
+                spare = _replace(cell, "ecp5_ram", RAM_PINS, _ram_parameters(cell["parameters"]), spare)
+            elif cell["type"] == "MULT18X18D":
+                kept = {name: value for name, value in cell["parameters"].items() if name.startswith("REG_")}
+                spare = _replace(cell, "ecp5_multiplier", MULTIPLIER_PINS, kept, spare)
     (work / "simulated.json").write_text(json.dumps(netlist))
     _run(YOSYS, ["-q", "-p", "read_json simulated.json; write_verilog -noattr simulated.v"], work, 600)
     return work / "simulated.v"

@@ -175,6 +175,7 @@ PROOFS: Mapping[str, Proof] = {
     "axi_lite_slave": AXI_LITE,
     "sums": prove_sums(4, 3, 3),
 }
+SUMS = ((4, 5, 4), (8, 3, 5))
 MORE: Mapping[str, Proof] = {
     "queue of hidden pushes": QUEUE_OF_HIDDEN_PUSHES,
     **{f"stream_fifo-{latency}": prove_fifo(latency) for latency in (0, 2, 3)},
@@ -197,7 +198,7 @@ MORE: Mapping[str, Proof] = {
     },
     "layer_turns, steps of two beats": prove_layer_turns(2, 2, depth=14),
     "layer_turns, three layers": prove_layer_turns(3, 1, depth=14),
-    **{f"sums-{sizes}": prove_sums(*sizes) for sizes in ((4, 5, 4), (8, 3, 5))},
+    **{f"sums-{sizes}": prove_sums(*sizes) for sizes in SUMS},
     "lstm": prove_engine(1, 1, 4, depth=26),
     "lstm, two sequences that take turns": prove_engine(1, 1, 4, depth=24, Contexts=2),
     "lstm, with a projection": prove_engine(1, 1, 4, depth=32, ProjSize=1, ProjWidth=2, **NARROW_PROJECTION),
@@ -339,10 +340,7 @@ def test_every_planted_bug_is_caught(name: str, tmp_path: Path) -> None:
     check_bug({**BUGS, **ENGINE_BUGS}[name], tmp_path)
 
 
-@pytest.mark.parametrize(
-    "sizes",
-    [(4, 3, 3), pytest.param((4, 5, 4), marks=pytest.mark.nightly), pytest.param((8, 3, 5), marks=pytest.mark.nightly)],
-)
+@pytest.mark.parametrize("sizes", [(4, 3, 3), *(pytest.param(sizes, marks=pytest.mark.nightly) for sizes in SUMS)])
 def test_sums_one_bit_narrower_overflow(sizes: tuple[int, int, int], tmp_path: Path) -> None:
     verdict, failed = prove(prove_sums(*sizes, missing_bits=1), source_files(), tmp_path)
     assert (verdict, "accumulator_miter" in failed) == (REFUTED, True)

@@ -24,6 +24,7 @@ from gatesmith.fixed.plan import Plan
 from gatesmith.fixed.qformat import Codes
 from gatesmith.fixed.support import cells_in_turn
 from gatesmith.fixed.weights import CellWeights
+from gatesmith.hardware.ecp5 import tops
 from gatesmith.hardware.emitted import emitted
 from gatesmith.hardware.export import source_files
 from gatesmith.hardware.instances import engine_files, exported_cells, memory_files, stack_parameters
@@ -338,8 +339,7 @@ def test_a_single_layer_has_the_cells_of_its_engine(tmp_path: Path) -> None:
 
 def sources_of_cells(work: Path) -> set[str]:
     """The files that the cells of a mapped netlist come from."""
-    modules = json.loads((work / "netlist.json").read_text())["modules"].values()
-    (top,) = (module for module in modules if int(module["attributes"].get("top", "0"), 2))
+    (top,) = tops(json.loads((work / "netlist.json").read_text()))
     found = (cell["attributes"].get("src", "") for cell in top["cells"].values())
     return set(re.findall(r"\b(\w+)\.sv:", " ".join(found)))
 

@@ -22,10 +22,14 @@ PRODUCT_BITS = 36
 def absorb_registers(netlist: dict[str, Any]) -> dict[str, int]:
     """Change a Yosys JSON netlist in place; returns how many single-bit registers moved, by the kind of place."""
     moved: dict[str, int] = defaultdict(int)
-    for module in netlist["modules"].values():
-        if int(module.get("attributes", {}).get("top", "0"), 2):
-            _Netlist(module, moved).absorb()
+    for module in tops(netlist):
+        _Netlist(module, moved).absorb()
     return dict(moved)
+
+
+def tops(netlist: dict[str, Any]) -> list[dict[str, Any]]:
+    """The modules of a Yosys JSON netlist that are marked as the top: one, where it has been synthesised."""
+    return [module for module in netlist["modules"].values() if int(module.get("attributes", {}).get("top", "0"), 2)]
 
 
 class _Netlist:

@@ -17,6 +17,7 @@ from typing import Any
 from gatesmith.errors import InputError, MissingToolError, ToolError
 from gatesmith.hardware.ecp5 import absorb_registers
 from gatesmith.hardware.handover import top_module
+from gatesmith.hardware.instances import memory_files
 from gatesmith.hardware.jobs import Design
 from gatesmith.hardware.manifest import Export, load_export
 from gatesmith.hardware.simulate import stack_design
@@ -210,11 +211,14 @@ def synthesize(
     counter = _Counter(1 + (seeds if pnr else 0), progress)
     with tempfile.TemporaryDirectory(prefix="gatesmith-") as scratch:
         counter.begin(f"mapping {exported.name}")
-        mapped = map_top if bus else map_stack
-        cells = mapped(exported, TARGETS[target], Path(scratch), timeout_s)
+        chosen, work = TARGETS[target], Path(scratch)
+        if bus:
+            cells = map_top(exported, chosen, work, timeout_s)
+        else:
+            cells = map_design(stack_design(exported), chosen, work, timeout_s)
         placement = None
         if pnr:
-            placement = place_and_route(Path(scratch), seeds, board=board, timeout_s=timeout_s, begin=counter.begin)
+            placement = place_and_route(work, seeds, board=board, timeout_s=timeout_s, begin=counter.begin)
     counter.begin("")
     return Synthesis(
         target=target,
@@ -246,16 +250,11 @@ def map_design(design: Design, target: Target, work: Path, timeout_s: float = 18
     return _map(top, design.sources, values, memories, target, work, timeout_s)
 
 
-def map_stack(exported: Export, target: Target, work: Path, timeout_s: float = 1800.0) -> dict[str, int]:
-    """As :func:`map_design`, of all layers and the head."""
-    return map_design(stack_design(exported), target, work, timeout_s)
-
-
 def map_top(exported: Export, target: Target, work: Path, timeout_s: float = 1800.0) -> dict[str, int]:
     """As :func:`map_design`, of the module that is handed over, whose parameters are its own."""
-    top, design = top_module(exported.name), stack_design(exported)
-    sources = (*design.sources, exported.folder / "rtl" / f"{top}.sv")
-    memories = {path: exported.folder / path for path in design.files.values()}
+    top = top_module(exported.name)
+    sources = [exported.folder / source for source in (*exported.sources, f"rtl/{top}.sv")]
+    memories = {path: exported.folder / path for path in memory_files(exported.cells, exported.options)}
     return _map(top, sources, {}, memories, target, work, timeout_s)
 
 
